@@ -1,0 +1,222 @@
+//! `genkan accept`: this process is the appliance for a local TCP service.
+//!
+//! It keeps itself registered, admits whom it may, and joins each stream that a user opens to a new
+//! connection to the service ([`forward`]). It runs until it is stopped; a server that goes away and
+//! comes back is found again by itself.
+
+mod forward;
+
+use core::time::Duration;
+use std::path::PathBuf;
+use std::time::{Instant, SystemTime};
+
+use genkan_core::wire::message::Verdict;
+use genkan_core::{
+    AcceptorConfig, AcceptorEvent, AdmissionPolicy, Discard, EquipmentId, Identity,
+};
+use genkan_std::files::{self, StateDir};
+use genkan_std::{AcceptorNode, AcceptorOptions, Happening, Trace};
+
+use super::key::FILE;
+use super::make_private_dir;
+use crate::args::{HostPort, PolicyArgs, ServerArgs, data_dir};
+use crate::events::{self, Event};
+use crate::exit::{Failure, Outcome};
+use crate::logs::tag;
+use crate::node;
+use crate::output::{DIM, GOOD, KEY, Output};
+use crate::password::{self, PasswordArgs};
+use crate::stop::Stop;
+use crate::thermostat::Thermostat;
+
+/// How often the loop looks whether to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+/// After this long without an answer from the server, the user is told.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long streams may finish when it is stopped.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Be the appliance for a local TCP service
+///
+/// Who may connect: whoever has the password (--password-file, --ask-password or GENKAN_PASSWORD;
+/// kept as a salted hash for later starts), whoever is on the --allow list, or with --open anybody.
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("service").required(true).args(["forward", "thermostat"])))]
+pub(crate) struct Args {
+    /// The service
+    #[arg(long, value_name = "HOST:PORT")]
+    forward: Option<HostPort>,
+    /// Serve a thermostat's web page instead, to try things out
+    #[arg(long)]
+    thermostat: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// Admit this user by key alone; repeat for more, up to eight
+    #[arg(long, value_name = "GK1…")]
+    allow: Vec<EquipmentId>,
+    /// Admit anybody: for services that ask for a password of their own
+    #[arg(long)]
+    open: bool,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    /// Where the key and the state are kept [default: the user's data directory]
+    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    data: Option<PathBuf>,
+    /// With --json: also an event for each message on the wire
+    #[arg(long)]
+    trace: bool,
+}
+
+pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
+    let stop = Stop::on_signals(supervised)?;
+    let data = data_dir(args.data.as_deref(), "appliance")?;
+    make_private_dir(&data)?;
+    let key = files::load_or_create_key(&data.join(FILE))?;
+    let state = StateDir::open(&data)?;
+    let id = key.id();
+    let admission = admission(args, &id, &state)?;
+    let server = node::server(&args.server)?;
+
+    let thermostat = args.thermostat.then(Thermostat::start).transpose();
+    let thermostat =
+        thermostat.map_err(|error| Failure::other(format!("the thermostat: {error}")))?;
+    let service = match (&thermostat, &args.forward) {
+        (Some(thermostat), _) => vec![thermostat.address()],
+        (None, Some(forward)) => forward.resolve()?,
+        (None, None) => return Err(Failure::usage("--forward HOST:PORT is missing")),
+    };
+
+    let anchors = node::anchors(&args.server, 0)?;
+    let identity = Identity { key, boots: 0 };
+    let mut config = AcceptorConfig::new(identity, node::both(server), anchors);
+    config.admission = admission;
+    config.addresses = node::policy(args.policy, server, output);
+    config.wall_clock = genkan_std::Clock::new().wall();
+    // A person watches; whole towns of these do not start in the same second.
+    config.spread = Duration::ZERO;
+    let mut options = AcceptorOptions::new(config);
+    options.state = Some(state);
+    options.trace = if args.trace { Trace::All } else { Trace::Off };
+    let node = AcceptorNode::start(options).map_err(node::cannot_start)?;
+    let listener = node
+        .listen(node::SERVICE)
+        .map_err(|error| Failure::other(format!("cannot take streams: {error}")))?;
+
+    let shown = service.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    output.line(format!("{DIM}id{DIM:#}        {KEY}{id}{KEY:#}"));
+    output.line(format!("{DIM}forwards{DIM:#}  {shown}"));
+    output.json(&Event::new("ready").text("id", id).with("forward", shown).into_value());
+    forward::start(listener, service)?;
+    watch(&node, server, &stop, output)?;
+    node.stop(GRACE).map_err(|error| Failure::other(format!("the appliance ended: {error}")))?;
+    output.json(&Event::new("stopped").into_value());
+    Ok(())
+}
+
+/// Who may connect.
+fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<AdmissionPolicy, Failure> {
+    if let Some(password) = args.password.read()? {
+        state.set_password(Some(&*password::information(&password, id)?))?;
+    }
+    let password = state.password()?;
+    if password.is_none() && args.allow.is_empty() && !args.open {
+        return Err(Failure::usage("nobody could connect: there is no password")
+            .hint("--password-file FILE, --ask-password, --allow ID, or --open"));
+    }
+    let paired = heapless::Vec::from_slice(&args.allow)
+        .map_err(|_| Failure::usage("at most eight users can be on the --allow list"))?;
+    Ok(AdmissionPolicy { password, paired, open: args.open, ..AdmissionPolicy::default() })
+}
+
+/// Tells what happens until it is time to stop.
+fn watch(
+    node: &AcceptorNode,
+    server: core::net::SocketAddr,
+    stop: &Stop,
+    output: &Output,
+) -> Outcome {
+    let events = node.events();
+    let started = Instant::now();
+    let (mut registered, mut told) = (false, false);
+    output.progress(format!("registering at {server} …"));
+    while !stop.is_set() {
+        if !registered && !told && started.elapsed() >= PATIENCE {
+            told = true;
+            complain(node, server, output)?;
+        }
+        let Some(stamped) = events.next_within(GLANCE) else {
+            if events.is_ended() {
+                // Whatever ended it is what `stop` says.
+                return Ok(());
+            }
+            continue;
+        };
+        match &stamped.event {
+            Happening::Machine(event) => {
+                registered |= matches!(event, AcceptorEvent::Registered { .. });
+                tell(event, stamped.wall, output);
+            }
+            Happening::Step(step) => {
+                output.json(&events::step(step, stamped.wall, Some(server)).into_value());
+            }
+            Happening::Trouble(text) => tracing::warn!("{text}"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The server does not answer, or is not the one that it should be.
+fn complain(node: &AcceptorNode, server: core::net::SocketAddr, output: &Output) -> Outcome {
+    let strange = node.counters().is_ok_and(|counters| counters.get(Discard::BadCertificate) > 0);
+    if strange {
+        return Err(node::wrong_certificate());
+    }
+    output.note(format!("no answer from {server} yet; trying on"));
+    Ok(())
+}
+
+fn tell(event: &AcceptorEvent, wall: SystemTime, output: &Output) {
+    let told = match event {
+        AcceptorEvent::Registered { observed, over } => {
+            let over = events::transport(*over);
+            output.line(format!("{GOOD}registered{GOOD:#}, seen as {observed} over {over}"));
+            Event::at("registered", wall).text("observed", observed).with("over", over)
+        }
+        AcceptorEvent::RegistrationLost => {
+            output.line("the server does not answer; trying on");
+            Event::at("registration-lost", wall)
+        }
+        AcceptorEvent::Requested { issuer, address, verdict } => {
+            let (word, reason) = match verdict {
+                Verdict::Accepted => ("accepted", None),
+                Verdict::Declined(reason) => ("declined", Some(events::reason(*reason))),
+            };
+            let who = issuer.as_ref().map_or_else(|| "somebody".to_owned(), tag);
+            let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+            output.line(format!("request by {who} from {address}: {word}{why}"));
+            Event::at("requested", wall)
+                .with("issuer", issuer.map(|issuer| issuer.to_string()))
+                .text("address", address)
+                .with("verdict", word)
+                .with("reason", reason)
+        }
+        AcceptorEvent::Connected { peer, path, .. } => {
+            let (over, remote) = (events::path(path), path.remote());
+            output.line(format!("{GOOD}connected{GOOD:#} with {} over {over}", tag(peer)));
+            Event::at("connected", wall)
+                .text("peer", peer)
+                .with("path", over)
+                .text("remote", remote)
+        }
+        AcceptorEvent::Closed { cause, .. } => {
+            let cause = events::close_cause(*cause);
+            output.line(format!("connection ended ({cause})"));
+            Event::at("closed", wall).with("cause", cause)
+        }
+        _ => return,
+    };
+    output.json(&told.into_value());
+}

@@ -1,0 +1,246 @@
+//! `genkan connect`: an appliance's service on a local port, or on standard input and output.
+//!
+//! [`door`] keeps one connection to the appliance: made at the start, made again whenever it ends.
+//! [`local`] joins local clients to it, [`stdio`] a single stream. The first attempt decides whether
+//! the command fails; after that it goes on trying until it is stopped.
+
+mod door;
+mod local;
+mod stdio;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use genkan_core::{EquipmentId, Identity, IssuerConfig, IssuerEvent, RequestTransport, Target};
+use genkan_std::files::{self, Problem, StateDir};
+use genkan_std::{Events, Happening, IssuerNode, IssuerOptions, Stamped, Trace};
+
+use super::key::FILE;
+use super::make_private_dir;
+use crate::args::{HostPort, ServerArgs, data_dir, listen_address};
+use crate::events::{self, Event};
+use crate::exit::{Failure, Outcome};
+use crate::logs::tag;
+use crate::node;
+use crate::output::{DIM, GOOD, KEY, Output};
+use crate::password::{self, PasswordArgs};
+use crate::stop::Stop;
+
+use door::Door;
+
+/// How often the loop looks whether to stop.
+const GLANCE: Duration = Duration::from_millis(50);
+/// How long streams may finish when it is stopped.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Reach an appliance: its service appears on a local port, or on standard input and output
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["listen", "stdio"])))]
+pub(crate) struct Args {
+    /// The appliance
+    #[arg(value_name = "ID")]
+    id: EquipmentId,
+    /// Where local programs find the service; this machine alone unless a host is given, and
+    /// a free port with port 0
+    #[arg(long, value_name = "[HOST:]PORT", value_parser = listen_address)]
+    listen: Option<HostPort>,
+    /// Join standard input and output to the service, as `ssh -W` does
+    #[arg(long, conflicts_with = "json")]
+    stdio: bool,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    password: PasswordArgs,
+    /// How to reach the server
+    #[arg(long, value_name = "HOW", default_value = "race")]
+    transport: Transport,
+    /// How long one attempt may take
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
+    timeout: u64,
+    /// Where the key and the state are kept [default: the user's data directory]
+    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    data: Option<PathBuf>,
+    /// With --json: also an event for each message on the wire
+    #[arg(long)]
+    trace: bool,
+}
+
+/// How to reach the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Transport {
+    /// UDP and, a quarter of a second later, TCP; whichever answers first
+    Race,
+    /// UDP alone
+    Udp,
+    /// TCP alone
+    Tcp,
+}
+
+impl From<Transport> for RequestTransport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Race => Self::Race,
+            Transport::Udp => Self::Datagram,
+            Transport::Tcp => Self::Stream,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
+    let stop = Stop::on_signals(supervised)?;
+    // Before anything is sent: a wrong port or password file is told at once.
+    let listener = args.listen.as_ref().map(local::bind).transpose()?;
+    let mut target = Target::new(args.id);
+    let password = args.password.read()?;
+    if let Some(password) = &password {
+        target.password = Some(*password::information(password, &args.id)?);
+    }
+    let server = node::server(&args.server)?;
+    let node = Arc::new(start(args, server)?);
+    let events = node.events();
+    if let Some((_, address)) = &listener {
+        output.line(format!("{DIM}appliance{DIM:#}  {KEY}{}{KEY:#}", args.id));
+        output.line(format!("{DIM}listens{DIM:#}    {address}"));
+        let ready = Event::new("ready").text("id", args.id).text("listen", address);
+        output.json(&ready.into_value());
+    }
+    output.progress(format!("asking {server} for {} …", tag(&args.id)));
+    let door = Door::open(Arc::clone(&node), target)?;
+    let visitor = Visitor { door: &door, events: &events, server, stdio: args.stdio, output };
+    let outcome = match listener {
+        Some((listener, _)) => local::start(listener, &door).and_then(|()| visitor.watch(&stop)),
+        None => stdio::start(&door, &stop).and_then(|()| visitor.watch(&stop)),
+    };
+    // It may have ended by itself; that is what `outcome` says.
+    let _ = node.stop(GRACE);
+    while let Some(stamped) = events.try_next() {
+        visitor.tell(&stamped);
+    }
+    output.json(&Event::new("stopped").into_value());
+    outcome.map_err(|failure| explain(failure, password.is_some()))
+}
+
+/// A refusal tells a stranger nothing; what it may mean depends on what was tried.
+fn explain(failure: Failure, with_password: bool) -> Failure {
+    match failure.hint {
+        None if failure.message.contains("refused") && !with_password => {
+            failure.hint("a password: --ask-password, --password-file FILE or GENKAN_PASSWORD")
+        }
+        _ => failure,
+    }
+}
+
+fn start(args: &Args, server: SocketAddr) -> Result<IssuerNode, Failure> {
+    let data = data_dir(args.data.as_deref(), "client")?;
+    make_private_dir(&data)?;
+    let key = files::load_or_create_key(&data.join(FILE))?;
+    let anchors = node::anchors(&args.server, 0)?;
+    let identity = Identity { key, boots: 0 };
+    let mut config = IssuerConfig::new(identity, node::both(server), anchors);
+    config.transport = args.transport.into();
+    config.deadline = Duration::from_secs(args.timeout);
+    config.wall_clock = genkan_std::Clock::new().wall();
+    let mut options = IssuerOptions::new(config);
+    options.state = state(&data)?;
+    options.trace = if args.trace { Trace::All } else { Trace::Off };
+    IssuerNode::start(options).map_err(node::cannot_start)
+}
+
+/// The state, unless another `connect` of the same user has it: then this one does without.
+fn state(data: &Path) -> Result<Option<StateDir>, Failure> {
+    match StateDir::open(data) {
+        Ok(state) => Ok(Some(state)),
+        Err(error) if matches!(error.problem(), Problem::InUse) => {
+            tracing::info!("another process uses {}; nothing is kept", data.display());
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells what happens.
+#[derive(Debug)]
+struct Visitor<'a> {
+    door: &'a Door,
+    events: &'a Events<IssuerEvent>,
+    server: SocketAddr,
+    stdio: bool,
+    output: &'a Output,
+}
+
+impl Visitor<'_> {
+    /// Until it is time to stop, or the first attempt has failed.
+    fn watch(&self, stop: &Stop) -> Outcome {
+        while !stop.is_set() {
+            if let Some(stamped) = self.events.next_within(GLANCE) {
+                self.tell(&stamped);
+            }
+            if let Some(failure) = self.door.failure() {
+                return Err(failure);
+            }
+            if self.events.is_ended() {
+                return Err(Failure::other("the node has stopped"));
+            }
+        }
+        if self.door.was_open() { Ok(()) } else { Err(Failure::interrupted()) }
+    }
+
+    fn tell(&self, stamped: &Stamped<IssuerEvent>) {
+        match &stamped.event {
+            Happening::Machine(event) => self.tell_event(event, stamped.wall),
+            Happening::Step(step) => {
+                let event = events::step(step, stamped.wall, Some(self.server));
+                self.output.json(&event.into_value());
+            }
+            Happening::Trouble(text) => tracing::warn!("{text}"),
+            _ => {}
+        }
+    }
+
+    fn tell_event(&self, event: &IssuerEvent, wall: SystemTime) {
+        let output = self.output;
+        let told = match event {
+            IssuerEvent::ServerReached { over, observed } => {
+                let over = events::transport(*over);
+                output.progress(format!("server reached over {over}; waiting for the appliance …"));
+                Event::at("server-reached", wall).with("over", over).text("observed", observed)
+            }
+            IssuerEvent::Planned { acceptor, accepted, .. } => {
+                Event::at("planned", wall).text("acceptor", acceptor).with("accepted", *accepted)
+            }
+            IssuerEvent::Connected { path, .. } => {
+                let over = events::path(path);
+                self.say(format!("{GOOD}connected{GOOD:#}  directly, over {over}"));
+                let remote = path.remote();
+                Event::at("connected", wall).with("path", over).text("remote", remote)
+            }
+            IssuerEvent::Refused { reason, .. } => {
+                Event::at("refused", wall).with("reason", events::reason(*reason))
+            }
+            IssuerEvent::Failed { cause, .. } => {
+                Event::at("unreached", wall).with("cause", events::fail_cause(*cause))
+            }
+            IssuerEvent::Closed { cause, .. } => {
+                let cause = events::close_cause(*cause);
+                self.say(format!("the connection ended ({cause})"));
+                Event::at("closed", wall).with("cause", cause)
+            }
+            _ => return,
+        };
+        output.json(&told.into_value());
+    }
+
+    /// Standard output belongs to the stream with `--stdio`.
+    fn say(&self, text: String) {
+        if self.stdio {
+            self.output.end_progress();
+        } else {
+            self.output.line(text);
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! `genkan serve`: the server.
+
+mod keys;
+
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::time::Duration;
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::ValueEnum;
+use genkan_core::wire::certificate::Certificate;
+use genkan_core::{ServerConfig, ServerEvent};
+use genkan_std::{Bind, Happening, ServerNode, ServerOptions, Trace};
+
+use super::make_private_dir;
+use crate::args::{PORT, data_dir};
+use crate::authority_key::AuthorityKey;
+use crate::clock;
+use crate::events::{self, Event};
+use crate::exit::{Failure, Outcome};
+use crate::logs::tag;
+use crate::node;
+use crate::output::{DIM, KEY, Output, clean};
+use crate::stop::Stop;
+
+/// How often the loop looks whether to stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Run the server that appliances register with and users ask
+///
+/// The first start makes keys and a certificate in the data directory and prints the authority key,
+/// which appliances and users need beside the address.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Where to listen, for UDP and TCP; port 0 lets the system choose [default: every address of
+    /// this machine, port 18251]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    bind: Option<SocketAddr>,
+    /// How many appliances and users have room on the list
+    #[arg(long, value_name = "N", default_value_t = 4_096)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    capacity: u32,
+    /// The server's name, for the certificate of the first start; repeat for more
+    #[arg(long = "name", value_name = "NAME", default_value = "genkan")]
+    names: Vec<String>,
+    /// How requests are brought to appliances
+    #[arg(long, value_name = "HOW", default_value = "auto")]
+    delivery: Delivery,
+    /// The keepalive interval that appliances are advised
+    #[arg(long, value_name = "SECONDS", default_value_t = 25)]
+    #[arg(value_parser = clap::value_parser!(u16).range(5..=1_800))]
+    interval: u16,
+    /// Where keys and certificate are kept [default: the user's data directory]
+    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    data: Option<PathBuf>,
+    /// With --json: also an event for each message on the wire
+    #[arg(long)]
+    trace: bool,
+}
+
+/// How requests are brought to appliances.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Delivery {
+    /// As a datagram where the appliance takes them, over TCP otherwise
+    Auto,
+    /// The appliance is woken, and fetches the request over TCP
+    Stream,
+}
+
+impl From<Delivery> for genkan_core::Delivery {
+    fn from(delivery: Delivery) -> Self {
+        match delivery {
+            Delivery::Auto => Self::Auto,
+            Delivery::Stream => Self::Stream,
+        }
+    }
+}
+
+pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
+    let stop = Stop::on_signals(supervised)?;
+    let data = data_dir(args.data.as_deref(), "server")?;
+    make_private_dir(&data)?;
+    let keys = keys::load_or_make(&data, &args.names.join(" "), output)?;
+    let certificate = heapless::Vec::from_slice(&keys.certificate)
+        .map_err(|_| Failure::keys("the server's certificate is too long"))?;
+    let mut config = ServerConfig::new(keys.key.clone(), certificate);
+    config.delivery = args.delivery.into();
+    config.interval = args.interval;
+    config.wall_clock = clock::seconds();
+    let node = start(args, config)?;
+    announce(&keys, node.local_addr(), output)?;
+    watch(&node, &stop, output);
+    node.stop().map_err(|error| Failure::other(format!("the server ended: {error}")))?;
+    output.json(&Event::new("stopped").into_value());
+    Ok(())
+}
+
+/// Opens the sockets: where the user wants, or everywhere, on a machine without IPv6 too.
+fn start(args: &Args, config: ServerConfig) -> Result<ServerNode, Failure> {
+    let start_at = |address: SocketAddr| {
+        let mut options = ServerOptions::new(config.clone(), Bind::At(address));
+        options.clients = usize::try_from(args.capacity).unwrap_or(options.clients);
+        options.trace = if args.trace { Trace::All } else { Trace::Off };
+        ServerNode::start(options).map_err(|error| node::cannot_bind(error, address))
+    };
+    match args.bind {
+        Some(address) => start_at(address),
+        None => start_at((Ipv6Addr::UNSPECIFIED, PORT).into())
+            .or_else(|_| start_at((Ipv4Addr::UNSPECIFIED, PORT).into())),
+    }
+}
+
+/// What equipment needs to know.
+fn announce(keys: &keys::Keys, address: SocketAddr, output: &Output) -> Outcome {
+    let certificate = Certificate::parse(&keys.certificate)
+        .map_err(|error| Failure::keys(format!("the server's certificate is {error}")))?;
+    let authority = keys.authority.map(|key| AuthorityKey(key).to_string());
+    output.line(format!("{DIM}listens{DIM:#}      {address} (UDP and TCP)"));
+    match &authority {
+        Some(authority) => output.line(format!("{DIM}authority{DIM:#}    {KEY}{authority}{KEY:#}")),
+        None => output.line(format!("{DIM}authority{DIM:#}    its key is not on this machine")),
+    }
+    let until = clock::utc(certificate.not_after);
+    let names = clean(certificate.names);
+    output.line(format!("{DIM}certificate{DIM:#}  for {names}, until {until}"));
+    let ready = Event::new("ready")
+        .text("address", address)
+        .with("authority", authority)
+        .with("serial", certificate.serial)
+        .with("not_after", certificate.not_after);
+    output.json(&ready.into_value());
+    Ok(())
+}
+
+/// Tells what happens until it is time to stop.
+fn watch(node: &ServerNode, stop: &Stop, output: &Output) {
+    let events = node.events();
+    while !stop.is_set() {
+        let Some(stamped) = events.next_within(GLANCE) else {
+            if events.is_ended() {
+                return;
+            }
+            continue;
+        };
+        match &stamped.event {
+            Happening::Machine(event) => tell(event, stamped.wall, output),
+            Happening::Step(step) => {
+                output.json(&events::step(step, stamped.wall, None).into_value());
+            }
+            Happening::Trouble(text) => tracing::warn!("{text}"),
+            _ => {}
+        }
+    }
+}
+
+/// People see the list change only with `-v`: a server may have very many appliances.
+fn tell(event: &ServerEvent, wall: SystemTime, output: &Output) {
+    let told = match event {
+        ServerEvent::Registered { id, address, over } => {
+            let over = events::transport(*over);
+            tracing::info!("{} registered from {address} over {over}", tag(id));
+            Event::at("registered", wall).text("id", id).text("address", address).with("over", over)
+        }
+        ServerEvent::Left { id } => {
+            tracing::info!("{} left", tag(id));
+            Event::at("left", wall).text("id", id)
+        }
+        ServerEvent::Requested { issuer, target, found } => {
+            tracing::info!("{} asks for {} (found: {found})", tag(issuer), tag(target));
+            Event::at("requested", wall)
+                .text("issuer", issuer)
+                .text("target", target)
+                .with("found", *found)
+        }
+        ServerEvent::Accepted { issuer, target } => {
+            tracing::info!("{} accepts {}", tag(target), tag(issuer));
+            Event::at("accepted", wall).text("issuer", issuer).text("target", target)
+        }
+        ServerEvent::Refused { issuer, target, reason } => {
+            let reason = events::reason(*reason);
+            tracing::info!("the request of {} for {} was refused: {reason}", tag(issuer), tag(target));
+            Event::at("refused", wall)
+                .text("issuer", issuer)
+                .text("target", target)
+                .with("reason", reason)
+        }
+        ServerEvent::Full => {
+            tracing::warn!("the equipment list is full");
+            Event::at("full", wall)
+        }
+        _ => return,
+    };
+    if output.is_json() {
+        output.json(&told.into_value());
+    }
+}

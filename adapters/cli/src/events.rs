@@ -1,0 +1,174 @@
+//! The events of `--json`: one object per line, each with `event` (its name) and `at` (microseconds
+//! since 1970). Names and fields are stable: new ones may come, none changes its meaning. The README
+//! lists them. Events carry full ids, unlike logs: they are the answer to whoever started the command.
+
+use core::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use genkan_core::wire::Kind;
+use genkan_core::wire::message::Reason;
+use genkan_core::{CloseCause, FailCause, Path, Transport};
+use genkan_std::{Action, Carrier, Step};
+use serde_json::{Map, Value};
+
+/// An event under construction.
+#[derive(Debug)]
+pub(crate) struct Event(Map<String, Value>);
+
+impl Event {
+    /// An event that happened now.
+    pub(crate) fn new(name: &str) -> Self {
+        Self::at(name, SystemTime::now())
+    }
+
+    /// An event that happened at `wall`.
+    pub(crate) fn at(name: &str, wall: SystemTime) -> Self {
+        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let mut fields = Map::new();
+        fields.insert("event".into(), name.into());
+        fields.insert("at".into(), u64::try_from(since.as_micros()).unwrap_or(u64::MAX).into());
+        Self(fields)
+    }
+
+    pub(crate) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.0.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds an address, or anything else that has a text form.
+    pub(crate) fn text(self, name: &str, value: impl ToString) -> Self {
+        self.with(name, value.to_string())
+    }
+
+    pub(crate) fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// A step on the wire as an event. `server`: the server's address, for equipment.
+pub(crate) fn step(step: &Step, wall: SystemTime, server: Option<SocketAddr>) -> Event {
+    let (name, action, message) = match step.action {
+        Action::Sent { kind, bytes } => ("message", "sent", Some((kind, bytes))),
+        Action::Lost { kind, bytes } => ("message", "lost", Some((kind, bytes))),
+        Action::Received { kind, bytes } => ("message", "received", Some((kind, bytes))),
+        Action::Connecting => ("stream", "connecting", None),
+        Action::Connected => ("stream", "connected", None),
+        Action::ConnectFailed => ("stream", "failed", None),
+        Action::Accepted => ("stream", "accepted", None),
+        Action::Closed => ("stream", "closed", None),
+        _ => ("stream", "other", None),
+    };
+    let with = match server {
+        Some(server) if server == step.remote => "server",
+        Some(_) => "peer",
+        None => "equipment",
+    };
+    let event = Event::at(name, wall)
+        .with("action", action)
+        .with("with", with)
+        .with("over", carrier(step.carrier))
+        .text("remote", step.remote);
+    match message {
+        Some((kind, bytes)) => event.with("kind", kind.map(kind_name)).with("bytes", bytes),
+        None => event,
+    }
+}
+
+/// `udp` or `tcp`.
+pub(crate) const fn carrier(carrier: Carrier) -> &'static str {
+    match carrier {
+        Carrier::Datagram => "udp",
+        Carrier::Stream => "tcp",
+    }
+}
+
+/// A message's kind.
+const fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::CertificateRequest => "certificate-request",
+        Kind::Certificate => "certificate",
+        Kind::Initiation => "initiation",
+        Kind::Response => "response",
+        Kind::Cookie => "cookie",
+        Kind::Keepalive => "keepalive",
+        Kind::KeepaliveAnswer => "keepalive-answer",
+        Kind::Echo => "echo",
+        Kind::Challenge => "challenge",
+        Kind::Hint => "hint",
+        Kind::Resume => "resume",
+        Kind::Resumed => "resumed",
+        Kind::Transport => "transport",
+        Kind::ServerTransport => "server-transport",
+        Kind::Answer => "answer",
+        Kind::IssuerTransport => "issuer-transport",
+        Kind::AcceptorTransport => "acceptor-transport",
+    }
+}
+
+/// `udp` or `tcp`, of a session with the server.
+pub(crate) const fn transport(transport: Transport) -> &'static str {
+    match transport {
+        Transport::Datagram => "udp",
+        Transport::Stream => "tcp",
+    }
+}
+
+/// `udp` or `tcp`, of a direct path.
+pub(crate) const fn path(path: &Path) -> &'static str {
+    match path {
+        Path::Datagram { .. } => "udp",
+        Path::Stream { .. } => "tcp",
+    }
+}
+
+/// Why a request came to nothing.
+pub(crate) const fn reason(reason: Reason) -> &'static str {
+    match reason {
+        Reason::Unspecified => "not-told",
+        Reason::Unknown => "unknown",
+        Reason::Offline => "offline",
+        Reason::Busy => "busy",
+        Reason::NotAllowed => "not-allowed",
+        Reason::WrongPassword => "wrong-password",
+        Reason::ForbiddenAddress => "forbidden-address",
+        Reason::BadOffer => "bad-offer",
+        Reason::Unreachable => "unreachable",
+    }
+}
+
+/// Why a connection ended.
+pub(crate) const fn close_cause(cause: CloseCause) -> &'static str {
+    match cause {
+        CloseCause::Local => "closed-here",
+        CloseCause::Peer => "closed-by-peer",
+        CloseCause::Silent => "silent",
+        CloseCause::PathLost => "path-lost",
+        CloseCause::Unconfirmed => "unconfirmed",
+        CloseCause::CounterExhausted => "counter-exhausted",
+        _ => "other",
+    }
+}
+
+/// Why a request has failed on its way.
+pub(crate) const fn fail_cause(cause: FailCause) -> &'static str {
+    match cause {
+        FailCause::ServerUnreachable => "server-unreachable",
+        FailCause::BadCertificate => "bad-certificate",
+        FailCause::NoAnswer => "no-answer",
+        FailCause::NotReached => "not-reached",
+        FailCause::NoListener => "no-listener",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_begins_with_name_and_time() {
+        let event = Event::at("ready", UNIX_EPOCH).with("n", 1).text("address", "a:1");
+        let text = event.into_value().to_string();
+        assert_eq!(text, r#"{"event":"ready","at":0,"n":1,"address":"a:1"}"#);
+    }
+}

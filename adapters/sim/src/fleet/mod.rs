@@ -1,0 +1,282 @@
+//! A server, an authority, and equipment that trusts it: what most simulations begin with.
+//!
+//! Addresses are from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
+//! TCP; equipment in the public internet is 198.51.100.1 and so on; behind NAT number `n` it is
+//! 10.`n`.0.2 and so on. Wall clocks start at [`START`]. Every machine has entropy of its own from
+//! the world's seed, and each host keeps a [`Flash`] over its reboots.
+
+mod devices;
+
+use core::net::{IpAddr, SocketAddr};
+
+use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, authority_public};
+use genkan_core::{
+    AcceptorConfig, Anchors, ClientSlot, ConnectionId, EquipmentId, Identity, Instant,
+    IssuerConfig, RequestSlot, Server, ServerAddress, ServerConfig, StaticKey, StreamSlot, Target,
+};
+
+use crate::entropy::SimEntropy;
+use crate::host::{Host, Log};
+use crate::nat::NatConfig;
+use crate::net::{HostId, NatId};
+use crate::world::{Death, HostSpec, World};
+pub use devices::{AcceptorApp, Flash, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
+
+/// Seconds since 1970 when a simulated world begins: 2026-01-01.
+pub const START: u64 = 1_767_225_600;
+
+/// The port of the server, and of everybody's UDP socket.
+pub const PORT: u16 = 4_600;
+
+/// What a device of the fleet was made from, to make it again.
+#[derive(Clone, Debug)]
+enum Device {
+    Acceptor(Box<AcceptorConfig>),
+    Issuer(Box<IssuerConfig>),
+}
+
+/// A world with a server and its equipment.
+#[derive(Debug)]
+pub struct Fleet {
+    /// The world that they live in.
+    pub world: World,
+    /// The server's host.
+    pub server: HostId,
+    authority: [u8; 32],
+    config: ServerConfig,
+    devices: Vec<(HostId, Device)>,
+    nats: u8,
+}
+
+impl Fleet {
+    /// A world with a server as [`ServerConfig::new`] has it, and a clock.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with_server(seed, |_| ())
+    }
+
+    /// As [`Fleet::new`], with the server's settings changed by `adjust`.
+    #[must_use]
+    pub fn with_server(seed: u64, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
+        let mut world = World::new(seed);
+        let authority = secret(&world, "authority");
+        let key = StaticKey::from_secret(secret(&world, "server"));
+        let certificate = certify(&authority, &key, 1);
+        let mut config = ServerConfig::new(key, certificate);
+        config.wall_clock = START;
+        adjust(&mut config);
+        let spec = HostSpec::new("server", SERVER_IP).port(PORT).listening();
+        let entropy = world.entropy("server");
+        let boot = |now| Host::new(server(now, config.clone(), entropy), Log::default());
+        let server = world.add_host(spec, boot);
+        Self { world, server, authority, config, devices: Vec::new(), nats: 0 }
+    }
+
+    /// The server's address.
+    #[must_use]
+    pub const fn server_address(&self) -> SocketAddr {
+        SocketAddr::new(SERVER_IP, PORT)
+    }
+
+    /// Whom the fleet's equipment believes about the server.
+    #[must_use]
+    pub fn anchors(&self) -> Anchors {
+        let mut anchors = Anchors { floor: START, ..Anchors::default() };
+        let pushed = anchors.authorities.push(authority_public(&self.authority));
+        assert!(pushed.is_ok(), "there is room for one authority");
+        anchors
+    }
+
+    /// A certificate for `key` by the fleet's authority, valid for a year from [`START`].
+    #[must_use]
+    pub fn certificate(
+        &self,
+        key: &StaticKey,
+        serial: u32,
+    ) -> heapless::Vec<u8, MAX_CERTIFICATE> {
+        certify(&self.authority, key, serial)
+    }
+
+    /// Adds a NAT to put equipment behind; the first is 192.0.2.1.
+    pub fn nat(&mut self, config: NatConfig) -> NatId {
+        self.nats += 1;
+        let external = IpAddr::from([192, 0, 2, self.nats]);
+        self.world.add_nat(&format!("nat{}", self.nats), external, None, config)
+    }
+
+    /// Adds an acceptor in the public internet, with its settings changed by `adjust`.
+    pub fn acceptor(
+        &mut self,
+        name: &str,
+        adjust: impl FnOnce(&mut AcceptorConfig),
+    ) -> HostId {
+        self.acceptor_behind(None, name, adjust)
+    }
+
+    /// Adds an acceptor behind a NAT.
+    pub fn acceptor_behind(
+        &mut self,
+        nat: Option<NatId>,
+        name: &str,
+        adjust: impl FnOnce(&mut AcceptorConfig),
+    ) -> HostId {
+        let (identity, server) = (self.identity(name), ServerAddress::both(self.server_address()));
+        let mut config = AcceptorConfig::new(identity, server, self.anchors());
+        adjust(&mut config);
+        self.device(nat, name, Device::Acceptor(Box::new(config)))
+    }
+
+    /// Adds an issuer in the public internet, with its settings changed by `adjust`.
+    pub fn issuer(&mut self, name: &str, adjust: impl FnOnce(&mut IssuerConfig)) -> HostId {
+        self.issuer_behind(None, name, adjust)
+    }
+
+    /// Adds an issuer behind a NAT.
+    pub fn issuer_behind(
+        &mut self,
+        nat: Option<NatId>,
+        name: &str,
+        adjust: impl FnOnce(&mut IssuerConfig),
+    ) -> HostId {
+        let (identity, server) = (self.identity(name), ServerAddress::both(self.server_address()));
+        let mut config = IssuerConfig::new(identity, server, self.anchors());
+        adjust(&mut config);
+        self.device(nat, name, Device::Issuer(Box::new(config)))
+    }
+
+    /// An equipment's id.
+    ///
+    /// # Panics
+    /// When `host` is not of this fleet.
+    #[must_use]
+    pub fn id(&self, host: HostId) -> EquipmentId {
+        match self.config_of(host) {
+            Device::Acceptor(config) => config.identity.key.id(),
+            Device::Issuer(config) => config.identity.key.id(),
+        }
+    }
+
+    /// An issuer asks for an acceptor, without password.
+    ///
+    /// # Panics
+    /// When it cannot ask, or one of them is something else.
+    pub fn request(&mut self, issuer: HostId, acceptor: HostId) -> ConnectionId {
+        let target = Target::new(self.id(acceptor));
+        self.request_target(issuer, &target)
+    }
+
+    /// An issuer asks for a target.
+    ///
+    /// # Panics
+    /// When it cannot ask, or is not an issuer.
+    #[expect(clippy::expect_used, reason = "the test asked for what cannot be")]
+    pub fn request_target(&mut self, issuer: HostId, target: &Target) -> ConnectionId {
+        self.world
+            .with(issuer, |machine: &mut FleetIssuer, io| machine.request(io.now(), target))
+            .expect("the issuer can ask")
+    }
+
+    /// An equipment's power fails and comes back: memory is lost, flash is kept.
+    ///
+    /// # Panics
+    /// When `host` is not of this fleet, or off.
+    pub fn reboot(&mut self, host: HostId, death: Death) {
+        let device = self.config_of(host).clone();
+        let name = self.world.name(host).to_owned();
+        let flash = match &device {
+            Device::Acceptor(_) => self.world.app::<AcceptorApp>(host).flash.clone(),
+            Device::Issuer(_) => self.world.app::<IssuerApp>(host).flash.clone(),
+        };
+        self.world.kill(host, death);
+        let flash = Flash { boots: flash.boots + 1, ..flash };
+        let entropy = self.world.entropy(&format!("{name} {}", flash.boots));
+        let since = self.world.now().as_secs();
+        match device {
+            Device::Acceptor(config) => {
+                self.world.restart(host, |now| devices::acceptor(now, *config, entropy, flash, since));
+            }
+            Device::Issuer(config) => {
+                self.world.restart(host, |now| devices::issuer(now, *config, entropy, flash, since));
+            }
+        }
+    }
+
+    /// The server's program ends and starts again with an empty list.
+    pub fn reboot_server(&mut self, death: Death) {
+        self.world.kill(self.server, death);
+        let mut config = self.config.clone();
+        if config.wall_clock > 0 {
+            config.wall_clock += self.world.now().as_secs();
+        }
+        let entropy = self.world.entropy(&format!("server {:?}", self.world.now()));
+        let boot = |now| Host::new(server(now, config, entropy), Log::default());
+        self.world.restart(self.server, boot);
+    }
+
+    fn identity(&self, name: &str) -> Identity {
+        Identity { key: StaticKey::from_secret(secret(&self.world, name)), boots: 0 }
+    }
+
+    fn device(&mut self, nat: Option<NatId>, name: &str, device: Device) -> HostId {
+        let number = u8::try_from(self.devices.len() + 1).unwrap_or(u8::MAX);
+        let address = match nat {
+            Some(NatId(nat)) => IpAddr::from([10, nat as u8, 0, number.saturating_add(1)]),
+            None => IpAddr::from([198, 51, 100, number]),
+        };
+        let mut spec = HostSpec::new(name, address).port(PORT);
+        spec.behind = nat;
+        let entropy = self.world.entropy(name);
+        let flash = Flash::default();
+        let since = self.world.now().as_secs();
+        let host = match device.clone() {
+            Device::Acceptor(config) => {
+                self.world.add_host(spec, |now| devices::acceptor(now, *config, entropy, flash, since))
+            }
+            Device::Issuer(config) => {
+                self.world.add_host(spec, |now| devices::issuer(now, *config, entropy, flash, since))
+            }
+        };
+        self.devices.push((host, device));
+        host
+    }
+
+    #[expect(clippy::expect_used, reason = "the test asked for what cannot be")]
+    fn config_of(&self, host: HostId) -> &Device {
+        let found = self.devices.iter().find(|(known, _)| *known == host);
+        &found.expect("the host is an equipment of this fleet").1
+    }
+}
+
+const SERVER_IP: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1));
+
+fn secret(world: &World, label: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    world.chance(&format!("key of {label}")).fill(&mut bytes);
+    bytes
+}
+
+#[expect(clippy::expect_used, reason = "its inputs are written out here")]
+fn certify(
+    authority: &[u8; 32],
+    key: &StaticKey,
+    serial: u32,
+) -> heapless::Vec<u8, MAX_CERTIFICATE> {
+    let subject = Subject {
+        server_key: *key.public(),
+        serial,
+        not_before: START - 86_400,
+        not_after: START + 366 * 86_400,
+        names: "server.example",
+    };
+    let mut out = [0; MAX_CERTIFICATE];
+    let len = Certificate::issue(authority, &subject, &mut out).expect("a good subject");
+    heapless::Vec::from_slice(&out[..len]).expect("a certificate fits")
+}
+
+#[expect(clippy::expect_used, reason = "the test gave settings that cannot be")]
+fn server(now: Instant, config: ServerConfig, entropy: SimEntropy) -> FleetServer {
+    let clients = core::iter::repeat_with(|| ClientSlot::EMPTY).take(64).collect();
+    let requests = core::iter::repeat_with(|| RequestSlot::EMPTY).take(32).collect();
+    let streams = core::iter::repeat_with(|| StreamSlot::EMPTY).take(32).collect();
+    Server::new(now, config, clients, requests, streams, entropy).expect("a good server")
+}

@@ -1,0 +1,212 @@
+//! What a test does to the world: lines, partitions, hooks, injections, and hosts that fail.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use genkan_core::Instant;
+
+use super::World;
+use crate::faults::Faults;
+use crate::nat::Nat;
+use crate::net::{HostId, NatId};
+use crate::node::Node;
+use crate::packet::{Packet, Verdict};
+use crate::tcp::{Reader, TcpConfig, TcpEvent};
+use crate::world::Event;
+
+/// How a host goes off.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Death {
+    /// The power is cut: its connections stay half open.
+    Silent,
+    /// The program ends and the system resets its connections.
+    WithReset,
+}
+
+impl World {
+    /// A host's line in both directions. Each path is the sender's line up, then the receiver's
+    /// line down.
+    pub fn set_line(&mut self, host: HostId, faults: &Faults) {
+        self.set_up(host, faults.clone());
+        self.set_down(host, faults.clone());
+    }
+
+    /// A host's line towards the network.
+    pub fn set_up(&mut self, host: HostId, faults: Faults) {
+        *self.net.lines_mut(host).0 = faults;
+    }
+
+    /// A host's line from the network.
+    pub fn set_down(&mut self, host: HostId, faults: Faults) {
+        *self.net.lines_mut(host).1 = faults;
+    }
+
+    /// A path of its own from one host to another, in place of their lines.
+    pub fn set_path(&mut self, from: HostId, to: HostId, faults: Faults) {
+        self.net.set_path(from, to, faults);
+    }
+
+    /// As [`World::set_path`], both ways.
+    pub fn set_paths(&mut self, a: HostId, b: HostId, faults: &Faults) {
+        self.set_path(a, b, faults.clone());
+        self.set_path(b, a, faults.clone());
+    }
+
+    /// Nothing gets from one host to the other any more.
+    pub fn cut(&mut self, from: HostId, to: HostId) {
+        self.net.cut(from, to);
+    }
+
+    /// Ends a [`World::cut`].
+    pub fn mend(&mut self, from: HostId, to: HostId) {
+        self.net.mend(from, to);
+    }
+
+    /// A NAT, to look at or change.
+    pub fn nat_mut(&mut self, nat: NatId) -> &mut Nat {
+        self.net.nat_mut(nat)
+    }
+
+    /// A NAT gets another external address; its mappings go.
+    pub fn renumber_nat(&mut self, nat: NatId, external: IpAddr) {
+        self.net.renumber_nat(nat, external);
+    }
+
+    /// A host gets other addresses. Its sockets stay; its TCP connections are lost in silence.
+    pub fn renumber_host(&mut self, host: HostId, addresses: &[IpAddr]) {
+        self.net.renumber_host(host, addresses);
+        self.slots[host.0].addresses = addresses.to_vec();
+    }
+
+    /// How TCP behaves. Connections that stand keep their capacity.
+    pub const fn tcp_mut(&mut self) -> &mut TcpConfig {
+        &mut self.tcp_config
+    }
+
+    /// From now on `hook` decides about everything that is sent, before the lines do.
+    pub fn hook(&mut self, hook: impl FnMut(&mut Packet) -> Verdict + 'static) {
+        self.hook = Some(Box::new(hook));
+    }
+
+    /// No hook any more.
+    pub fn unhook(&mut self) {
+        self.hook = None;
+    }
+
+    /// At that time a datagram with any source address comes out of the public internet.
+    pub fn inject(&mut self, at: Duration, source: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let bytes = bytes.to_vec();
+        self.at(at, move |world| world.inject_now(None, (source, to), bytes));
+    }
+
+    /// As [`World::inject`], from the inner network of a NAT.
+    pub fn inject_behind(
+        &mut self,
+        nat: NatId,
+        at: Duration,
+        (source, to): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) {
+        let bytes = bytes.to_vec();
+        self.at(at, move |world| world.inject_now(Some(nat), (source, to), bytes));
+    }
+
+    /// A host goes off, and all that it had in memory is lost.
+    pub fn kill(&mut self, host: HostId, death: Death) {
+        self.drop_connections(host, death == Death::WithReset);
+        self.slots[host.0].lose_memory();
+        self.note(host, "off".into());
+    }
+
+    /// A host that is off comes on: `boot` is given the host's clock and makes what runs on it.
+    ///
+    /// # Panics
+    /// When it is on.
+    pub fn restart<N: Node>(&mut self, host: HostId, boot: impl FnOnce(Instant) -> N) {
+        let now = self.instant(host);
+        let slot = &mut self.slots[host.0];
+        assert!(slot.node.is_none(), "{} is on", slot.name);
+        slot.node = Some(Box::new(boot(now)));
+        slot.paused = false;
+        slot.open_sockets();
+        self.note(host, "on".into());
+        self.enter(host, |_, _| ());
+    }
+
+    /// Whether a host is on.
+    #[must_use]
+    pub fn is_on(&self, host: HostId) -> bool {
+        self.slots[host.0].node.is_some()
+    }
+
+    /// A host stands still: datagrams wait in its sockets, bytes in its streams, timers pass.
+    pub fn pause(&mut self, host: HostId) {
+        self.slots[host.0].paused = true;
+    }
+
+    /// Ends a [`World::pause`]: what has waited is handled now.
+    pub fn resume(&mut self, host: HostId) {
+        self.slots[host.0].paused = false;
+        while let Some((flight, socket, source)) = self.slots[host.0].waiting.pop_front() {
+            self.datagram_read(host, flight, socket, source);
+        }
+        let slot = &self.slots[host.0];
+        if slot.io.announced.is_some_and(|at| at <= slot.instant(self.now)) {
+            self.ring(host);
+        }
+        self.read_all(host);
+    }
+
+    /// How fast a host reads its streams.
+    pub fn set_reader(&mut self, host: HostId, reader: Reader) {
+        self.slots[host.0].reader = reader;
+        self.read_all(host);
+    }
+
+    fn read_all(&mut self, host: HostId) {
+        let streams: Vec<_> = self.slots[host.0].streams.values().copied().collect();
+        for (conn, side) in streams {
+            self.schedule(Duration::ZERO, Event::Tcp(TcpEvent::Read { conn, side }));
+        }
+    }
+
+    /// A host's clock jumps ahead.
+    pub fn jump_ahead(&mut self, host: HostId, by: Duration) {
+        self.jump(host, i128::try_from(by.as_micros()).unwrap_or(i128::MAX / 4));
+    }
+
+    /// A host's clock jumps back.
+    pub fn jump_back(&mut self, host: HostId, by: Duration) {
+        self.jump(host, -i128::try_from(by.as_micros()).unwrap_or(i128::MAX / 4));
+    }
+
+    fn jump(&mut self, host: HostId, micros: i128) {
+        self.slots[host.0].offset += micros;
+        self.set_alarm(host);
+    }
+
+    /// With this probability per wake-up, the node is also called before it, for no reason.
+    pub fn set_early_wakes(&mut self, host: HostId, probability: f64) {
+        self.slots[host.0].early = probability;
+    }
+
+    /// Wake-ups come up to this late, as on a busy device.
+    pub fn set_late_wakes(&mut self, host: HostId, most: Duration) {
+        self.slots[host.0].late = most;
+    }
+
+    /// How many outputs a host's machine may make in one drain.
+    pub fn set_drain_limit(&mut self, host: HostId, outputs: usize) {
+        self.slots[host.0].io.drain_limit = outputs;
+    }
+
+    /// Whether what happens is kept, or only hashed (long runs).
+    pub const fn keep_transcript(&mut self, keep: bool) {
+        self.transcript.set_keep(keep);
+    }
+
+    /// Forgets what has happened; the hash stays.
+    pub fn clear_transcript(&mut self) {
+        self.transcript.clear();
+    }
+}

@@ -1,0 +1,170 @@
+//! A host as the world keeps it: its sockets, its clock, its faults, and the node on it.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+
+use genkan_core::{Instant, SocketId, StreamId};
+
+use super::datagrams::Flight;
+use crate::net::NatId;
+use crate::node::{Io, Node};
+use crate::packet::TcpId;
+use crate::rng::Rng;
+use crate::tcp::Reader;
+
+/// What a host is to be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostSpec {
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) port: u16,
+    pub(crate) listening: bool,
+    pub(crate) behind: Option<NatId>,
+}
+
+impl HostSpec {
+    /// A host with this name and address, and a UDP socket ([`SocketId::MAIN`]) on port 4600.
+    #[must_use]
+    pub fn new(name: &str, address: IpAddr) -> Self {
+        let addresses = vec![address];
+        Self { name: name.into(), addresses, port: 4_600, listening: false, behind: None }
+    }
+
+    /// A further address.
+    #[must_use]
+    pub fn address(mut self, address: IpAddr) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// Another port for the UDP socket, and for the listener.
+    #[must_use]
+    pub const fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// With a TCP listener ([`SocketId::LISTENER`]) on the UDP socket's port, as a server's host.
+    #[must_use]
+    pub const fn listening(mut self) -> Self {
+        self.listening = true;
+        self
+    }
+
+    /// In the inner network of a NAT.
+    #[must_use]
+    pub const fn behind(mut self, nat: NatId) -> Self {
+        self.behind = Some(nat);
+        self
+    }
+}
+
+pub(crate) struct Slot {
+    pub(crate) name: String,
+    pub(crate) addresses: Vec<IpAddr>,
+    pub(crate) udp: BTreeMap<SocketId, u16>,
+    pub(crate) listeners: BTreeMap<u16, SocketId>,
+    pub(crate) streams: BTreeMap<StreamId, (TcpId, usize)>,
+    pub(crate) node: Option<Box<dyn Node>>,
+    pub(crate) io: Io,
+    /// Which life of the host this is.
+    pub(crate) life: u32,
+    /// The host's clock less the world's, in microseconds.
+    pub(crate) offset: i128,
+    /// Which of the wake-ups in the event queue is the good one.
+    pub(crate) wake: u64,
+    pub(crate) paused: bool,
+    /// Datagrams that wait in the socket of a paused host.
+    pub(crate) waiting: VecDeque<(Flight, SocketId, SocketAddr)>,
+    pub(crate) reader: Reader,
+    /// Probability that the node is called between its wake-ups for no reason.
+    pub(crate) early: f64,
+    /// How late a wake-up can be.
+    pub(crate) late: Duration,
+    initial: HostSpec,
+    next_port: u16,
+}
+
+/// The first port that connections go out from.
+const FIRST_EPHEMERAL: u16 = 49_152;
+
+impl Slot {
+    pub(crate) fn new(spec: HostSpec, mut rng: Rng) -> Self {
+        // Each host has been running for another while: no machine may rely on equal clocks.
+        let offset = 1_000_000 + i128::from(rng.below(3_600_000_000));
+        Self {
+            name: spec.name.clone(),
+            addresses: spec.addresses.clone(),
+            udp: BTreeMap::new(),
+            listeners: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            node: None,
+            io: Io::new(spec.name.clone(), rng),
+            life: 0,
+            offset,
+            wake: 0,
+            paused: false,
+            waiting: VecDeque::new(),
+            reader: Reader::Fast,
+            early: 0.0,
+            late: Duration::ZERO,
+            initial: spec,
+            next_port: FIRST_EPHEMERAL,
+        }
+    }
+
+    /// The sockets that the caller opens before anything else.
+    pub(crate) fn open_sockets(&mut self) {
+        self.udp = BTreeMap::from([(SocketId::MAIN, self.initial.port)]);
+        self.listeners.clear();
+        if self.initial.listening {
+            self.listeners.insert(self.initial.port, SocketId::LISTENER);
+        }
+    }
+
+    /// Everything that is in memory is gone.
+    pub(crate) fn lose_memory(&mut self) {
+        self.node = None;
+        self.life += 1;
+        self.wake += 1;
+        self.io.reset();
+        self.udp.clear();
+        self.listeners.clear();
+        self.waiting.clear();
+    }
+
+    /// The host's clock at a moment of the world.
+    pub(crate) fn instant(&self, at: Duration) -> Instant {
+        let micros = i128::try_from(at.as_micros()).unwrap_or(i128::MAX / 2) + self.offset;
+        Instant::from_micros(u64::try_from(micros.max(1)).unwrap_or(u64::MAX))
+    }
+
+    /// The moment of the world at which the host's clock says `instant`; `None`: never.
+    pub(crate) fn moment(&self, instant: Instant) -> Option<Duration> {
+        if instant == Instant::END {
+            return None;
+        }
+        let micros = (i128::from(instant.as_micros()) - self.offset).max(0);
+        u64::try_from(micros).ok().map(Duration::from_micros)
+    }
+
+    /// The address to use towards `remote`.
+    pub(crate) fn address_for(&self, remote: SocketAddr) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| address.is_ipv4() == remote.is_ipv4())
+    }
+
+    /// The UDP socket on `port`.
+    pub(crate) fn socket_on(&self, port: u16) -> Option<SocketId> {
+        self.udp.iter().find(|&(_, &bound)| bound == port).map(|(&socket, _)| socket)
+    }
+
+    pub(crate) const fn ephemeral_port(&mut self) -> u16 {
+        let port = self.next_port;
+        self.next_port = match port.checked_add(1) {
+            Some(next) => next,
+            None => FIRST_EPHEMERAL,
+        };
+        port
+    }
+}

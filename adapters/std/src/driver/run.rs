@@ -1,0 +1,158 @@
+//! The loop itself: when to turn, when to stop.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::io;
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use genkan_core::{Instant, MAX_FRAME, Machine, SocketId};
+
+use super::control::{Control, Job};
+use super::desk::Journal;
+use super::{Desk, Role};
+use crate::clock::Clock;
+use crate::net::{Bind, Net};
+
+/// How much is read from a stream at once, and the largest datagram that is told from a longer one.
+pub(super) const ROOM: usize = 16 << 10;
+/// How long farewells may take to leave.
+const LEAVE: Duration = Duration::from_secs(1);
+/// The shortest wait when a deadline has passed that the machine should have dealt with: a defect
+/// there must not become a busy loop here.
+const FLOOR: Duration = Duration::from_millis(1);
+
+/// What a loop is made of.
+#[derive(Debug)]
+pub(crate) struct Parts<R: Role> {
+    pub(crate) role: R,
+    pub(crate) net: Net,
+    pub(crate) control: Arc<Control>,
+    pub(crate) journal: Journal<R::Event>,
+    /// Where to listen when the machine wants to.
+    pub(crate) listen: Bind,
+    /// The address that the machine is told to have, where it is known.
+    pub(crate) local: Option<SocketAddr>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Running,
+    /// Sessions may finish until then.
+    Finishing(Instant),
+    /// Farewells may leave until then.
+    Leaving(Instant),
+}
+
+pub(crate) struct Loop<R: Role> {
+    pub(super) role: R,
+    pub(super) net: Net,
+    pub(super) journal: Journal<R::Event>,
+    pub(super) listen: Bind,
+    /// Everything that arrives is read into this.
+    pub(super) room: Box<[u8; ROOM]>,
+    /// Everything that leaves is written here first.
+    pub(super) scratch: Box<[u8; MAX_FRAME]>,
+    clock: Clock,
+    control: Arc<Control>,
+    jobs: Receiver<Job<R>>,
+    local: Option<SocketAddr>,
+    stage: Stage,
+}
+
+impl<R: Role> Loop<R> {
+    pub(super) fn new(parts: Parts<R>, jobs: Receiver<Job<R>>) -> Self {
+        Self {
+            role: parts.role,
+            net: parts.net,
+            journal: parts.journal,
+            listen: parts.listen,
+            room: Box::new([0; ROOM]),
+            scratch: Box::new([0; MAX_FRAME]),
+            clock: Clock::new(),
+            control: parts.control,
+            jobs,
+            local: parts.local,
+            stage: Stage::Running,
+        }
+    }
+
+    pub(super) fn run(mut self) -> io::Result<()> {
+        if let Some(local) = self.local {
+            let now = self.clock.now();
+            self.role.machine().handle_bound(now, SocketId::MAIN, Some(local));
+        }
+        while !self.turn()? {}
+        Ok(())
+    }
+
+    /// One turn; says whether it was the last one.
+    fn turn(&mut self) -> io::Result<bool> {
+        let now = self.clock.now();
+        self.drain(now);
+        let timeout = self.timeout(now);
+        self.net.wait(timeout)?;
+        self.control.nudge.clear();
+        self.control.count_turn();
+        let now = self.clock.now();
+        while let Ok(job) = self.jobs.try_recv() {
+            job(&mut self.role, now);
+            self.settle(now);
+        }
+        if self.role.machine().poll_timeout().is_some_and(|wakeup| wakeup.at <= now) {
+            self.role.machine().handle_timeout(now);
+            self.settle(now);
+        }
+        self.datagrams(now);
+        self.callers(now);
+        self.changes(now);
+        self.streams(now);
+        self.drain(now);
+        self.role.pump(now, &mut Desk { net: &mut self.net, journal: &self.journal });
+        self.drain(now);
+        Ok(self.advance(now))
+    }
+
+    /// How long to wait. Nothing to wait for is `None`: another thread or a packet ends the wait.
+    fn timeout(&mut self, now: Instant) -> Option<Duration> {
+        if self.net.has_more(now) || self.role.has_more() {
+            return Some(Duration::ZERO);
+        }
+        let stop = match self.stage {
+            Stage::Running if self.control.stop_wanted().is_some() => Some(now),
+            Stage::Running => None,
+            Stage::Finishing(until) | Stage::Leaving(until) => Some(until),
+        };
+        let machine = self.role.machine().poll_timeout().map(|wakeup| wakeup.at);
+        let all = [stop, machine, self.role.deadline(), self.net.deadline()];
+        let next = all.into_iter().flatten().min()?;
+        Some(next.since(now).max(FLOOR))
+    }
+
+    /// Moves towards the end, where one is wanted.
+    fn advance(&mut self, now: Instant) -> bool {
+        match (self.stage, self.control.stop_wanted()) {
+            (Stage::Running, Some(grace)) => {
+                self.role.finish(grace);
+                self.stage = Stage::Finishing(now.after(grace));
+                self.advance(now)
+            }
+            (Stage::Finishing(until), _) if self.role.is_finished() || now >= until => {
+                self.role.end(now);
+                self.drain(now);
+                self.stage = Stage::Leaving(now.after(LEAVE));
+                self.advance(now)
+            }
+            (Stage::Leaving(until), _) => now >= until || self.net.is_flushed(),
+            _ => false,
+        }
+    }
+}
+
+impl<R: Role> Drop for Loop<R> {
+    /// Also when the thread panics: nobody may wait for it for ever.
+    fn drop(&mut self) {
+        self.role.lost();
+        self.journal.end();
+    }
+}

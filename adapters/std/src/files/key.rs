@@ -1,0 +1,66 @@
+//! The key file of an equipment or server.
+
+use std::path::Path;
+
+use genkan_core::StaticKey;
+use zeroize::Zeroizing;
+
+use super::atomic::{self, Access};
+use super::error::FileError;
+use super::secret::{Format, KEY_FILE_LIMIT, draw};
+
+const FORMAT: Format = Format { prefix: "gk-secret-", what: "a Genkan secret key" };
+
+/// Reads a key file (`GK-SECRET-1…`).
+///
+/// # Errors
+/// When it is missing, readable by others, a symbolic link, or does not hold a key.
+pub fn load_key(path: &Path) -> Result<StaticKey, FileError> {
+    let content = atomic::read(path, Access::Secret, KEY_FILE_LIMIT, FORMAT.what)?;
+    let secret = FORMAT.find(&content).map_err(|problem| FileError::new(path, problem))?;
+    Ok(StaticKey::from_secret(*secret))
+}
+
+/// Draws a new key and writes it to a new file of mode 0600.
+///
+/// # Errors
+/// When anything stands at `path` already, or the file cannot be written.
+pub fn create_key(path: &Path) -> Result<StaticKey, FileError> {
+    let secret = draw().map_err(|problem| FileError::new(path, problem))?;
+    let key = StaticKey::from_secret(*secret);
+    atomic::create(path, Access::Secret, text(&key).as_bytes())?;
+    Ok(key)
+}
+
+/// Writes a key that was made elsewhere to a new file of mode 0600.
+///
+/// # Errors
+/// As [`create_key`].
+pub fn save_key(path: &Path, key: &StaticKey) -> Result<(), FileError> {
+    atomic::create(path, Access::Secret, text(key).as_bytes())
+}
+
+/// The key in the file, or a new one when there is no such file.
+///
+/// # Errors
+/// As [`load_key`] and [`create_key`].
+pub fn load_or_create_key(path: &Path) -> Result<StaticKey, FileError> {
+    match load_key(path) {
+        Err(error) if error.is_missing() => match create_key(path) {
+            // Another process was faster.
+            Err(error) if error.is_present() => load_key(path),
+            made => made,
+        },
+        loaded => loaded,
+    }
+}
+
+fn text(key: &StaticKey) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(512));
+    text.push_str("# Genkan secret key: whoever reads this file can pose as its owner.\n# id: ");
+    text.push_str(&key.id().to_string());
+    text.push('\n');
+    text.push_str(&FORMAT.encode(key.secret()));
+    text.push('\n');
+    text
+}

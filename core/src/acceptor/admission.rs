@@ -1,0 +1,217 @@
+//! Whether an offer may become a connection.
+//!
+//! In this order, cheapest first: a repeated offer gets the same word again; the issuer's address
+//! must be one that this device may dial, within its dial budget; a slot must be free; the offer must
+//! open under the device's key; and the issuer must be on the pairing list, or bring the password,
+//! or the device must be open to anyone.
+//!
+//! A password try is counted *before* it is acted upon (threat T19). The count is persisted in
+//! blocks of four, so that honest use costs no flash: only when the reserved number is reached does
+//! the device ask its caller to write, and it parks the connection until that is done. Further tries
+//! wait: 3 s after the third, doubling to 60 s, and never for good. Paired issuers do not wait.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+
+use crate::crypto::keys::{PasswordRecord, fingerprint};
+use crate::id::EquipmentId;
+use crate::limit::{Bucket, Rate};
+use crate::time::Instant;
+use crate::wire::message::{Offer, Reason, Verdict};
+
+/// The most issuers on a pairing list.
+pub const MAX_PAIRED: usize = 8;
+/// How many offers are remembered, to recognise repeats.
+const REMEMBERED: usize = 16;
+/// How long an offer is remembered at the least, were the memory not overrun.
+const REMEMBER: Duration = Duration::from_secs(300);
+/// How many tries are reserved with one write.
+const RESERVE: u32 = 4;
+/// Tries without waiting.
+const FREE_TRIES: u32 = 3;
+const WAIT_BASE: Duration = Duration::from_secs(3);
+const WAIT_CAP: Duration = Duration::from_secs(60);
+/// Dials that strangers can cause, of whatever address: eight at once, then one in 10 s.
+const STRANGER_DIALS: Rate = Rate::new(8, 10_000);
+/// Dials that paired issuers can cause, over and above.
+const PAIRED_DIALS: Rate = Rate::new(16, 2_000);
+
+/// Who may connect.
+#[derive(Clone, Debug, Default)]
+pub struct AdmissionPolicy {
+    /// The password's record; issuers that bring the password are admitted.
+    pub password: Option<PasswordRecord>,
+    /// The number of failed tries that was persisted last.
+    pub failures: u32,
+    /// Issuers that are admitted by their key.
+    pub paired: Vec<EquipmentId, MAX_PAIRED>,
+    /// Anybody is admitted. For services that authenticate by themselves.
+    pub open: bool,
+    /// The acceptor's current early key: given to the server and to issuers on the pairing list.
+    pub early_key: Option<[u8; 16]>,
+}
+
+/// How an issuer may come in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Entry {
+    /// By its key.
+    Paired,
+    /// Everybody may.
+    Open,
+    /// By this password information, if it is the right one.
+    Password([u8; 32]),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Seen {
+    offer: [u8; 16],
+    request: u32,
+    verdict: Verdict,
+    at: Instant,
+}
+
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(super) policy: AdmissionPolicy,
+    counters: [u64; MAX_PAIRED],
+    seen: Vec<Seen, REMEMBERED>,
+    tries: u32,
+    reserved: u32,
+    persisted: u32,
+    last_try: Instant,
+    strangers: Bucket,
+    paired: Bucket,
+}
+
+impl Admission {
+    pub(super) const fn new(now: Instant, policy: AdmissionPolicy) -> Self {
+        let failures = policy.failures;
+        Self {
+            policy,
+            counters: [0; MAX_PAIRED],
+            seen: Vec::new(),
+            tries: failures,
+            reserved: failures,
+            persisted: failures,
+            last_try: now,
+            strangers: Bucket::EMPTY,
+            paired: Bucket::EMPTY,
+        }
+    }
+
+    /// The number to persist.
+    pub(super) const fn reserved(&self) -> u32 {
+        self.reserved
+    }
+
+    /// What was said to this very offer before. Under another request number it is a replay.
+    pub(super) fn repeated(&self, offer: &[u8], request: u32) -> Option<Verdict> {
+        let print = fingerprint(offer);
+        let seen = self.seen.iter().find(|seen| seen.offer == print)?;
+        Some(if seen.request == request {
+            seen.verdict
+        } else {
+            Verdict::Declined(Reason::BadOffer)
+        })
+    }
+
+    /// Remembers what was said to an offer. `None` when the memory is full of recent ones: then no
+    /// new offer may be taken, or a flood would make room for replays.
+    pub(super) fn remember(
+        &mut self,
+        now: Instant,
+        offer: &[u8],
+        request: u32,
+        verdict: Verdict,
+    ) -> bool {
+        let offer = fingerprint(offer);
+        if let Some(seen) = self.seen.iter_mut().find(|seen| seen.offer == offer) {
+            seen.verdict = verdict;
+            return true;
+        }
+        self.seen.retain(|seen| now.since(seen.at) < REMEMBER);
+        self.seen.push(Seen { offer, request, verdict, at: now }).is_ok()
+    }
+
+    /// Whether another offer can be remembered.
+    pub(super) fn has_memory(&mut self, now: Instant) -> bool {
+        self.seen.retain(|seen| now.since(seen.at) < REMEMBER);
+        !self.seen.is_full()
+    }
+
+    /// How the issuer of an opened offer may come in.
+    pub(super) fn entry(
+        &mut self,
+        now: Instant,
+        who: EquipmentId,
+        offer: &Offer,
+    ) -> Result<Entry, Reason> {
+        if let Some(at) = self.policy.paired.iter().position(|paired| *paired == who) {
+            let last = self.counters.get_mut(at).ok_or(Reason::NotAllowed)?;
+            if offer.counter != 0 && offer.counter <= *last {
+                return Err(Reason::BadOffer);
+            }
+            *last = offer.counter.max(*last);
+            return Ok(Entry::Paired);
+        }
+        if self.policy.open {
+            return Ok(Entry::Open);
+        }
+        match (offer.password, &self.policy.password) {
+            (Some(_), Some(_)) if now < self.next_try() => Err(Reason::WrongPassword),
+            (Some(information), Some(_)) => Ok(Entry::Password(information)),
+            _ => Err(Reason::NotAllowed),
+        }
+    }
+
+    /// When the next password try will be looked at.
+    fn next_try(&self) -> Instant {
+        match self.tries.checked_sub(FREE_TRIES) {
+            None => Instant::START,
+            Some(more) => {
+                self.last_try.after(WAIT_BASE.saturating_mul(1 << more.min(5)).min(WAIT_CAP))
+            }
+        }
+    }
+
+    /// Counts a try, then compares. The second value says whether the count must be persisted
+    /// before the first may be acted upon.
+    pub(super) fn try_password(&mut self, now: Instant, information: &[u8; 32]) -> (bool, bool) {
+        self.tries = self.tries.saturating_add(1);
+        self.last_try = now;
+        if self.tries > self.reserved {
+            self.reserved = self.tries.saturating_add(RESERVE - 1);
+        }
+        let matches =
+            self.policy.password.as_ref().is_some_and(|record| record.matches(information));
+        (matches, self.reserved > self.persisted)
+    }
+
+    pub(super) const fn persisted(&mut self) {
+        self.persisted = self.reserved;
+    }
+
+    /// A session that came in by password was confirmed: the tries before it were honest.
+    pub(super) const fn confirmed(&mut self) {
+        self.tries = 0;
+    }
+
+    /// Takes a dial from the budget.
+    pub(super) fn may_dial(&mut self, now: Instant, entry: Entry) -> bool {
+        match entry {
+            Entry::Paired => self.paired.take(now, PAIRED_DIALS),
+            Entry::Open | Entry::Password(_) => self.strangers.take(now, STRANGER_DIALS),
+        }
+    }
+}
+
+/// The address that a dial-back goes to, if the device may dial it.
+pub(super) fn dial_address(
+    policy: crate::addr::AddressPolicy,
+    issuer: SocketAddr,
+) -> Result<SocketAddr, Reason> {
+    let issuer = crate::addr::canonical(issuer);
+    if policy.permits(issuer) { Ok(issuer) } else { Err(Reason::ForbiddenAddress) }
+}

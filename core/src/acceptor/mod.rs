@@ -1,0 +1,416 @@
+//! The acceptor: the appliance that registers, is woken, and contacts whoever asked for it.
+//!
+//! ```text
+//! registration.rs   keeps the equipment list's entry and the NAT mapping alive
+//! admission.rs      whether an offer may become a connection: password, pairing, budgets
+//! connection.rs     one slot for each connection, from dialling to closing
+//! inbound.rs        what arrives
+//! outbound.rs       what is due to leave
+//! ```
+//!
+//! A second connection request brings the issuer's address and the sealed offer. The acceptor opens
+//! the offer, checks password information or pairing, and only then contacts the issuer: it dials
+//! back over TCP, and its first bytes are the *communication request*, the answer of the end-to-end
+//! handshake, in which no byte is of the issuer's choosing (threat T13). Until the issuer's first
+//! transport message it sends no application data and records no success.
+
+pub(crate) mod admission;
+pub(crate) mod connection;
+mod inbound;
+mod outbound;
+pub(crate) mod registration;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Deque;
+
+use crate::addr::AddressPolicy;
+use crate::counters::Counters;
+use crate::entropy::{Draw, Entropy, Hedge};
+use crate::error::{CertificateError, SendError};
+use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
+use crate::link::{Anchors, Equipment, Identity, Link, PLAIN_INITIATION, ServerAddress, Transport};
+use crate::machine::{
+    Channel, Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
+};
+use crate::peer::payload::Payload;
+use crate::peer::{CloseCause, Path};
+use crate::time::Instant;
+use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
+use crate::wire::message::{NotifyReply, PeerMessage, Verdict};
+use admission::Admission;
+pub use admission::AdmissionPolicy;
+pub use connection::ConnectionSlot;
+pub(crate) use inbound::transport_len;
+pub(crate) use outbound::seal_body;
+use registration::Registration;
+pub use registration::Resumption;
+
+/// How many events and commands wait at the most; a caller that drains never comes near it.
+const QUEUE: usize = 16;
+
+/// What an acceptor is told at start.
+#[derive(Clone, Debug)]
+pub struct AcceptorConfig {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where its server is.
+    pub server: ServerAddress,
+    /// Whom it believes about the server.
+    pub anchors: Anchors,
+    /// Who may connect.
+    pub admission: AdmissionPolicy,
+    /// Which addresses it may dial.
+    pub addresses: AddressPolicy,
+    /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one.
+    pub wall_clock: Option<u64>,
+    /// The first registration leaves at a random time within this span, so that a power cut does
+    /// not bring a whole town's devices to the server in the same second (threat T35).
+    pub spread: Duration,
+    /// Register over TCP when UDP stays unanswered.
+    pub stream_fallback: bool,
+}
+
+impl AcceptorConfig {
+    /// A configuration with nobody admitted, public addresses only, a spread of 10 s and the TCP
+    /// fallback on.
+    #[must_use]
+    pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
+        Self {
+            identity,
+            server,
+            anchors,
+            admission: AdmissionPolicy::default(),
+            addresses: AddressPolicy::default(),
+            wall_clock: None,
+            spread: Duration::from_secs(10),
+            stream_fallback: true,
+        }
+    }
+}
+
+/// What an acceptor tells its application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum AcceptorEvent {
+    /// The server has it on its list.
+    Registered {
+        /// Its address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        observed: SocketAddr,
+        /// What carries the registration.
+        over: Transport,
+    },
+    /// The server does not answer any more; it goes on trying.
+    RegistrationLost,
+    /// A certificate was accepted that is new: cache [`Acceptor::certificate`] and
+    /// [`Acceptor::floor`].
+    Certificate,
+    /// A session stands that [`Acceptor::resumption`] can bring back after a reboot.
+    Resumable,
+    /// Write [`Acceptor::failures`] to stable storage, then call [`Acceptor::handle_persisted`].
+    /// The password that was tried is acted upon only then (threat T19).
+    Persist,
+    /// Somebody asked for it.
+    Requested {
+        /// Who, by the key that made the offer; `None` when the offer could not be opened.
+        issuer: Option<EquipmentId>,
+        /// From where, as the server says.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        address: SocketAddr,
+        /// What it does about it.
+        verdict: Verdict,
+    },
+    /// A connection stands and the issuer has confirmed it.
+    Connected {
+        /// Its name.
+        connection: ConnectionId,
+        /// Who is at the other end.
+        peer: EquipmentId,
+        /// What carries it.
+        path: Path,
+    },
+    /// A connection, or the attempt at one, has ended.
+    Closed {
+        /// Its name.
+        connection: ConnectionId,
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// Who is at the other end of a connection, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ConnectionInfo {
+    /// The peer's id.
+    pub peer: EquipmentId,
+    /// What carries the connection.
+    pub path: Path,
+}
+
+/// Everything but slots and entropy.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) now: Instant,
+    pub(crate) equipment: Equipment,
+    pub(crate) hedge: Hedge,
+    pub(crate) datagram: Link<PLAIN_INITIATION>,
+    pub(crate) stream: Link<PLAIN_INITIATION>,
+    pub(crate) stream_generation: u16,
+    pub(crate) registration: Registration,
+    pub(crate) admission: Admission,
+    pub(crate) addresses: AddressPolicy,
+    /// Replies to notifications that are due, and the link that they go over.
+    pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
+    pub(crate) events: Deque<AcceptorEvent, QUEUE>,
+    pub(crate) commands: Deque<Command, QUEUE>,
+    pub(crate) counters: Counters,
+}
+
+impl State {
+    pub(crate) fn event(&mut self, event: AcceptorEvent) {
+        if self.events.push_back(event).is_err() {
+            self.counters.lose_event();
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        if self.commands.push_back(command).is_err() {
+            self.counters.lose_event();
+        }
+    }
+}
+
+/// One call's view of the machine: all that its rooms work on.
+pub(crate) struct View<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) slots: &'a mut [ConnectionSlot],
+    pub(crate) entropy: &'a mut dyn Entropy,
+}
+
+/// The acceptor. `S` is an array, slice or vector of [`ConnectionSlot`]s: as many connections as it
+/// shall carry at once.
+#[derive(Debug)]
+pub struct Acceptor<S, E> {
+    state: State,
+    slots: S,
+    entropy: E,
+}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<S, E> {
+    /// An acceptor that begins to register as soon as it is driven.
+    pub fn new(now: Instant, config: AcceptorConfig, slots: S, entropy: E) -> Self {
+        let AcceptorConfig { identity, server, anchors, admission, addresses, .. } = config;
+        let mut state = State {
+            now,
+            hedge: Hedge::new(identity.key.secret(), identity.boots),
+            equipment: Equipment::new(
+                identity.key,
+                server,
+                anchors,
+                config.wall_clock.map(|seconds| (now, seconds)),
+            ),
+            datagram: Link::new(Transport::Datagram),
+            stream: Link::new(Transport::Stream),
+            stream_generation: 0,
+            registration: Registration::new(config.stream_fallback),
+            admission: Admission::new(now, admission),
+            addresses,
+            replies: Deque::new(),
+            events: Deque::new(),
+            commands: Deque::new(),
+            counters: Counters::default(),
+        };
+        let mut entropy = entropy;
+        let jitter = Draw { source: &mut entropy, hedge: &mut state.hedge }.jitter();
+        state.registration.begin(now.after(registration::share(config.spread, jitter)));
+        Self { state, slots, entropy }
+    }
+
+    fn view(&mut self, now: Instant) -> View<'_> {
+        self.state.now = self.state.now.max(now);
+        View { state: &mut self.state, slots: self.slots.as_mut(), entropy: &mut self.entropy }
+    }
+
+    /// This acceptor's id.
+    pub const fn id(&self) -> EquipmentId {
+        self.state.equipment.key.id()
+    }
+
+    /// Takes a certificate from the cache, checked as if it had just arrived.
+    ///
+    /// # Errors
+    /// Why it is not accepted; the acceptor will fetch one then.
+    pub fn restore_certificate(&mut self, bytes: &[u8]) -> Result<(), CertificateError> {
+        let now = self.state.now;
+        self.state.equipment.take_certificate(now, bytes)?;
+        self.state.equipment.changed = false;
+        Ok(())
+    }
+
+    /// The certificate that was accepted last, for the cache; empty when there is none yet.
+    pub fn certificate(&self) -> &[u8] {
+        self.state.equipment.certificate()
+    }
+
+    /// Seconds since 1970 that have certainly passed, by authority-signed dates alone.
+    pub const fn floor(&self) -> u64 {
+        self.state.equipment.anchors.floor
+    }
+
+    /// Takes up a session that was kept over a reboot; without effect once it has begun by itself.
+    pub fn restore_session(&mut self, resumption: &Resumption) {
+        self.state.registration.restore(resumption);
+    }
+
+    /// What to keep so that the session survives a reboot: write it where only this device can read
+    /// it. `None` while there is no session.
+    pub fn resumption(&self) -> Option<Resumption> {
+        self.state.registration.resumption(&self.state.datagram)
+    }
+
+    /// The number of failed password tries to persist.
+    pub const fn failures(&self) -> u32 {
+        self.state.admission.reserved()
+    }
+
+    /// The number from [`Acceptor::failures`] is on stable storage.
+    pub fn handle_persisted(&mut self, now: Instant) {
+        self.view(now).act_on_persisted();
+    }
+
+    /// Leaves the server's list and stops registering. Connections stay.
+    pub fn deregister(&mut self, now: Instant) {
+        self.view(now).deregister();
+    }
+
+    /// Application data for a connection. On a stream path the bytes go through the caller's own
+    /// queue for that stream; drop payloads there above 32 KiB, so that the inner transport sees
+    /// the congestion.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn send<'a>(
+        &'a mut self,
+        now: Instant,
+        connection: ConnectionId,
+        channel: Channel,
+        bytes: &'a [u8],
+    ) -> Result<Payload<'a>, SendError> {
+        self.state.now = self.state.now.max(now);
+        let now = self.state.now;
+        let slot = connection::find(self.slots.as_mut(), connection)?;
+        Payload::new(slot.confirmed()?, now, channel, bytes)
+    }
+
+    /// Closes a connection; the peer is told. Stale ids are ignored.
+    pub fn close(&mut self, now: Instant, connection: ConnectionId) {
+        let mut view = self.view(now);
+        view.say(connection, PeerMessage::Close);
+    }
+
+    /// Who is at the other end of a connection that stands.
+    pub fn connection(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
+        connection::info(self.slots.as_ref(), connection)
+    }
+
+    /// What was discarded and why.
+    pub const fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+}
+
+impl<S, E> sealed::Sealed for Acceptor<S, E> {}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Outbox for Acceptor<S, E> {
+    type Ticket = outbound::Ticket;
+
+    fn next_datagram(&mut self, now: Instant) -> Option<DatagramHead<Self::Ticket>> {
+        self.view(now).next_datagram()
+    }
+
+    fn next_frame(&mut self, now: Instant, stream: StreamId) -> Option<FrameHead<Self::Ticket>> {
+        self.view(now).next_frame(stream)
+    }
+
+    fn encode(&mut self, now: Instant, ticket: Self::Ticket, out: &mut [u8]) {
+        self.view(now).encode(ticket, out);
+    }
+
+    fn commit(&mut self, now: Instant, ticket: Self::Ticket, _sent: bool) {
+        self.view(now).commit(ticket);
+    }
+}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine for Acceptor<S, E> {
+    type Event = AcceptorEvent;
+
+    fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        _socket: SocketId,
+        remote: SocketAddr,
+        datagram: &'d mut [u8],
+    ) -> Received<'d> {
+        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        self.state.counters.tally(result)
+    }
+
+    fn handle_stream<'d>(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        bytes: &'d mut [u8],
+    ) -> StreamInput<'d> {
+        let (consumed, frame) = match crate::frame::split(bytes) {
+            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
+            crate::frame::Split::Bad(len) => {
+                self.view(now).stream_failed(stream);
+                let received = self.state.counters.tally(Err(Discard::Malformed));
+                return StreamInput { consumed: len, received };
+            }
+            crate::frame::Split::Frame(consumed, frame) => (consumed, frame),
+        };
+        let result = self.view(now).frame(stream, frame);
+        StreamInput { consumed, received: self.state.counters.tally(result) }
+    }
+
+    fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {
+        self.view(now).stream_state(stream, state);
+    }
+
+    fn handle_accept(&mut self, _: Instant, _: SocketId, _: SocketAddr) -> Option<StreamId> {
+        None
+    }
+
+    fn handle_bound(&mut self, _: Instant, _: SocketId, local: Option<SocketAddr>) {
+        self.state.registration.local = local;
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.view(now).timeout();
+    }
+
+    fn poll_command(&mut self) -> Option<Command> {
+        self.state.commands.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<AcceptorEvent> {
+        self.state.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Wakeup> {
+        let mut wakeup = self.state.deadline();
+        for slot in self.slots.as_ref() {
+            if let Some(at) = slot.deadline() {
+                let ours = Wakeup { at, reason: TimerKind::Connection };
+                wakeup =
+                    Some(wakeup.map_or(ours, |other| if other.at <= at { other } else { ours }));
+            }
+        }
+        wakeup
+    }
+}

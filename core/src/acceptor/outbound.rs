@@ -1,0 +1,377 @@
+//! What is due to leave an acceptor, and what time brings.
+
+use super::connection::{CONFIRM, LINGER, Stage};
+use super::inbound::transport_len;
+use super::registration::{Due, Stage as Registered};
+use super::{State, View};
+use crate::id::{ConnectionId, SocketId, StreamId};
+use crate::link::{Expiry, Transport};
+use crate::machine::{FRAME_PREFIX, TimerKind, Wakeup};
+use crate::peer::CloseCause;
+use crate::session::Session;
+use crate::session::keepalive::{Keepalive, WANTS_ANSWER};
+use crate::time::Instant;
+use crate::transmit::{DatagramHead, FrameHead};
+use crate::wire::codec::write_body;
+use crate::wire::message::{Fetch, PeerMessage, Register, ToServer, capability};
+use crate::wire::{
+    ANSWER_LEN, ECHO_LEN, KEEPALIVE_LEN, Kind, RESUME_LEN, TAG_LEN, TRANSPORT_HEADER,
+};
+
+/// Which queued message a descriptor stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ticket {
+    /// A handshake message of a link.
+    Handshake(Transport),
+    /// What the registration has to say.
+    Registration,
+    /// A reply to a notification.
+    Reply(Transport),
+    /// Fetches what the acceptor was woken for.
+    Fetch,
+    /// The communication request of the connection in this slot.
+    Answer(usize),
+    /// A control message of the connection in this slot.
+    Control(usize),
+}
+
+impl State {
+    /// The next message for the server over `over`: its ticket and length.
+    fn next_to_server(&self, over: Transport) -> Option<(Ticket, usize)> {
+        let link = match over {
+            Transport::Datagram => &self.datagram,
+            Transport::Stream => &self.stream,
+        };
+        if let Some(len) = link.due() {
+            return Some((Ticket::Handshake(over), len));
+        }
+        if over == Transport::Datagram && self.registration.due == Due::Resume {
+            return Some((Ticket::Registration, RESUME_LEN));
+        }
+        if !link.is_up() {
+            return None;
+        }
+        if over == Transport::Stream
+            && let (Some(request), false) =
+                (self.registration.fetching, self.registration.fetch_sent)
+        {
+            return Some((Ticket::Fetch, transport_len(&ToServer::Fetch(Fetch { request }))));
+        }
+        if let Some((via, reply)) = self.replies.front()
+            && (*via == over || !self.is_up(*via))
+        {
+            return Some((Ticket::Reply(over), transport_len(&ToServer::Reply(*reply))));
+        }
+        if over != self.registration.over {
+            return None;
+        }
+        let len = match self.registration.due {
+            Due::Nothing | Due::Resume => return None,
+            Due::Keepalive { .. } => KEEPALIVE_LEN,
+            Due::Echo { .. } => ECHO_LEN,
+            Due::Register => transport_len(&self.register()),
+            Due::Deregister => transport_len(&ToServer::Deregister),
+        };
+        Some((Ticket::Registration, len))
+    }
+
+    const fn is_up(&self, over: Transport) -> bool {
+        match over {
+            Transport::Datagram => self.datagram.is_up(),
+            Transport::Stream => self.stream.is_up(),
+        }
+    }
+
+    fn register(&self) -> ToServer<'static> {
+        ToServer::Register(Register {
+            id: self.equipment.key.id(),
+            local: self.registration.local.unwrap_or(UNSPECIFIED),
+            capabilities: capability::NOTIFY_DATAGRAM
+                | capability::NOTIFY_STREAM
+                | capability::DIAL_BACK,
+            early_key: self.admission.policy.early_key,
+        })
+    }
+
+    /// The earliest deadline of the links and the registration.
+    pub(super) fn deadline(&self) -> Option<Wakeup> {
+        let handshake = [self.datagram.deadline(), self.stream.deadline()];
+        let registration = [self.registration.deadline, self.registration.datagram_at];
+        let handshake = handshake.into_iter().flatten().min();
+        let registration = registration.into_iter().flatten().min();
+        match (handshake, registration) {
+            (Some(at), other) if other.is_none_or(|other| at <= other) => {
+                Some(Wakeup { at, reason: TimerKind::Handshake })
+            }
+            (_, Some(at)) => Some(Wakeup { at, reason: TimerKind::Registration }),
+            (_, None) => None,
+        }
+    }
+}
+
+const UNSPECIFIED: core::net::SocketAddr =
+    core::net::SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
+
+impl View<'_> {
+    pub(super) fn next_datagram(&mut self) -> Option<DatagramHead<Ticket>> {
+        let (ticket, len) = self.state.next_to_server(Transport::Datagram)?;
+        Some(DatagramHead {
+            ticket,
+            socket: SocketId::MAIN,
+            remote: self.state.equipment.server.datagram,
+            len,
+            hop_limit: None,
+        })
+    }
+
+    pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
+        let (ticket, len) = if self.state.stream.stream == Some(stream) {
+            self.state.next_to_server(Transport::Stream)?
+        } else {
+            let index = usize::from(stream.index).checked_sub(1)?;
+            let slot = self.slots.get(index)?;
+            if slot.stream() != Some(stream) {
+                return None;
+            }
+            match slot.stage {
+                Stage::Answering => (Ticket::Answer(index), ANSWER_LEN),
+                Stage::Open | Stage::Closing => {
+                    (Ticket::Control(index), slot.peer.as_ref()?.due()?)
+                }
+                _ => return None,
+            }
+        };
+        Some(FrameHead { ticket, stream, len: len.saturating_add(FRAME_PREFIX) })
+    }
+
+    pub(super) fn encode(&mut self, ticket: Ticket, out: &mut [u8]) {
+        let now = self.state.now;
+        match ticket {
+            Ticket::Handshake(Transport::Datagram) => {
+                self.state.datagram.encode(&self.state.equipment, out);
+            }
+            Ticket::Handshake(Transport::Stream) => {
+                self.state.stream.encode(&self.state.equipment, crate::frame::prefix(out));
+            }
+            Ticket::Registration => self.encode_registration(out),
+            Ticket::Reply(over) => {
+                if let Some((_, reply)) = self.state.replies.front() {
+                    let body = ToServer::Reply(*reply);
+                    self.seal(over, &body, out);
+                }
+            }
+            Ticket::Fetch => {
+                if let Some(request) = self.state.registration.fetching {
+                    self.seal(Transport::Stream, &ToServer::Fetch(Fetch { request }), out);
+                }
+            }
+            Ticket::Answer(index) => {
+                if let Some(slot) = self.slots.get(index) {
+                    let message = crate::frame::prefix(out);
+                    if message.len() == ANSWER_LEN {
+                        message.copy_from_slice(&slot.answer);
+                    }
+                }
+            }
+            Ticket::Control(index) => {
+                if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
+                    peer.encode(now, crate::frame::prefix(out));
+                }
+            }
+        }
+    }
+
+    fn seal(&mut self, over: Transport, body: &ToServer<'_>, out: &mut [u8]) {
+        let now = self.state.now;
+        let (session, out) = match over {
+            Transport::Datagram => (&mut self.state.datagram.session, out),
+            Transport::Stream => (&mut self.state.stream.session, crate::frame::prefix(out)),
+        };
+        if let Some(session) = session {
+            seal_body(session, now, body, out);
+        }
+    }
+
+    fn encode_registration(&mut self, out: &mut [u8]) {
+        let over = self.state.registration.over;
+        match self.state.registration.due {
+            Due::Nothing => {}
+            Due::Resume => {
+                let message = self.state.registration.write_resume([Kind::Resume as u8, 0]);
+                out.copy_from_slice(&message);
+            }
+            Due::Register => {
+                let body = self.state.register();
+                self.seal(over, &body, out);
+                self.remember(out);
+            }
+            Due::Deregister => self.seal(over, &ToServer::Deregister, out),
+            Due::Keepalive { wants_answer } => {
+                let status = if wants_answer { WANTS_ANSWER } else { 0 };
+                self.keepalive(Kind::Keepalive, status, None, out);
+            }
+            Due::Echo { cookie } => self.keepalive(Kind::Echo, WANTS_ANSWER, Some(cookie), out),
+        }
+    }
+
+    /// Remembers counter and tag of a registration: a hint echoes them.
+    fn remember(&mut self, message: &[u8]) {
+        if self.state.registration.over == Transport::Datagram
+            && let Some(header) = crate::session::Header::parse(Kind::Transport, message)
+            && let Some(tag) = message.last_chunk::<TAG_LEN>()
+        {
+            self.state.registration.last = Some((header.counter, *tag));
+        }
+    }
+
+    fn keepalive(&mut self, kind: Kind, status: u8, cookie: Option<[u8; 6]>, out: &mut [u8]) {
+        let state = &mut *self.state;
+        let (session, out) = match state.registration.over {
+            Transport::Datagram => (&mut state.datagram.session, out),
+            Transport::Stream => (&mut state.stream.session, crate::frame::prefix(out)),
+        };
+        let Some(session) = session else { return };
+        let Some(counter) = session.next_counter() else { return };
+        let message = Keepalive { kind, status, handle: session.peer_index, counter, cookie };
+        let tag = message.tag(&state.registration.keepalive_up);
+        message.write(&tag, out);
+        state.registration.last = Some((counter, tag));
+    }
+
+    pub(super) fn commit(&mut self, ticket: Ticket) {
+        let now = self.state.now;
+        match ticket {
+            Ticket::Handshake(Transport::Datagram) => self.state.datagram.sent(now),
+            Ticket::Handshake(Transport::Stream) => self.state.stream.sent(now),
+            Ticket::Registration => {
+                let jitter = self.draw().jitter();
+                if self.state.registration.due == Due::Resume {
+                    self.remember_resume();
+                }
+                self.state.registration.sent(now, jitter);
+            }
+            Ticket::Reply(_) => {
+                self.state.replies.pop_front();
+                if self.state.registration.fetched {
+                    self.state.registration.fetched = false;
+                    self.drop_stream();
+                }
+            }
+            Ticket::Fetch => self.state.registration.fetch_sent = true,
+            Ticket::Answer(index) => {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.enter(Stage::Unconfirmed, Some(now.after(CONFIRM)));
+                }
+            }
+            Ticket::Control(index) => {
+                let last = self
+                    .slots
+                    .get_mut(index)
+                    .and_then(|slot| slot.peer.as_mut())
+                    .is_some_and(|peer| peer.committed(now));
+                if last {
+                    self.end(index, CloseCause::Local);
+                }
+            }
+        }
+    }
+
+    /// A hint answers a Resume with the nonce's counter-sized part and the tag.
+    fn remember_resume(&mut self) {
+        let message = self.state.registration.write_resume([Kind::Resume as u8, 0]);
+        let (Some(nonce), Some(tag)) = (message.get(6..12), message.last_chunk::<TAG_LEN>()) else {
+            return;
+        };
+        let counter = nonce.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
+        self.state.registration.last = Some((counter, *tag));
+    }
+
+    /// Asks for a control message on a connection.
+    pub(super) fn say(&mut self, connection: ConnectionId, message: PeerMessage) {
+        let now = self.state.now;
+        let Ok(slot) = super::connection::find(self.slots, connection) else { return };
+        match (slot.stage, &mut slot.peer) {
+            (Stage::Open, Some(peer)) => {
+                peer.say(message);
+                if message == PeerMessage::Close {
+                    slot.enter(Stage::Closing, Some(now.after(LINGER)));
+                }
+            }
+            (Stage::Closing, _) => {}
+            _ if message == PeerMessage::Close => {
+                self.end(usize::from(connection.index), CloseCause::Local);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn timeout(&mut self) {
+        let now = self.state.now;
+        self.expire_datagram_link();
+        self.expire_stream_link();
+        if self.state.registration.deadline.is_some_and(|at| now >= at) {
+            self.expire_registration();
+        }
+        if self.state.registration.datagram_at.take_if(|at| now >= *at).is_some()
+            && self.state.registration.stage == Registered::Registered
+            && let Err(reason) = self.start(Transport::Datagram)
+        {
+            self.state.counters.discard(reason);
+        }
+        for index in 0..self.slots.len() {
+            self.expire_connection(now, index);
+        }
+    }
+
+    fn expire_stream_link(&mut self) {
+        let now = self.state.now;
+        let state = &mut *self.state;
+        let mut rng = crate::entropy::Draw { source: self.entropy, hedge: &mut state.hedge };
+        if state.stream.expire(now, &mut rng) == Expiry::Failed {
+            self.drop_stream();
+            if self.state.registration.over == Transport::Stream {
+                self.lost();
+            }
+        }
+        if let Some(at) = self.state.registration.fetch_until
+            && now >= at
+        {
+            self.drop_stream();
+        }
+    }
+
+    fn expire_connection(&mut self, now: Instant, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let due = slot.deadline().is_some_and(|at| now >= at);
+        if !due {
+            return;
+        }
+        let cause = match slot.stage {
+            Stage::Free => return,
+            Stage::Parked => CloseCause::Unconfirmed,
+            Stage::Dialling => CloseCause::PathLost,
+            Stage::Answering | Stage::Unconfirmed => CloseCause::Unconfirmed,
+            Stage::Closing => CloseCause::Local,
+            Stage::Open => match slot.peer.as_mut().and_then(|peer| peer.expire(now)) {
+                Some(cause) => cause,
+                None => return,
+            },
+        };
+        self.end(index, cause);
+    }
+}
+
+/// Seals `body` into `out`, which has exactly the right length.
+pub(crate) fn seal_body<T: serde::Serialize>(
+    session: &mut Session,
+    now: Instant,
+    body: &T,
+    out: &mut [u8],
+) {
+    let end = out.len().saturating_sub(TAG_LEN);
+    if let Some(place) = out.get_mut(TRANSPORT_HEADER..end)
+        && write_body(body, place).is_some()
+    {
+        session.seal(now, Kind::Transport, out);
+    }
+}

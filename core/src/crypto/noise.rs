@@ -1,0 +1,358 @@
+//! `Noise_IK_25519_ChaChaPoly_SHA256` by clatter, over our own thin implementations of its traits.
+//!
+//! clatter brings the state machine of the framework; the primitives come from the current
+//! RustCrypto and dalek generation, so that nothing is linked twice. Two calls make a handshake on
+//! either side, and nothing of it lives longer than that except the [`Initiator`] between its two
+//! messages. Message lengths are checked here first: the framework panics above 65,535 bytes.
+
+use clatter::bytearray::{ByteArray, SensitiveByteArray};
+use clatter::error::{CipherError, CipherResult, DhError, DhResult};
+use clatter::handshakepattern::noise_ik;
+use clatter::traits::{Cipher, CryptoComponent, Dh, Handshaker, Hash};
+use clatter::{KeyPair, NqHandshakeCore};
+use sha2::{Digest, Sha256};
+
+use super::keys::Root;
+use super::{StaticKey, aead, dh};
+use crate::wire::{IK1_OVERHEAD, IK2_OVERHEAD, TAG_LEN};
+
+type Secret = SensitiveByteArray<[u8; 32]>;
+type Ik = NqHandshakeCore<X25519, ChaChaPoly, Sha, NoRng>;
+
+/// Longest handshake payload in bytes.
+const MAX_PAYLOAD: usize = 1024;
+
+/// Which link a handshake is for; a message of one never passes for one of the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Link {
+    /// Equipment to server.
+    Server,
+    /// Issuer to acceptor.
+    Peer,
+}
+
+impl Link {
+    const fn prologue(self) -> &'static [u8] {
+        match self {
+            Self::Server => b"genkan 1 server link",
+            Self::Peer => b"genkan 1 peer link",
+        }
+    }
+}
+
+/// An initiator between its first and second message.
+#[derive(Clone)]
+pub(crate) struct Initiator(Ik);
+
+impl core::fmt::Debug for Initiator {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Initiator(..)")
+    }
+}
+
+impl Initiator {
+    /// Writes message 1 with `payload` into `out`, which must be [`IK1_OVERHEAD`] longer.
+    pub(crate) fn start(
+        link: Link,
+        own: &StaticKey,
+        responder: &[u8; 32],
+        ephemeral: [u8; 32],
+        payload: &[u8],
+        out: &mut [u8],
+    ) -> Option<Self> {
+        if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK1_OVERHEAD)? {
+            return None;
+        }
+        let own = pair(own);
+        let ephemeral = pair(&StaticKey::from_secret(ephemeral));
+        let mut state = Ik::new(
+            noise_ik(),
+            link.prologue(),
+            true,
+            Some(own),
+            Some(ephemeral),
+            Some(*responder),
+            None,
+        )
+        .ok()?;
+        state.write_message(payload, out).ok()?;
+        Some(Self(state))
+    }
+
+    /// Reads message 2; its payload goes to `out`. `self` is untouched, so a forged answer does not
+    /// spoil the wait for the real one (threats T18, T32).
+    pub(crate) fn finish(&self, message: &[u8], out: &mut [u8]) -> Option<Root> {
+        let len = message.len().checked_sub(IK2_OVERHEAD)?;
+        if len > MAX_PAYLOAD || out.len() != len {
+            return None;
+        }
+        let mut state = self.0.clone();
+        state.read_message(message, out).ok()?;
+        root(state)
+    }
+}
+
+/// A responder that has read message 1.
+pub(crate) struct Responder(Ik);
+
+impl core::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Responder(..)")
+    }
+}
+
+impl Responder {
+    /// Reads message 1; its payload goes to `out`. Returns the initiator's static key too.
+    /// `ephemeral` is for message 2.
+    pub(crate) fn read(
+        link: Link,
+        own: &StaticKey,
+        ephemeral: [u8; 32],
+        message: &[u8],
+        out: &mut [u8],
+    ) -> Option<(Self, [u8; 32])> {
+        let len = message.len().checked_sub(IK1_OVERHEAD)?;
+        if len > MAX_PAYLOAD || out.len() != len {
+            return None;
+        }
+        let ephemeral = pair(&StaticKey::from_secret(ephemeral));
+        let mut state = Ik::new(
+            noise_ik(),
+            link.prologue(),
+            false,
+            Some(pair(own)),
+            Some(ephemeral),
+            None,
+            None,
+        )
+        .ok()?;
+        state.read_message(message, out).ok()?;
+        let initiator = state.get_remote_static()?;
+        Some((Self(state), initiator))
+    }
+
+    /// Writes message 2 with `payload` into `out`, which must be [`IK2_OVERHEAD`] longer.
+    pub(crate) fn answer(self, payload: &[u8], out: &mut [u8]) -> Option<Root> {
+        let mut state = self.0;
+        if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK2_OVERHEAD)? {
+            return None;
+        }
+        state.write_message(payload, out).ok()?;
+        root(state)
+    }
+}
+
+fn pair(key: &StaticKey) -> KeyPair<[u8; 32], Secret> {
+    KeyPair { public: *key.public(), secret: Secret::from_slice(key.secret()) }
+}
+
+fn root(state: Ik) -> Option<Root> {
+    let transport = state.finalize().ok()?;
+    let transcript = transport.get_handshake_hash();
+    let ciphers = transport.take();
+    let (up, _) = ciphers.initiator_to_responder.take();
+    let (down, _) = ciphers.responder_to_initiator.take();
+    Some(Root::from_handshake(&up, &down, &transcript))
+}
+
+/// HMAC-SHA256 of the concatenated `parts` (RFC 2104).
+pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    Sha::hmac_many(key, parts)
+}
+
+/// SHA-256 for clatter.
+#[derive(Clone, Default)]
+struct Sha(Sha256);
+
+impl CryptoComponent for Sha {
+    fn name() -> &'static str {
+        "SHA256"
+    }
+}
+
+impl Hash for Sha {
+    type Block = [u8; 64];
+    type Output = [u8; 32];
+
+    fn input(&mut self, data: &[u8]) {
+        self.0.update(data);
+    }
+
+    fn result(self) -> Self::Output {
+        self.0.finalize().into()
+    }
+}
+
+/// X25519 for clatter.
+#[derive(Clone)]
+struct X25519;
+
+impl CryptoComponent for X25519 {
+    fn name() -> &'static str {
+        "25519"
+    }
+}
+
+impl Dh for X25519 {
+    type PrivateKey = Secret;
+    type PubKey = [u8; 32];
+    type Output = Secret;
+
+    fn genkey_rng<R: clatter::traits::Rng>(_: &mut R) -> DhResult<KeyPair<[u8; 32], Secret>> {
+        // Ephemeral keys are always handed in: see `Initiator::start` and `Responder::read`.
+        Err(DhError::KeyGeneration)
+    }
+
+    fn pubkey(secret: &Secret) -> [u8; 32] {
+        *StaticKey::from_secret(**secret).public()
+    }
+
+    fn dh(secret: &Secret, public: &[u8; 32]) -> DhResult<Secret> {
+        // The error type has one variant; it stands for "this point gives no secret" here.
+        dh(secret, public).map(Secret::new).ok_or(DhError::KeyGeneration)
+    }
+}
+
+/// ChaCha20-Poly1305 for clatter.
+#[derive(Clone)]
+struct ChaChaPoly;
+
+impl CryptoComponent for ChaChaPoly {
+    fn name() -> &'static str {
+        "ChaChaPoly"
+    }
+}
+
+impl Cipher for ChaChaPoly {
+    type Key = Secret;
+
+    fn tag_len() -> usize {
+        TAG_LEN
+    }
+
+    fn encrypt(key: &Secret, n: u64, ad: &[u8], text: &[u8], out: &mut [u8]) -> CipherResult<()> {
+        out.get_mut(..text.len()).ok_or(CipherError::Encrypt)?.copy_from_slice(text);
+        Self::encrypt_in_place(key, n, ad, out, text.len()).map(|_| ())
+    }
+
+    fn encrypt_in_place(
+        key: &Secret,
+        n: u64,
+        ad: &[u8],
+        buffer: &mut [u8],
+        len: usize,
+    ) -> CipherResult<usize> {
+        let (text, rest) = buffer.split_at_mut_checked(len).ok_or(CipherError::Encrypt)?;
+        let out = rest.first_chunk_mut::<TAG_LEN>().ok_or(CipherError::Encrypt)?;
+        *out = aead::seal(key, n, ad, text);
+        Ok(len.saturating_add(TAG_LEN))
+    }
+
+    fn decrypt(key: &Secret, n: u64, ad: &[u8], text: &[u8], out: &mut [u8]) -> CipherResult<()> {
+        let (text, tag) = text.split_last_chunk::<TAG_LEN>().ok_or(CipherError::Decrypt)?;
+        let out = out.get_mut(..text.len()).ok_or(CipherError::Decrypt)?;
+        out.copy_from_slice(text);
+        if aead::open(key, n, ad, out, tag) { Ok(()) } else { Err(CipherError::Decrypt) }
+    }
+
+    fn decrypt_in_place(
+        key: &Secret,
+        n: u64,
+        ad: &[u8],
+        buffer: &mut [u8],
+        len: usize,
+    ) -> CipherResult<usize> {
+        let message = buffer.get_mut(..len).ok_or(CipherError::Decrypt)?;
+        let (text, tag) = message.split_last_chunk_mut::<TAG_LEN>().ok_or(CipherError::Decrypt)?;
+        if aead::open(key, n, ad, text, tag) { Ok(text.len()) } else { Err(CipherError::Decrypt) }
+    }
+}
+
+/// clatter wants a generator that it can make by itself. It is never asked; if it were, it would
+/// fail rather than hand out something that is not random.
+#[derive(Clone, Default)]
+struct NoRng;
+
+impl rand_core::RngCore for NoRng {
+    fn next_u32(&mut self) -> u32 {
+        0
+    }
+
+    fn next_u64(&mut self) -> u64 {
+        0
+    }
+
+    fn fill_bytes(&mut self, dest: &mut [u8]) {
+        dest.fill(0);
+    }
+
+    fn try_fill_bytes(&mut self, _: &mut [u8]) -> Result<(), rand_core::Error> {
+        Err(rand_core::Error::from(core::num::NonZeroU32::MIN))
+    }
+}
+
+impl rand_core::CryptoRng for NoRng {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handshake() -> (Initiator, StaticKey, [u8; 36 + IK1_OVERHEAD]) {
+        let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
+        let mut first = [0; 36 + IK1_OVERHEAD];
+        let initiator =
+            Initiator::start(Link::Peer, &issuer, acceptor.public(), [3; 32], &[7; 36], &mut first)
+                .unwrap();
+        (initiator, acceptor, first)
+    }
+
+    #[test]
+    fn both_ends_reach_the_same_root_and_know_each_other() {
+        let (initiator, acceptor, first) = handshake();
+        let mut payload = [0; 36];
+        let (responder, who) =
+            Responder::read(Link::Peer, &acceptor, [4; 32], &first, &mut payload).unwrap();
+        assert_eq!((who, payload), (*StaticKey::from_secret([1; 32]).public(), [7; 36]));
+        let mut second = [0; 5 + IK2_OVERHEAD];
+        let theirs = responder.answer(&[8; 5], &mut second).unwrap();
+        let mut garbage = second;
+        garbage[40] ^= 1;
+        assert!(initiator.finish(&garbage, &mut [0; 5]).is_none());
+        let mut payload = [0; 5];
+        let ours = initiator.finish(&second, &mut payload).unwrap();
+        assert_eq!((ours == theirs, payload), (true, [8; 5]));
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_other_link_is_refused() {
+        let (_, acceptor, first) = handshake();
+        for position in 0..first.len() {
+            let mut wrong = first;
+            wrong[position] ^= 0x40;
+            let read = Responder::read(Link::Peer, &acceptor, [4; 32], &wrong, &mut [0; 36]);
+            assert!(read.is_none(), "byte {position}");
+        }
+        assert!(Responder::read(Link::Server, &acceptor, [4; 32], &first, &mut [0; 36]).is_none());
+    }
+
+    #[test]
+    fn low_order_points_give_no_secret() {
+        assert_eq!(dh(&[1; 32], &[0; 32]), None);
+        let mut one = [0; 32];
+        one[0] = 1;
+        assert_eq!(dh(&[1; 32], &one), None);
+    }
+
+    #[test]
+    fn roots_of_a_fixed_handshake_are_frozen() {
+        extern crate std;
+        let (_, acceptor, first) = handshake();
+        let (responder, _) =
+            Responder::read(Link::Peer, &acceptor, [4; 32], &first, &mut [0; 36]).unwrap();
+        let mut second = [0; 5 + IK2_OVERHEAD];
+        let root = responder.answer(&[8; 5], &mut second).unwrap();
+        // Checked against an independent Noise implementation in tests/; do not change the test!
+        assert_eq!(&first[..4], &StaticKey::from_secret([3; 32]).public()[..4]);
+        assert_ne!(root.transport(super::super::keys::Direction::Up), root.0);
+    }
+}

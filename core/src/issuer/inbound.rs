@@ -1,0 +1,501 @@
+//! What arrives at an issuer: from the server over either link, and from acceptors that dial back.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::request::{REPEAT, Stage, find, name};
+use super::{FailCause, INBOUND, IssuerEvent, Listener, RequestTransport, State, View};
+use crate::crypto::keys::Direction;
+use crate::crypto::mac;
+use crate::entropy::Draw;
+use crate::id::{ConnectionId, SocketId, StreamId};
+use crate::link::{Expiry, Progress, Transport};
+use crate::machine::{Command, Discard, Received, StreamState};
+use crate::peer::{CloseCause, Opened, Path, Peer};
+use crate::session::Header;
+use crate::session::keepalive::Keepalive;
+use crate::wire::codec::{Reader, read_body, read_padded_body};
+use crate::wire::message::{Accept, Hello, PeerMessage, Role, ToEquipment, Welcome};
+use crate::wire::{ANSWER_BODY, ANSWER_LEN, Kind, TAG_LEN};
+
+/// How much later than UDP the TCP link starts (RFC 8305, section 5).
+const HEAD_START: Duration = Duration::from_millis(250);
+/// How soon a link that failed is made again while a request waits.
+const AGAIN: Duration = Duration::from_millis(500);
+/// How long an idle session with the server is kept warm.
+pub(super) const WARM: Duration = Duration::from_secs(60);
+/// How long a dial-back may take to show whose it is.
+const SHOW: Duration = Duration::from_secs(5);
+
+impl View<'_> {
+    /// Starts the links that are wanted and not under way.
+    pub(super) fn reach_server(&mut self) {
+        let state = &mut *self.state;
+        if state.datagram.is_up() || state.stream.is_up() {
+            return;
+        }
+        let datagram = state.transport != RequestTransport::Stream;
+        let fresh = !state.datagram.is_trying() && state.stream.stream.is_none();
+        if datagram && !state.datagram.is_trying() {
+            self.start(Transport::Datagram);
+        }
+        match self.state.transport {
+            RequestTransport::Datagram => {}
+            RequestTransport::Race if fresh => {
+                self.state.retry_at = Some(self.state.now.after(HEAD_START));
+            }
+            RequestTransport::Race | RequestTransport::Stream => {
+                if self.state.stream.stream.is_none() {
+                    self.open_stream();
+                }
+            }
+        }
+    }
+
+    fn open_stream(&mut self) {
+        let state = &mut *self.state;
+        state.stream_generation = state.stream_generation.wrapping_add(1);
+        let stream = StreamId { index: 0, generation: state.stream_generation };
+        state.stream.opening(state.now, stream);
+        let remote = state.equipment.server.stream;
+        state.command(Command::Connect { stream, remote });
+    }
+
+    pub(super) fn drop_stream(&mut self) {
+        if let Some(stream) = self.state.stream.stream {
+            self.state.command(Command::Shutdown { stream });
+        }
+        self.state.stream.reset();
+    }
+
+    /// Begins a handshake. With a certificate and a clock the first waiting request goes along.
+    fn start(&mut self, over: Transport) {
+        let now = self.state.now;
+        let clock = self.state.equipment.wall_clock(now);
+        let ready = clock.is_some() && self.state.equipment.server_key().is_some();
+        let listener = self.state.listener;
+        for slot in self.slots.iter_mut() {
+            slot.early &= over != Transport::Datagram;
+        }
+        let mut first = self.slots.iter_mut().find(|slot| {
+            ready && over == Transport::Datagram && slot.stage == Stage::Asking && slot.due
+        });
+        if let Some(slot) = &mut first {
+            slot.early = true;
+        }
+        let early = first.map(|slot| slot.connect(listener));
+        let hello = Hello { role: Role::Issuer, time: clock.unwrap_or(0), early };
+        let State { datagram, stream, equipment, hedge, .. } = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge };
+        let link = match over {
+            Transport::Datagram => datagram,
+            Transport::Stream => stream,
+        };
+        if let Err(reason) = link.start(now, equipment, &mut rng, &hello) {
+            link.stop();
+            self.state.counters.discard(reason);
+            self.state.retry_at = Some(now.after(AGAIN));
+        }
+    }
+
+    /// A datagram from `remote`.
+    pub(super) fn datagram<'d>(
+        &mut self,
+        remote: SocketAddr,
+        message: &'d mut [u8],
+    ) -> Result<Received<'d>, Discard> {
+        let kind = Kind::of(message)?;
+        if !kind.is_downward() {
+            return Err(Discard::WrongDirection);
+        }
+        if kind == Kind::AcceptorTransport {
+            return self.peer_message(message, None);
+        }
+        if remote != self.state.equipment.server.datagram {
+            return Err(Discard::UnknownSession);
+        }
+        self.server_message(Transport::Datagram, kind, message)
+    }
+
+    /// A frame on a stream.
+    pub(super) fn frame<'d>(
+        &mut self,
+        stream: StreamId,
+        message: &'d mut [u8],
+    ) -> Result<Received<'d>, Discard> {
+        let kind = Kind::of(message)?;
+        if !kind.is_downward() {
+            return Err(Discard::WrongDirection);
+        }
+        if self.state.stream.stream == Some(stream) {
+            return self.server_message(Transport::Stream, kind, message);
+        }
+        let index = self.inbound_index(stream).ok_or(Discard::UnknownSession)?;
+        match kind {
+            Kind::Answer => {
+                let taken = self.answer(index, stream, message);
+                if taken.is_err() {
+                    self.stream_failed(stream);
+                }
+                taken.map(|()| Received::Control)
+            }
+            Kind::AcceptorTransport => self.peer_message(message, Some(stream)),
+            _ => Err(Discard::UnknownKind),
+        }
+    }
+
+    fn server_message(
+        &mut self,
+        over: Transport,
+        kind: Kind,
+        message: &mut [u8],
+    ) -> Result<Received<'static>, Discard> {
+        let now = self.state.now;
+        let State { datagram, stream, equipment, .. } = &mut *self.state;
+        let link = match over {
+            Transport::Datagram => datagram,
+            Transport::Stream => stream,
+        };
+        match kind {
+            Kind::Certificate | Kind::Response | Kind::Cookie => {
+                match link.handle(now, kind, message, equipment) {
+                    Ok(progress) => self.progress(over, progress),
+                    Err(Discard::BadCertificate) => {
+                        self.bad_certificate();
+                        return Err(Discard::BadCertificate);
+                    }
+                    Err(reason) => return Err(reason),
+                }
+            }
+            Kind::ServerTransport => {
+                let body = link.open(now, message)?;
+                let body = read_body::<ToEquipment<'_>>(body).ok_or(Discard::Malformed)?;
+                self.server_says(over, &body)?;
+            }
+            Kind::Hint => self.hint(over, message)?,
+            _ => return Err(Discard::UnknownKind),
+        }
+        Ok(Received::Control)
+    }
+
+    fn progress(&mut self, over: Transport, progress: Progress) {
+        match progress {
+            Progress::Waiting => {}
+            Progress::Certified => {
+                if core::mem::take(&mut self.state.equipment.changed) {
+                    self.state.event(IssuerEvent::Certificate);
+                }
+                self.start(over);
+            }
+            Progress::Up(welcome) => self.session_up(over, &welcome),
+        }
+    }
+
+    fn session_up(&mut self, over: Transport, welcome: &Welcome) {
+        let observed = crate::addr::canonical(welcome.observed);
+        self.state.observed = Some(observed);
+        self.state.retry_at = None;
+        self.state.unconfirmed = true;
+        match over {
+            Transport::Datagram => {
+                self.drop_stream();
+                self.state.last = None;
+                self.state.idle_until = Some(self.state.now.after(WARM));
+            }
+            Transport::Stream => self.state.datagram.stop(),
+        }
+        let now = self.state.now;
+        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
+            let taken = slot.early && welcome.early_taken && over == Transport::Datagram;
+            slot.early = false;
+            slot.due = !taken;
+            slot.asked |= taken;
+            slot.repeat = taken.then(|| now.after(REPEAT.saturating_mul(4)));
+        }
+        self.state.event(IssuerEvent::ServerReached { over, observed });
+    }
+
+    fn bad_certificate(&mut self) {
+        self.state.datagram.stop();
+        self.drop_stream();
+        self.state.retry_at = None;
+        for index in 0..self.slots.len() {
+            if self.slots.get(index).is_some_and(|slot| slot.stage == Stage::Asking) {
+                self.fail(index, FailCause::BadCertificate);
+            }
+        }
+    }
+
+    fn server_says(&mut self, over: Transport, body: &ToEquipment<'_>) -> Result<(), Discard> {
+        let request = match body {
+            ToEquipment::Plan(plan) => plan.request,
+            ToEquipment::Refused(refused) => refused.request,
+            ToEquipment::Goodbye => {
+                self.lost(over);
+                return Ok(());
+            }
+            _ => return Err(Discard::Unexpected),
+        };
+        let index = self
+            .slots
+            .iter()
+            .position(|slot| slot.stage == Stage::Asking && slot.request == request)
+            .ok_or(Discard::Unexpected)?;
+        let connection = name(self.slots, index);
+        let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
+        match body {
+            ToEquipment::Plan(plan) => {
+                slot.asked = true;
+                slot.due = false;
+                slot.repeat = None;
+                let news = plan.accepted && !slot.accepted;
+                slot.accepted |= plan.accepted;
+                if news {
+                    let acceptor = crate::addr::canonical(plan.acceptor);
+                    self.state.event(IssuerEvent::Planned { connection, acceptor, accepted: true });
+                }
+            }
+            ToEquipment::Refused(refused) => {
+                slot.free();
+                self.state.event(IssuerEvent::Refused { connection, reason: refused.reason });
+                self.settle();
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// The server does not know our session any more: make a new one, keep the requests.
+    fn hint(&mut self, over: Transport, message: &[u8]) -> Result<(), Discard> {
+        let (hint, tag) = Keepalive::parse(Kind::Hint, message).ok_or(Discard::Malformed)?;
+        if over != Transport::Datagram || self.state.last != Some((hint.counter, tag)) {
+            return Err(Discard::Unauthentic);
+        }
+        self.lost(over);
+        Ok(())
+    }
+
+    /// A session with the server is gone.
+    pub(super) fn lost(&mut self, over: Transport) {
+        match over {
+            Transport::Datagram => {
+                self.state.datagram.reset();
+                self.state.last = None;
+            }
+            Transport::Stream => self.drop_stream(),
+        }
+        let mut waiting = false;
+        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
+            slot.due = true;
+            slot.repeat = None;
+            waiting = true;
+        }
+        if waiting {
+            self.state.retry_at = Some(self.state.now.after(AGAIN));
+        }
+    }
+
+    /// The listener's address is known.
+    pub(super) fn bound(&mut self, local: Option<SocketAddr>) {
+        if self.state.listener != Listener::Asked {
+            return;
+        }
+        match local {
+            Some(local) => {
+                self.state.listener = Listener::Open(local);
+                self.reach_server();
+            }
+            None => {
+                self.state.listener = Listener::Failed;
+                for index in 0..self.slots.len() {
+                    if self.slots.get(index).is_some_and(|slot| slot.stage == Stage::Asking) {
+                        self.fail(index, FailCause::NoListener);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody dials back.
+    pub(super) fn accept(&mut self, remote: SocketAddr) -> Option<StreamId> {
+        if !self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+            return None;
+        }
+        let until = self.state.now.after(SHOW);
+        let index = self.state.inbound.iter().position(|inbound| inbound.remote.is_none())?;
+        let inbound = self.state.inbound.get_mut(index)?;
+        inbound.generation = inbound.generation.wrapping_add(1);
+        inbound.remote = Some(remote);
+        inbound.slot = None;
+        inbound.until = until;
+        let index = u16::try_from(index).ok()?.checked_add(1)?;
+        Some(StreamId { index, generation: inbound.generation })
+    }
+
+    pub(super) fn inbound_index(&self, stream: StreamId) -> Option<usize> {
+        let index = usize::from(stream.index).checked_sub(1)?;
+        let inbound = self.state.inbound.get(index)?;
+        (inbound.remote.is_some() && inbound.generation == stream.generation).then_some(index)
+    }
+
+    /// The communication request: the answer of the end-to-end handshake.
+    fn answer(&mut self, at: usize, stream: StreamId, message: &[u8]) -> Result<(), Discard> {
+        let now = self.state.now;
+        let inbound = self.state.inbound.get(at).ok_or(Discard::UnknownSession)?;
+        let remote = inbound.remote.ok_or(Discard::UnknownSession)?;
+        if message.len() != ANSWER_LEN {
+            return Err(Discard::Malformed);
+        }
+        if inbound.slot.is_some() {
+            return Err(Discard::Unexpected);
+        }
+        let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
+        let peer_index = reader.u32().ok_or(Discard::Malformed)?;
+        let tag: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
+        let ephemeral = reader.0.get(..32).ok_or(Discard::Malformed)?;
+        let index = self
+            .slots
+            .iter()
+            .position(|slot| {
+                slot.stage == Stage::Asking
+                    && crate::crypto::equal(&mac::tag(&slot.punch_key, &[ephemeral]), &tag)
+            })
+            .ok_or(Discard::Unauthentic)?;
+        let connection = name(self.slots, index);
+        let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
+        let initiator = slot.initiator.as_ref().ok_or(Discard::Unexpected)?;
+        let mut plain = [0; ANSWER_BODY];
+        let root = initiator.finish(reader.0, &mut plain).ok_or(Discard::Unauthentic)?;
+        let accept = read_padded_body::<Accept>(&plain).ok_or(Discard::Malformed)?;
+        let path = Path::Stream { stream, remote };
+        let mut peer = Peer::new(now, slot.target, root, Direction::Up, peer_index, path);
+        peer.say(PeerMessage::Alive);
+        slot.peer = Some(peer);
+        slot.initiator = None;
+        slot.stage = Stage::Open;
+        (slot.until, slot.repeat, slot.due) = (None, None, false);
+        if let Some(inbound) = self.state.inbound.get_mut(at) {
+            inbound.slot = Some(index);
+        }
+        self.state.event(IssuerEvent::Connected { connection, path });
+        if let Some(key) = accept.early_key {
+            self.state.event(IssuerEvent::EarlyKey { connection, key });
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// A transport message of an acceptor.
+    fn peer_message<'d>(
+        &mut self,
+        message: &'d mut [u8],
+        stream: Option<StreamId>,
+    ) -> Result<Received<'d>, Discard> {
+        let kind = Kind::AcceptorTransport;
+        let header = Header::parse(kind, message).ok_or(Discard::Malformed)?;
+        let connection = ConnectionId::from_handle(header.receiver);
+        let now = self.state.now;
+        let slot = find(self.slots, connection).map_err(|_| Discard::UnknownSession)?;
+        let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
+        if peer.path.stream() != stream {
+            return Err(Discard::UnknownSession);
+        }
+        match peer.open(now, kind, message)? {
+            Opened::Payload(channel, plaintext) => {
+                Ok(Received::Payload { connection, channel, plaintext })
+            }
+            Opened::Control(PeerMessage::Close) => {
+                self.end(usize::from(connection.index), CloseCause::Peer);
+                Ok(Received::Control)
+            }
+            Opened::Control(PeerMessage::EarlyKey(key)) => {
+                self.state.event(IssuerEvent::EarlyKey { connection, key });
+                Ok(Received::Control)
+            }
+            Opened::Control(_) => Ok(Received::Control),
+        }
+    }
+
+    /// Frees a slot, closes its stream and tells the application.
+    pub(super) fn end(&mut self, index: usize, cause: CloseCause) {
+        let connection = name(self.slots, index);
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let stream = slot.peer.as_ref().and_then(|peer| peer.path.stream());
+        slot.free();
+        if let Some(stream) = stream {
+            self.forget_inbound(stream);
+            self.state.command(Command::Shutdown { stream });
+        }
+        self.state.event(IssuerEvent::Closed { connection, cause });
+        self.settle();
+    }
+
+    fn forget_inbound(&mut self, stream: StreamId) -> Option<usize> {
+        let index = self.inbound_index(stream)?;
+        let inbound = self.state.inbound.get_mut(index)?;
+        inbound.remote = None;
+        inbound.slot.take()
+    }
+
+    /// No request waits any more: stop what was only for requests.
+    pub(super) fn settle(&mut self) {
+        if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+            return;
+        }
+        self.state.retry_at = None;
+        self.state.datagram.stop();
+        self.drop_stream();
+        if matches!(self.state.listener, Listener::Open(_) | Listener::Asked) {
+            self.state.command(Command::Unlisten { socket: SocketId::LISTENER });
+        }
+        self.state.listener = Listener::Closed;
+        for at in 0..INBOUND {
+            let Some(inbound) = self.state.inbound.get_mut(at) else { continue };
+            if inbound.remote.is_some() && inbound.slot.is_none() {
+                inbound.remote = None;
+                let generation = inbound.generation;
+                let Some(index) = u16::try_from(at).ok().and_then(|at| at.checked_add(1)) else {
+                    continue;
+                };
+                self.state.command(Command::Shutdown { stream: StreamId { index, generation } });
+            }
+        }
+    }
+
+    /// A stream changed its state.
+    pub(super) fn stream_state(&mut self, stream: StreamId, state: StreamState) {
+        if self.state.stream.stream == Some(stream) {
+            match state {
+                StreamState::Connected => self.start(Transport::Stream),
+                StreamState::Closed => self.lost(Transport::Stream),
+            }
+        } else if state == StreamState::Closed
+            && let Some(index) = self.forget_inbound(stream)
+        {
+            self.end(index, CloseCause::PathLost);
+        }
+    }
+
+    /// A stream brought something that is no frame, or not what it should.
+    pub(super) fn stream_failed(&mut self, stream: StreamId) {
+        self.state.command(Command::Shutdown { stream });
+        self.stream_state(stream, StreamState::Closed);
+    }
+
+    pub(super) fn expire_links(&mut self) {
+        let now = self.state.now;
+        let State { datagram, stream, hedge, .. } = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge };
+        let datagram = datagram.expire(now, &mut rng);
+        let stream = stream.expire(now, &mut rng);
+        if datagram == Expiry::Failed {
+            self.lost(Transport::Datagram);
+        }
+        if stream == Expiry::Failed {
+            self.lost(Transport::Stream);
+        }
+        if self.state.retry_at.take_if(|at| now >= *at).is_some() {
+            self.reach_server();
+        }
+    }
+}

@@ -1,0 +1,474 @@
+//! The issuer: the phone, laptop or appliance that asks for an acceptor.
+//!
+//! ```text
+//! request.rs    one slot for each request and the connection that it becomes
+//! inbound.rs    what arrives
+//! outbound.rs   what is due to leave
+//! ```
+//!
+//! A request is a sealed offer that only the acceptor can open, in a first connection request to the
+//! server. Datagrams and TCP to the server are raced: TCP starts 250 ms later (RFC 8305's idea), and
+//! whatever session stands first carries the request. With a cached certificate and a clock the
+//! request travels inside the handshake's first message already. Then the issuer waits for the
+//! acceptor's *communication request* on its listener; the first authentic one makes the connection.
+
+mod inbound;
+mod outbound;
+pub(crate) mod request;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::{Deque, Vec};
+
+use crate::acceptor::ConnectionInfo;
+use crate::counters::Counters;
+use crate::entropy::{Draw, Entropy, Hedge};
+use crate::error::{CertificateError, RequestError, SendError};
+use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
+use crate::link::{Anchors, Equipment, Identity, Link, ServerAddress, Transport};
+use crate::machine::{
+    Channel, Command, Discard, Machine, Received, StreamInput, StreamState, Wakeup,
+};
+use crate::peer::payload::Payload;
+use crate::peer::{CloseCause, Path};
+use crate::time::Instant;
+use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
+use crate::wire::message::{MAX_CANDIDATES, PeerMessage, Reason};
+pub use request::ConnectionSlot;
+pub(crate) use request::early_tag;
+
+const QUEUE: usize = 16;
+/// How many dial-backs may be open at once without having shown whose they are, or in use.
+pub(crate) const INBOUND: usize = 8;
+/// Message 1 of the longest handshake: one with a request in it.
+const INITIATION: usize = 480;
+
+/// How an issuer reaches the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RequestTransport {
+    /// UDP and, 250 ms later, TCP; the first session wins.
+    #[default]
+    Race,
+    /// UDP alone.
+    Datagram,
+    /// TCP alone.
+    Stream,
+}
+
+/// What an issuer is told at start.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where the server is.
+    pub server: ServerAddress,
+    /// Whom it believes about the server.
+    pub anchors: Anchors,
+    /// How it reaches the server.
+    pub transport: RequestTransport,
+    /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one, and
+    /// then no request travels inside a handshake's first message.
+    pub wall_clock: Option<u64>,
+    /// How long a request may take before it has failed.
+    pub deadline: Duration,
+    /// The issuer's own addresses, for acceptors on the same LAN.
+    pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+}
+
+impl IssuerConfig {
+    /// A configuration that races UDP and TCP, with 10 s for a request.
+    #[must_use]
+    pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
+        Self {
+            identity,
+            server,
+            anchors,
+            transport: RequestTransport::default(),
+            wall_clock: None,
+            deadline: Duration::from_secs(10),
+            candidates: Vec::new(),
+        }
+    }
+}
+
+/// Whom to reach, and what opens the door.
+#[derive(Clone)]
+pub struct Target {
+    /// The acceptor's id.
+    pub id: EquipmentId,
+    /// Password information = Argon2id(password, id).
+    pub password: Option<[u8; 32]>,
+    /// The acceptor's early key, for an issuer that it has paired with.
+    pub early_key: Option<[u8; 16]>,
+    /// Larger than in every earlier request to this acceptor, where the issuer keeps count; 0
+    /// otherwise.
+    pub counter: u64,
+}
+
+impl Target {
+    /// A target without password, early key or counter.
+    #[must_use]
+    pub const fn new(id: EquipmentId) -> Self {
+        Self { id, password: None, early_key: None, counter: 0 }
+    }
+}
+
+impl core::fmt::Debug for Target {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Target").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a request has failed for the issuer itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum FailCause {
+    /// Neither UDP nor TCP reached the server.
+    ServerUnreachable,
+    /// The server's certificate is not acceptable.
+    BadCertificate,
+    /// The server did not answer the request in time.
+    NoAnswer,
+    /// The acceptor accepted, but its communication request never arrived: nothing can reach this
+    /// issuer's listener.
+    NotReached,
+    /// The listener could not be opened, so that nobody could dial back.
+    NoListener,
+}
+
+/// What an issuer tells its application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IssuerEvent {
+    /// A certificate was accepted that is new: cache [`Issuer::certificate`].
+    Certificate,
+    /// A session with the server stands.
+    ServerReached {
+        /// What carries it.
+        over: Transport,
+        /// Our address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        observed: SocketAddr,
+    },
+    /// The acceptor has accepted (or, paired, was told) and will contact us.
+    Planned {
+        /// Which request.
+        connection: ConnectionId,
+        /// The acceptor's address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        acceptor: SocketAddr,
+        /// It has accepted.
+        accepted: bool,
+    },
+    /// The connection stands.
+    Connected {
+        /// Its name.
+        connection: ConnectionId,
+        /// What carries it.
+        path: Path,
+    },
+    /// The acceptor has given us its early key: keep it for the next [`Target`].
+    EarlyKey {
+        /// The connection over which it came.
+        connection: ConnectionId,
+        /// The key.
+        key: [u8; 16],
+    },
+    /// The request was refused.
+    Refused {
+        /// Which request.
+        connection: ConnectionId,
+        /// Why; strangers are told [`Reason::Unspecified`].
+        reason: Reason,
+    },
+    /// The request has failed.
+    Failed {
+        /// Which request.
+        connection: ConnectionId,
+        /// Why.
+        cause: FailCause,
+    },
+    /// A connection has ended.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// A TCP connection that came in on the listener.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Inbound {
+    pub(crate) generation: u16,
+    pub(crate) remote: Option<SocketAddr>,
+    /// The slot that it belongs to, once its communication request was authentic.
+    pub(crate) slot: Option<usize>,
+    pub(crate) until: Instant,
+}
+
+/// Everything but slots and entropy.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) now: Instant,
+    pub(crate) equipment: Equipment,
+    pub(crate) hedge: Hedge,
+    pub(crate) transport: RequestTransport,
+    pub(crate) deadline: Duration,
+    pub(crate) candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    pub(crate) datagram: Link<INITIATION>,
+    pub(crate) stream: Link<INITIATION>,
+    pub(crate) stream_generation: u16,
+    /// When links that are not under way are (re)started: TCP joins the race, or a lost one is made
+    /// again.
+    pub(crate) retry_at: Option<Instant>,
+    /// When an idle session over datagrams must show itself to keep its NAT mapping.
+    pub(crate) idle_until: Option<Instant>,
+    pub(crate) observed: Option<SocketAddr>,
+    pub(crate) listener: Listener,
+    pub(crate) inbound: [Inbound; INBOUND],
+    pub(crate) next_request: u32,
+    /// Counter and tag of what was sent last over datagrams: a hint must echo them.
+    pub(crate) last: Option<(u64, [u8; 16])>,
+    /// A session stands in which nothing was said yet: the server is waiting for a word.
+    pub(crate) unconfirmed: bool,
+    pub(crate) events: Deque<IssuerEvent, QUEUE>,
+    pub(crate) commands: Deque<Command, QUEUE>,
+    pub(crate) counters: Counters,
+}
+
+/// What is known of the listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Listener {
+    Closed,
+    Asked,
+    Open(SocketAddr),
+    Failed,
+}
+
+impl State {
+    pub(crate) fn event(&mut self, event: IssuerEvent) {
+        if self.events.push_back(event).is_err() {
+            self.counters.lose_event();
+        }
+    }
+
+    pub(crate) fn command(&mut self, command: Command) {
+        if self.commands.push_back(command).is_err() {
+            self.counters.lose_event();
+        }
+    }
+}
+
+/// One call's view of the machine.
+pub(crate) struct View<'a> {
+    pub(crate) state: &'a mut State,
+    pub(crate) slots: &'a mut [ConnectionSlot],
+    pub(crate) entropy: &'a mut dyn Entropy,
+}
+
+/// The issuer. `S` is an array, slice or vector of [`ConnectionSlot`]s.
+#[derive(Debug)]
+pub struct Issuer<S, E> {
+    state: State,
+    slots: S,
+    entropy: E,
+}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S, E> {
+    /// An issuer that does nothing until it is asked to.
+    pub fn new(now: Instant, config: IssuerConfig, slots: S, entropy: E) -> Self {
+        let hedge = Hedge::new(config.identity.key.secret(), config.identity.boots);
+        let wall = config.wall_clock.map(|seconds| (now, seconds));
+        let mut entropy = entropy;
+        let mut hedge = hedge;
+        // Not from 0: after a restart the server may still remember the last one's requests.
+        let first = Draw { source: &mut entropy, hedge: &mut hedge }.jitter();
+        let nobody = Inbound { generation: 0, remote: None, slot: None, until: Instant::END };
+        let state = State {
+            now,
+            equipment: Equipment::new(config.identity.key, config.server, config.anchors, wall),
+            hedge,
+            transport: config.transport,
+            deadline: config.deadline,
+            candidates: config.candidates,
+            datagram: Link::new(Transport::Datagram),
+            stream: Link::new(Transport::Stream),
+            stream_generation: 0,
+            retry_at: None,
+            idle_until: None,
+            observed: None,
+            listener: Listener::Closed,
+            inbound: [nobody; INBOUND],
+            next_request: u32::from(first) << 8,
+            last: None,
+            unconfirmed: false,
+            events: Deque::new(),
+            commands: Deque::new(),
+            counters: Counters::default(),
+        };
+        Self { state, slots, entropy }
+    }
+
+    fn view(&mut self, now: Instant) -> View<'_> {
+        self.state.now = self.state.now.max(now);
+        View { state: &mut self.state, slots: self.slots.as_mut(), entropy: &mut self.entropy }
+    }
+
+    /// This issuer's id.
+    pub const fn id(&self) -> EquipmentId {
+        self.state.equipment.key.id()
+    }
+
+    /// Asks for an acceptor. The id names the connection that comes of it; whether one does is told
+    /// by events, within [`IssuerConfig::deadline`].
+    ///
+    /// # Errors
+    /// [`RequestError`].
+    pub fn request(&mut self, now: Instant, target: &Target) -> Result<ConnectionId, RequestError> {
+        self.view(now).request(target)
+    }
+
+    /// Takes a certificate from the cache, checked as if it had just arrived.
+    ///
+    /// # Errors
+    /// Why it is not accepted; the issuer will fetch one then.
+    pub fn restore_certificate(&mut self, bytes: &[u8]) -> Result<(), CertificateError> {
+        let now = self.state.now;
+        self.state.equipment.take_certificate(now, bytes)?;
+        self.state.equipment.changed = false;
+        Ok(())
+    }
+
+    /// The certificate that was accepted last, for the cache; empty when there is none yet.
+    pub fn certificate(&self) -> &[u8] {
+        self.state.equipment.certificate()
+    }
+
+    /// Application data for a connection; as for the acceptor's `send`.
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub fn send<'a>(
+        &'a mut self,
+        now: Instant,
+        connection: ConnectionId,
+        channel: Channel,
+        bytes: &'a [u8],
+    ) -> Result<Payload<'a>, SendError> {
+        self.state.now = self.state.now.max(now);
+        let now = self.state.now;
+        let slot = request::find(self.slots.as_mut(), connection)?;
+        Payload::new(slot.open_peer()?, now, channel, bytes)
+    }
+
+    /// Closes a connection, or gives a request up. Stale ids are ignored.
+    pub fn close(&mut self, now: Instant, connection: ConnectionId) {
+        self.view(now).say(connection, PeerMessage::Close);
+    }
+
+    /// Who is at the other end of a connection that stands.
+    pub fn connection(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
+        request::info(self.slots.as_ref(), connection)
+    }
+
+    /// What was discarded and why.
+    pub const fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+}
+
+impl<S, E> sealed::Sealed for Issuer<S, E> {}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Outbox for Issuer<S, E> {
+    type Ticket = outbound::Ticket;
+
+    fn next_datagram(&mut self, now: Instant) -> Option<DatagramHead<Self::Ticket>> {
+        self.view(now).next_datagram()
+    }
+
+    fn next_frame(&mut self, now: Instant, stream: StreamId) -> Option<FrameHead<Self::Ticket>> {
+        self.view(now).next_frame(stream)
+    }
+
+    fn encode(&mut self, now: Instant, ticket: Self::Ticket, out: &mut [u8]) {
+        self.view(now).encode(ticket, out);
+    }
+
+    fn commit(&mut self, now: Instant, ticket: Self::Ticket, _sent: bool) {
+        self.view(now).commit(ticket);
+    }
+}
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine for Issuer<S, E> {
+    type Event = IssuerEvent;
+
+    fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        _socket: SocketId,
+        remote: SocketAddr,
+        datagram: &'d mut [u8],
+    ) -> Received<'d> {
+        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        self.state.counters.tally(result)
+    }
+
+    fn handle_stream<'d>(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        bytes: &'d mut [u8],
+    ) -> StreamInput<'d> {
+        let (consumed, frame) = match crate::frame::split(bytes) {
+            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
+            crate::frame::Split::Bad(len) => {
+                self.view(now).stream_failed(stream);
+                let received = self.state.counters.tally(Err(Discard::Malformed));
+                return StreamInput { consumed: len, received };
+            }
+            crate::frame::Split::Frame(consumed, frame) => (consumed, frame),
+        };
+        let result = self.view(now).frame(stream, frame);
+        StreamInput { consumed, received: self.state.counters.tally(result) }
+    }
+
+    fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {
+        self.view(now).stream_state(stream, state);
+    }
+
+    fn handle_accept(
+        &mut self,
+        now: Instant,
+        _listener: SocketId,
+        remote: SocketAddr,
+    ) -> Option<StreamId> {
+        self.view(now).accept(crate::addr::canonical(remote))
+    }
+
+    fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
+        if socket == SocketId::LISTENER {
+            self.view(now).bound(local);
+        }
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.view(now).timeout();
+    }
+
+    fn poll_command(&mut self) -> Option<Command> {
+        self.state.commands.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<IssuerEvent> {
+        self.state.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Wakeup> {
+        outbound::deadline(&self.state, self.slots.as_ref())
+    }
+}

@@ -1,0 +1,240 @@
+//! What is due to leave an issuer, and what time brings.
+
+use super::inbound::WARM;
+use super::request::{ConnectionSlot, LINGER, REPEAT, Stage, find};
+use super::{FailCause, State, View};
+use crate::acceptor::{seal_body, transport_len};
+use crate::id::{ConnectionId, SocketId, StreamId};
+use crate::link::Transport;
+use crate::machine::{Command, FRAME_PREFIX, TimerKind, Wakeup};
+use crate::peer::CloseCause;
+use crate::time::Instant;
+use crate::transmit::{DatagramHead, FrameHead};
+use crate::wire::message::{PeerMessage, ToServer};
+use crate::wire::{Kind, TAG_LEN};
+
+/// Which queued message a descriptor stands for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ticket {
+    /// A handshake message of a link.
+    Handshake(Transport),
+    /// The request in this slot.
+    Request(Transport, usize),
+    /// The first word in a new session when no request is due.
+    Confirm(Transport),
+    /// A control message of the connection in this slot.
+    Control(usize),
+}
+
+/// The earliest deadline.
+pub(super) fn deadline(state: &State, slots: &[ConnectionSlot]) -> Option<Wakeup> {
+    let links = [state.datagram.deadline(), state.stream.deadline(), state.retry_at];
+    let inbound = state.inbound.iter().filter(|inbound| inbound.remote.is_some());
+    let inbound = inbound.filter(|inbound| inbound.slot.is_none()).map(|inbound| inbound.until);
+    let asking = |slot: &&ConnectionSlot| slot.stage == Stage::Asking;
+    let candidates = [
+        (links.into_iter().flatten().min(), TimerKind::Handshake),
+        (
+            slots.iter().filter(asking).filter_map(ConnectionSlot::deadline).min(),
+            TimerKind::Request,
+        ),
+        (
+            slots.iter().filter(|slot| !asking(slot)).filter_map(ConnectionSlot::deadline).min(),
+            TimerKind::Connection,
+        ),
+        (inbound.min(), TimerKind::Connection),
+        (state.idle_until, TimerKind::Expiry),
+    ];
+    candidates
+        .into_iter()
+        .filter_map(|(at, reason)| at.map(|at| Wakeup { at, reason }))
+        .min_by_key(|wakeup| wakeup.at)
+}
+
+impl View<'_> {
+    /// The next message for the server over `over`: its ticket and length.
+    fn next_to_server(&self, over: Transport) -> Option<(Ticket, usize)> {
+        let link = match over {
+            Transport::Datagram => &self.state.datagram,
+            Transport::Stream => &self.state.stream,
+        };
+        if let Some(len) = link.due() {
+            return Some((Ticket::Handshake(over), len));
+        }
+        if !link.is_up() {
+            return None;
+        }
+        let due = self.slots.iter().position(|slot| slot.stage == Stage::Asking && slot.due);
+        if let Some(index) = due {
+            let request = self.slots.get(index)?.connect(self.state.listener);
+            return Some((
+                Ticket::Request(over, index),
+                transport_len(&ToServer::Connect(request)),
+            ));
+        }
+        self.state.unconfirmed.then(|| (Ticket::Confirm(over), transport_len(&ToServer::Confirm)))
+    }
+
+    pub(super) fn next_datagram(&mut self) -> Option<DatagramHead<Ticket>> {
+        let (ticket, len) = self.next_to_server(Transport::Datagram)?;
+        let remote = self.state.equipment.server.datagram;
+        Some(DatagramHead { ticket, socket: SocketId::MAIN, remote, len, hop_limit: None })
+    }
+
+    pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
+        let (ticket, len) = if self.state.stream.stream == Some(stream) {
+            self.next_to_server(Transport::Stream)?
+        } else {
+            let at = self.inbound_index(stream)?;
+            let index = self.state.inbound.get(at)?.slot?;
+            (Ticket::Control(index), self.slots.get(index)?.peer.as_ref()?.due()?)
+        };
+        Some(FrameHead { ticket, stream, len: len.saturating_add(FRAME_PREFIX) })
+    }
+
+    pub(super) fn encode(&mut self, ticket: Ticket, out: &mut [u8]) {
+        let now = self.state.now;
+        let State { datagram, stream, equipment, listener, last, .. } = &mut *self.state;
+        match ticket {
+            Ticket::Handshake(Transport::Datagram) => datagram.encode(equipment, out),
+            Ticket::Handshake(Transport::Stream) => {
+                stream.encode(equipment, crate::frame::prefix(out));
+            }
+            Ticket::Request(over, _) | Ticket::Confirm(over) => {
+                let slot = match ticket {
+                    Ticket::Request(_, index) => self.slots.get(index),
+                    _ => None,
+                };
+                let body = slot
+                    .map_or(ToServer::Confirm, |slot| ToServer::Connect(slot.connect(*listener)));
+                let (session, out) = match over {
+                    Transport::Datagram => (&mut datagram.session, out),
+                    Transport::Stream => (&mut stream.session, crate::frame::prefix(out)),
+                };
+                if let Some(session) = session {
+                    seal_body(session, now, &body, out);
+                }
+                if over == Transport::Datagram
+                    && let Some(header) = crate::session::Header::parse(Kind::Transport, out)
+                    && let Some(tag) = out.last_chunk::<TAG_LEN>()
+                {
+                    *last = Some((header.counter, *tag));
+                }
+            }
+            Ticket::Control(index) => {
+                if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
+                    peer.encode(now, crate::frame::prefix(out));
+                }
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, ticket: Ticket) {
+        let now = self.state.now;
+        match ticket {
+            Ticket::Handshake(Transport::Datagram) => self.state.datagram.sent(now),
+            Ticket::Handshake(Transport::Stream) => self.state.stream.sent(now),
+            Ticket::Request(over, index) => {
+                self.state.unconfirmed = false;
+                self.state.idle_until = Some(now.after(WARM));
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.due = false;
+                    slot.asked = true;
+                    let wait = REPEAT.saturating_mul(1 << slot.tries.min(4));
+                    slot.tries = slot.tries.saturating_add(1);
+                    slot.repeat = (over == Transport::Datagram).then(|| now.after(wait));
+                }
+            }
+            Ticket::Confirm(_) => self.state.unconfirmed = false,
+            Ticket::Control(index) => {
+                let last = self
+                    .slots
+                    .get_mut(index)
+                    .and_then(|slot| slot.peer.as_mut())
+                    .is_some_and(|peer| peer.committed(now));
+                if last {
+                    self.end(index, CloseCause::Local);
+                }
+            }
+        }
+    }
+
+    /// Asks for a control message on a connection, or gives a request up.
+    pub(super) fn say(&mut self, connection: ConnectionId, message: PeerMessage) {
+        let now = self.state.now;
+        let Ok(slot) = find(self.slots, connection) else { return };
+        match (slot.stage, &mut slot.peer) {
+            (Stage::Open, Some(peer)) => {
+                peer.say(message);
+                if message == PeerMessage::Close {
+                    slot.stage = Stage::Closing;
+                    slot.until = Some(now.after(LINGER));
+                }
+            }
+            (Stage::Asking, _) if message == PeerMessage::Close => {
+                self.end(usize::from(connection.index), CloseCause::Local);
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn timeout(&mut self) {
+        let now = self.state.now;
+        for index in 0..self.slots.len() {
+            self.expire_slot(now, index);
+        }
+        self.expire_links();
+        self.expire_inbound(now);
+        if self.state.idle_until.take_if(|at| now >= *at).is_some()
+            && !self.slots.iter().any(|slot| slot.stage == Stage::Asking)
+        {
+            self.state.datagram.reset();
+        }
+    }
+
+    fn expire_inbound(&mut self, now: Instant) {
+        for at in 0..self.state.inbound.len() {
+            let Some(inbound) = self.state.inbound.get_mut(at) else { continue };
+            if inbound.remote.is_some() && inbound.slot.is_none() && now >= inbound.until {
+                inbound.remote = None;
+                let generation = inbound.generation;
+                if let Some(index) = u16::try_from(at).ok().and_then(|at| at.checked_add(1)) {
+                    self.state
+                        .command(Command::Shutdown { stream: StreamId { index, generation } });
+                }
+            }
+        }
+    }
+
+    fn expire_slot(&mut self, now: Instant, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        match slot.stage {
+            Stage::Free => {}
+            Stage::Asking if slot.until.is_some_and(|until| now >= until) => {
+                let cause = match (slot.asked, slot.accepted) {
+                    (_, true) => FailCause::NotReached,
+                    (true, false) => FailCause::NoAnswer,
+                    (false, false) => FailCause::ServerUnreachable,
+                };
+                self.fail(index, cause);
+            }
+            Stage::Asking => {
+                if slot.repeat.take_if(|at| now >= *at).is_some() {
+                    slot.due = true;
+                }
+            }
+            Stage::Open => {
+                if now >= slot.deadline().unwrap_or(Instant::END)
+                    && let Some(cause) = slot.peer.as_mut().and_then(|peer| peer.expire(now))
+                {
+                    self.end(index, cause);
+                }
+            }
+            Stage::Closing => {
+                if slot.until.is_some_and(|until| now >= until) {
+                    self.end(index, CloseCause::Local);
+                }
+            }
+        }
+    }
+}

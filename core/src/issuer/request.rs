@@ -1,0 +1,225 @@
+//! One slot for each request and the connection that it becomes.
+//!
+//! ```text
+//! Free ─► Asking ─► Open ─► Closing ─► Free
+//!           │ refused, failed, given up
+//!           └────────► Free
+//! ```
+
+use core::time::Duration;
+
+use super::{FailCause, IssuerEvent, Listener, State, Target, View};
+use crate::acceptor::ConnectionInfo;
+use crate::crypto::mac;
+use crate::crypto::noise::{Initiator, Link as NoiseLink};
+use crate::entropy::Draw;
+use crate::error::{RequestError, SendError};
+use crate::id::{ConnectionId, EquipmentId, SocketId};
+use crate::machine::Command;
+use crate::peer::Peer;
+use crate::time::Instant;
+use crate::wire::codec::write_body;
+use crate::wire::message::{ConnectRequest, Offer};
+use crate::wire::{OFFER_BODY, OFFER_LEN};
+
+/// First repetition of a request over datagrams; doubles.
+pub(super) const REPEAT: Duration = Duration::from_millis(500);
+/// How long a close may take to leave.
+pub(super) const LINGER: Duration = Duration::from_secs(2);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Free,
+    Asking,
+    Open,
+    Closing,
+}
+
+/// Memory for one request and connection of an issuer.
+#[derive(Debug)]
+pub struct ConnectionSlot {
+    pub(super) generation: u16,
+    pub(super) stage: Stage,
+    pub(super) until: Option<Instant>,
+    pub(super) target: EquipmentId,
+    pub(super) request: u32,
+    pub(super) early_tag: Option<[u8; 16]>,
+    pub(super) punch_key: [u8; 16],
+    pub(super) offer: [u8; OFFER_LEN],
+    pub(super) initiator: Option<Initiator>,
+    /// The request is due to be sent.
+    pub(super) due: bool,
+    pub(super) tries: u8,
+    pub(super) repeat: Option<Instant>,
+    /// It travels in a handshake's first message.
+    pub(super) early: bool,
+    /// The server has been reached with it, and the acceptor has accepted it.
+    pub(super) asked: bool,
+    pub(super) accepted: bool,
+    pub(super) peer: Option<Peer>,
+}
+
+impl ConnectionSlot {
+    /// An empty slot.
+    pub const EMPTY: Self = Self {
+        generation: 0,
+        stage: Stage::Free,
+        until: None,
+        target: EquipmentId([0; 32]),
+        request: 0,
+        early_tag: None,
+        punch_key: [0; 16],
+        offer: [0; OFFER_LEN],
+        initiator: None,
+        due: false,
+        tries: 0,
+        repeat: None,
+        early: false,
+        asked: false,
+        accepted: false,
+        peer: None,
+    };
+
+    /// Empties the slot; ids that named it are stale from now on.
+    pub(super) fn free(&mut self) {
+        *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+    }
+
+    /// The first connection request, with the port that a dial-back comes to.
+    pub(super) fn connect(&self, listener: Listener) -> ConnectRequest<'_> {
+        // The server fills in the address that it observes: an issuer may state only a port (T11).
+        let port = match listener {
+            Listener::Open(local) => local.port(),
+            Listener::Closed | Listener::Asked | Listener::Failed => 0,
+        };
+        ConnectRequest {
+            request: self.request,
+            target: self.target,
+            issuer: core::net::SocketAddr::from(([0, 0, 0, 0], port)),
+            early_tag: self.early_tag,
+            offer: &self.offer,
+        }
+    }
+
+    /// The peer, once application data may be sent.
+    pub(super) fn open_peer(&mut self) -> Result<&mut Peer, SendError> {
+        match self.stage {
+            Stage::Open => self.peer.as_mut().ok_or(SendError::NotReady),
+            Stage::Asking => Err(SendError::NotReady),
+            Stage::Free | Stage::Closing => Err(SendError::UnknownConnection),
+        }
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Open => self.peer.as_ref().map(Peer::deadline),
+            _ => crate::time::earliest(self.until, self.repeat),
+        }
+    }
+}
+
+impl Default for ConnectionSlot {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// The slot that an id names.
+pub(super) fn find(
+    slots: &mut [ConnectionSlot],
+    id: ConnectionId,
+) -> Result<&mut ConnectionSlot, SendError> {
+    let slot = slots.get_mut(usize::from(id.index)).ok_or(SendError::UnknownConnection)?;
+    if slot.generation == id.generation && slot.stage != Stage::Free {
+        Ok(slot)
+    } else {
+        Err(SendError::UnknownConnection)
+    }
+}
+
+pub(super) fn info(slots: &[ConnectionSlot], id: ConnectionId) -> Option<ConnectionInfo> {
+    let slot = slots.get(usize::from(id.index))?;
+    let peer = slot.peer.as_ref()?;
+    (slot.generation == id.generation && slot.stage == Stage::Open)
+        .then_some(ConnectionInfo { peer: peer.id, path: peer.path })
+}
+
+/// The name of the connection in slot `index`.
+pub(super) fn name(slots: &[ConnectionSlot], index: usize) -> ConnectionId {
+    ConnectionId {
+        index: u16::try_from(index).unwrap_or(u16::MAX),
+        generation: slots.get(index).map_or(0, |slot| slot.generation),
+    }
+}
+
+/// What an issuer that knows the early key adds to its request.
+pub(crate) fn early_tag(key: &[u8; 16], request: u32, offer: &[u8]) -> [u8; 16] {
+    mac::tag(key, &[&request.to_be_bytes(), offer])
+}
+
+impl View<'_> {
+    pub(super) fn request(&mut self, target: &Target) -> Result<ConnectionId, RequestError> {
+        let free = self.slots.iter().position(|slot| slot.stage == Stage::Free);
+        let index = free.ok_or(RequestError::TableFull)?;
+        self.fill(index, target)?;
+        let connection = name(self.slots, index);
+        if matches!(self.state.listener, Listener::Closed | Listener::Failed) {
+            self.state.listener = Listener::Asked;
+            self.state.command(Command::Listen { socket: SocketId::LISTENER });
+        } else {
+            self.reach_server();
+        }
+        Ok(connection)
+    }
+
+    /// Seals the offer into a slot.
+    fn fill(&mut self, index: usize, target: &Target) -> Result<(), RequestError> {
+        let now = self.state.now;
+        let handle = name(self.slots, index).to_handle();
+        let State { hedge, equipment, candidates, .. } = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge };
+        let punch_secret = rng.secret().map_err(|_| RequestError::NoEntropy)?;
+        let ephemeral = rng.secret().map_err(|_| RequestError::NoEntropy)?;
+        let punch_key = crate::crypto::keys::half(&punch_secret);
+        let offer = Offer {
+            index: handle,
+            password: target.password,
+            punch_key,
+            counter: target.counter,
+            time: equipment.wall_clock(now).unwrap_or(0),
+            candidates: candidates.clone(),
+        };
+        let mut plain = [0; OFFER_BODY];
+        write_body(&offer, &mut plain).ok_or(RequestError::BadTarget)?;
+        let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
+        let initiator = Initiator::start(
+            NoiseLink::Peer,
+            &equipment.key,
+            target.id.as_bytes(),
+            ephemeral,
+            &plain,
+            &mut slot.offer,
+        );
+        zeroize::Zeroize::zeroize(&mut plain);
+        slot.initiator = Some(initiator.ok_or(RequestError::BadTarget)?);
+        self.state.next_request = self.state.next_request.wrapping_add(1);
+        slot.request = self.state.next_request;
+        slot.target = target.id;
+        slot.punch_key = punch_key;
+        slot.early_tag = target.early_key.map(|key| early_tag(&key, slot.request, &slot.offer));
+        slot.stage = Stage::Asking;
+        slot.due = true;
+        slot.until = Some(now.after(self.state.deadline));
+        Ok(())
+    }
+
+    /// A request has come to nothing.
+    pub(super) fn fail(&mut self, index: usize, cause: FailCause) {
+        let connection = name(self.slots, index);
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.free();
+            self.state.event(IssuerEvent::Failed { connection, cause });
+        }
+        self.settle();
+    }
+}

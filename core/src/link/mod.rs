@@ -1,0 +1,394 @@
+//! The equipment's end of a link to the server, over datagrams or over one TCP stream.
+//!
+//! Issuer and acceptor both have up to two of these. A link goes through
+//!
+//! ```text
+//! start ─► (no certificate) certificate request ─► certificate checked ─► start
+//!       └► (certificate) Initiation ─► Response ─► session
+//!                            └─ Cookie ─► Initiation with the cookie's MAC
+//! ```
+//!
+//! The certificate is checked before any key information leaves (claims 7, 11). Over datagrams each
+//! step is sent three times; when three Initiations stay unanswered the certificate is fetched again,
+//! because the server may have a new key. A session that stands is kept until the next one does.
+//! What is in the session's messages is not this room's business.
+
+pub(crate) mod equipment;
+
+use core::time::Duration;
+
+use crate::crypto::keys::{Direction, filter_key, mac1_key};
+use crate::crypto::noise::{Initiator, Link as NoiseLink};
+use crate::crypto::{aead, mac};
+use crate::entropy::Draw;
+use crate::error::CertificateError;
+use crate::id::StreamId;
+use crate::machine::Discard;
+use crate::session::{Header, Session};
+use crate::time::Instant;
+use crate::wire::codec::{Reader, Writer, body_len, read_padded_body, write_body};
+use crate::wire::message::{Hello, Welcome};
+use crate::wire::{
+    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, IK1_OVERHEAD, INITIATION_OVERHEAD, Kind,
+    RESPONSE_LEN, TAG_LEN, WELCOME_LEN,
+};
+pub(crate) use equipment::Equipment;
+pub use equipment::{Anchors, Identity, ServerAddress};
+
+/// First retransmission of a handshake step; doubles each time.
+const RETRANSMIT: Duration = Duration::from_secs(1);
+/// How often a handshake step is sent over datagrams.
+const TRIES: u8 = 3;
+/// How long each step may take over a stream.
+const STREAM_STEP: Duration = Duration::from_secs(5);
+/// Length of an Initiation's part before the two MACs, without a request.
+pub(crate) const PLAIN_INITIATION: usize = 6 + IK1_OVERHEAD + HELLO_LEN;
+
+/// What carries a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Transport {
+    /// UDP.
+    Datagram,
+    /// One TCP connection.
+    Stream,
+}
+
+#[derive(Debug)]
+enum Attempt {
+    None,
+    /// A stream is being opened.
+    Opening,
+    Certificate {
+        nonce: [u8; 8],
+    },
+    Handshake {
+        initiator: Initiator,
+        refetched: bool,
+    },
+}
+
+/// What became of a handshake message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// The certificate was accepted; call [`Link::start`] again.
+    Certified,
+    /// A new session stands.
+    Up(Welcome),
+    /// The next message of the attempt is due.
+    Waiting,
+}
+
+/// What a link's deadline came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expiry {
+    /// Not due yet, or sent again.
+    Pending,
+    /// Three Initiations stayed unanswered; the certificate is fetched again.
+    Unanswered,
+    /// The attempt is over.
+    Failed,
+}
+
+/// One link. `M` bytes hold message 1 for retransmission.
+#[derive(Debug)]
+pub(crate) struct Link<const M: usize> {
+    pub(crate) transport: Transport,
+    /// The stream in use, for a stream link.
+    pub(crate) stream: Option<StreamId>,
+    pub(crate) session: Option<Session>,
+    attempt: Attempt,
+    tries: u8,
+    refetched: bool,
+    due: bool,
+    deadline: Option<Instant>,
+    /// Our receiver index: of the session, and of the handshake under way.
+    index: u32,
+    next_index: u32,
+    message: [u8; M],
+    len: usize,
+    cookie: Option<[u8; TAG_LEN]>,
+}
+
+impl<const M: usize> Link<M> {
+    pub(crate) const fn new(transport: Transport) -> Self {
+        Self {
+            transport,
+            stream: None,
+            session: None,
+            attempt: Attempt::None,
+            tries: 0,
+            refetched: false,
+            due: false,
+            deadline: None,
+            index: 0,
+            next_index: 0,
+            message: [0; M],
+            len: 0,
+            cookie: None,
+        }
+    }
+
+    /// Whether something is under way that has not come to a session yet.
+    pub(crate) const fn is_trying(&self) -> bool {
+        !matches!(self.attempt, Attempt::None)
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        self.session.is_some()
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.deadline
+    }
+
+    /// A stream link waits for its TCP connection.
+    pub(crate) fn opening(&mut self, now: Instant, stream: StreamId) {
+        self.reset();
+        self.stream = Some(stream);
+        self.attempt = Attempt::Opening;
+        self.deadline = Some(now.after(STREAM_STEP));
+    }
+
+    /// Forgets everything.
+    pub(crate) fn reset(&mut self) {
+        *self = Self::new(self.transport);
+    }
+
+    /// Gives the handshake under way up; a session that stands stays.
+    pub(crate) fn stop(&mut self) {
+        self.attempt = Attempt::None;
+        self.due = false;
+        self.deadline = None;
+        self.refetched = false;
+    }
+
+    /// Begins a handshake, or first asks for the certificate. `cold` asks for it even when one is
+    /// cached.
+    pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        equipment: &Equipment,
+        rng: &mut Draw<'_>,
+        hello: &Hello<'_>,
+    ) -> Result<(), Discard> {
+        self.tries = 0;
+        self.due = true;
+        self.deadline = Some(now.after(STREAM_STEP));
+        let Some(server_key) = equipment.server_key() else {
+            let nonce = rng.public().map_err(|_| Discard::NoEntropy)?;
+            self.attempt = Attempt::Certificate { nonce };
+            return Ok(());
+        };
+        let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
+        let index = rng.public().map_err(|_| Discard::NoEntropy)?;
+        let mut payload = [0; M];
+        let payload_len = body_len(hello).max(HELLO_LEN);
+        let payload = payload.get_mut(..payload_len).ok_or(Discard::Malformed)?;
+        write_body(hello, payload).ok_or(Discard::Malformed)?;
+        self.len = payload_len.saturating_add(6).saturating_add(IK1_OVERHEAD);
+        let message = self.message.get_mut(..self.len).ok_or(Discard::Malformed)?;
+        let (header, noise) = message.split_at_mut_checked(6).ok_or(Discard::Malformed)?;
+        let mut writer = Writer::new(header);
+        writer.put(&[Kind::Initiation as u8, 0]);
+        writer.put(&index);
+        let initiator = Initiator::start(
+            NoiseLink::Server,
+            &equipment.key,
+            &server_key,
+            ephemeral,
+            payload,
+            noise,
+        )
+        .ok_or(Discard::BadCertificate)?;
+        self.next_index = u32::from_be_bytes(index);
+        self.attempt = Attempt::Handshake { initiator, refetched: self.refetched };
+        Ok(())
+    }
+
+    /// Length of the handshake message that is due.
+    pub(crate) const fn due(&self) -> Option<usize> {
+        match (&self.attempt, self.due) {
+            (Attempt::Certificate { .. }, true) => Some(CERTIFICATE_REQUEST_LEN),
+            (Attempt::Handshake { .. }, true) => Some(self.len.saturating_add(2 * TAG_LEN)),
+            _ => None,
+        }
+    }
+
+    /// Writes the handshake message that is due.
+    pub(crate) fn encode(&self, equipment: &Equipment, out: &mut [u8]) {
+        match &self.attempt {
+            Attempt::Certificate { nonce } => {
+                let mut writer = Writer::new(out);
+                writer.put(&[Kind::CertificateRequest as u8, 0]);
+                writer.put(nonce);
+                writer.zeros();
+            }
+            Attempt::Handshake { .. } => {
+                let (mac1, mac2) = self.macs(equipment);
+                let mut writer = Writer::new(out);
+                writer.put(self.message.get(..self.len).unwrap_or(&[]));
+                writer.put(&mac1);
+                writer.put(&mac2);
+            }
+            Attempt::None | Attempt::Opening => {}
+        }
+    }
+
+    fn macs(&self, equipment: &Equipment) -> ([u8; TAG_LEN], [u8; TAG_LEN]) {
+        let message = self.message.get(..self.len).unwrap_or(&[]);
+        let mac1 = mac::tag(&mac1_key(&equipment.server_key().unwrap_or_default()), &[message]);
+        let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, &mac1]));
+        (mac1, mac2)
+    }
+
+    /// The handshake message has left.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        self.due = false;
+        self.tries = self.tries.saturating_add(1);
+        let wait = match self.transport {
+            Transport::Datagram => {
+                RETRANSMIT.saturating_mul(1 << self.tries.saturating_sub(1).min(4))
+            }
+            Transport::Stream => STREAM_STEP,
+        };
+        self.deadline = Some(now.after(wait));
+    }
+
+    /// The deadline may have passed.
+    pub(crate) fn expire(&mut self, now: Instant, rng: &mut Draw<'_>) -> Expiry {
+        if self.deadline.is_none_or(|deadline| now < deadline) || !self.is_trying() {
+            return Expiry::Pending;
+        }
+        if self.transport == Transport::Datagram && self.tries < TRIES {
+            self.due = true;
+            self.deadline = None;
+            return Expiry::Pending;
+        }
+        let Attempt::Handshake { refetched: false, .. } = self.attempt else {
+            self.stop();
+            return Expiry::Failed;
+        };
+        match (self.transport, rng.public()) {
+            (Transport::Datagram, Ok(nonce)) => {
+                self.attempt = Attempt::Certificate { nonce };
+                self.refetched = true;
+                self.tries = 0;
+                self.due = true;
+                self.deadline = None;
+                Expiry::Unanswered
+            }
+            _ => {
+                self.stop();
+                Expiry::Failed
+            }
+        }
+    }
+
+    /// A Certificate, Response or Cookie arrived from the server's address or stream.
+    pub(crate) fn handle(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        message: &[u8],
+        equipment: &mut Equipment,
+    ) -> Result<Progress, Discard> {
+        match kind {
+            Kind::Certificate => self.certificate(now, message, equipment),
+            Kind::Response => self.response(now, message),
+            Kind::Cookie => self.take_cookie(message, equipment),
+            _ => Err(Discard::UnknownKind),
+        }
+    }
+
+    fn certificate(
+        &mut self,
+        now: Instant,
+        message: &[u8],
+        equipment: &mut Equipment,
+    ) -> Result<Progress, Discard> {
+        let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
+        let theirs: [u8; 8] = reader.array().ok_or(Discard::Malformed)?;
+        match self.attempt {
+            Attempt::Certificate { nonce } if nonce == theirs => {}
+            Attempt::Certificate { .. } => return Err(Discard::Unauthentic),
+            _ => return Err(Discard::Unexpected),
+        }
+        equipment.take_certificate(now, reader.0).map_err(|error| match error {
+            CertificateError::Malformed => Discard::Malformed,
+            _ => Discard::BadCertificate,
+        })?;
+        Ok(Progress::Certified)
+    }
+
+    fn response(&mut self, now: Instant, message: &[u8]) -> Result<Progress, Discard> {
+        let Attempt::Handshake { initiator, .. } = &self.attempt else {
+            return Err(Discard::Unexpected);
+        };
+        if message.len() != RESPONSE_LEN {
+            return Err(Discard::Malformed);
+        }
+        let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
+        let peer_index = reader.u32().ok_or(Discard::Malformed)?;
+        if reader.u32() != Some(self.next_index) {
+            return Err(Discard::UnknownSession);
+        }
+        let mut payload = [0; WELCOME_LEN];
+        let root = initiator.finish(reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
+        let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
+        self.stop();
+        self.index = self.next_index;
+        self.session = Some(Session::new(now, root, Direction::Up, peer_index));
+        Ok(Progress::Up(welcome))
+    }
+
+    fn take_cookie(&mut self, message: &[u8], equipment: &Equipment) -> Result<Progress, Discard> {
+        if message.len() != COOKIE_LEN {
+            return Err(Discard::Malformed);
+        }
+        let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
+        let waiting = matches!(self.attempt, Attempt::Handshake { .. });
+        if reader.u32() != Some(self.next_index) || !waiting {
+            return Err(Discard::UnknownSession);
+        }
+        let nonce: [u8; 12] = reader.array().ok_or(Discard::Malformed)?;
+        let mut cookie: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
+        let tag = reader.array().ok_or(Discard::Malformed)?;
+        let key = filter_key(b"genkan cookie 1", &equipment.server_key().unwrap_or_default());
+        let (mac1, _) = self.macs(equipment);
+        if !aead::open_with(&key, nonce.into(), &mac1, &mut cookie, &tag) {
+            return Err(Discard::Unauthentic);
+        }
+        // Only one free retransmission: a server that only ever sends cookies gets three messages.
+        if self.cookie.replace(cookie).is_none() {
+            self.due = true;
+        }
+        Ok(Progress::Waiting)
+    }
+
+    /// Opens a transport message of the session.
+    pub(crate) fn open<'d>(
+        &mut self,
+        now: Instant,
+        message: &'d mut [u8],
+    ) -> Result<&'d mut [u8], Discard> {
+        let header = Header::parse(Kind::ServerTransport, message).ok_or(Discard::Malformed)?;
+        let index = self.index;
+        match &mut self.session {
+            Some(session) if header.receiver == index => session.open(now, header, message),
+            _ => Err(Discard::UnknownSession),
+        }
+    }
+
+    /// Our receiver index of the session that stands.
+    pub(crate) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// A session that was resumed rather than shaken hands for.
+    pub(crate) fn adopt(&mut self, index: u32, session: Session) {
+        self.stop();
+        self.index = index;
+        self.session = Some(session);
+    }
+}

@@ -1,0 +1,227 @@
+//! The end-to-end session between issuer and acceptor, the same on both sides.
+//!
+//! A body begins with one byte: 0 control (a postcard [`PeerMessage`]), 1 a datagram of the
+//! application, 2 a packet of the inner network that carries byte streams. What keeps it alive: an
+//! end that has sent nothing for 15 s says so; one that has heard nothing for 30 s asks; after 45 s
+//! the connection is closed. Only an authenticated message counts as heard, and only an
+//! authenticated one closes (threats T18, T32).
+
+pub mod payload;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::crypto::keys::{Direction, Root};
+use crate::id::{EquipmentId, SocketId, StreamId};
+use crate::machine::{Channel, Discard};
+use crate::session::{Header, Session};
+use crate::time::{Instant, earliest};
+use crate::wire::codec::{body_len, read_body, write_body};
+use crate::wire::message::PeerMessage;
+use crate::wire::{Kind, TAG_LEN, TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
+
+/// An end that has sent nothing for so long says that it is alive.
+pub(crate) const ALIVE_AFTER: Duration = Duration::from_secs(15);
+/// An end that has heard nothing for so long asks whether the other is there.
+pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(30);
+/// How long it waits between such questions.
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+/// An end that has heard nothing for so long closes the connection.
+pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(45);
+
+/// Length of a control message in a transport message, channel byte included, at the most.
+const MAX_CONTROL: usize = 24;
+
+/// What carries a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Path {
+    /// Datagrams.
+    Datagram {
+        /// Our socket.
+        socket: SocketId,
+        /// The peer's address.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        remote: SocketAddr,
+    },
+    /// One TCP connection.
+    Stream {
+        /// Its name.
+        stream: StreamId,
+        /// The address at its other end.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        remote: SocketAddr,
+    },
+}
+
+impl Path {
+    /// The stream, where it is one.
+    #[must_use]
+    pub const fn stream(&self) -> Option<StreamId> {
+        match self {
+            Self::Stream { stream, .. } => Some(*stream),
+            Self::Datagram { .. } => None,
+        }
+    }
+
+    /// The address at the other end.
+    #[must_use]
+    pub const fn remote(&self) -> SocketAddr {
+        match self {
+            Self::Stream { remote, .. } | Self::Datagram { remote, .. } => *remote,
+        }
+    }
+}
+
+/// Why a connection ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum CloseCause {
+    /// The application closed it here.
+    Local,
+    /// The peer closed it.
+    Peer,
+    /// Nothing was heard of the peer for 45 s.
+    Silent,
+    /// The path broke, or could never be made.
+    PathLost,
+    /// The issuer never confirmed the session.
+    Unconfirmed,
+    /// The session's counter is used up.
+    CounterExhausted,
+}
+
+/// What an opened message was.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Opened<'d> {
+    Payload(Channel, &'d mut [u8]),
+    Control(PeerMessage),
+}
+
+/// One end of a connection that has its keys.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) id: EquipmentId,
+    pub(crate) session: Session,
+    pub(crate) path: Path,
+    sends: Kind,
+    heard: Instant,
+    pub(crate) sent: Instant,
+    asked: Instant,
+    /// A control message that is due.
+    due: Option<PeerMessage>,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        now: Instant,
+        id: EquipmentId,
+        root: Root,
+        direction: Direction,
+        peer_index: u32,
+        path: Path,
+    ) -> Self {
+        let sends = match direction {
+            Direction::Up => Kind::IssuerTransport,
+            Direction::Down => Kind::AcceptorTransport,
+        };
+        let session = Session::new(now, root, direction, peer_index);
+        Self { id, session, path, sends, heard: now, sent: now, asked: now, due: None }
+    }
+
+    /// Opens a message of kind `kind`.
+    pub(crate) fn open<'d>(
+        &mut self,
+        now: Instant,
+        kind: Kind,
+        message: &'d mut [u8],
+    ) -> Result<Opened<'d>, Discard> {
+        let header = Header::parse(kind, message).ok_or(Discard::Malformed)?;
+        let body = self.session.open(now, header, message)?;
+        self.heard = now;
+        let (channel, body) = body.split_first_mut().ok_or(Discard::Malformed)?;
+        match *channel {
+            0 => {
+                let message = read_body::<PeerMessage>(body).ok_or(Discard::Malformed)?;
+                if message == PeerMessage::Probe {
+                    self.due.get_or_insert(PeerMessage::Alive);
+                }
+                Ok(Opened::Control(message))
+            }
+            1 => Ok(Opened::Payload(Channel::Datagram, body)),
+            2 => Ok(Opened::Payload(Channel::Stream, body)),
+            _ => Err(Discard::Malformed),
+        }
+    }
+
+    /// Asks for a control message to be sent. Close goes before all else.
+    pub(crate) fn say(&mut self, message: PeerMessage) {
+        if self.due != Some(PeerMessage::Close) {
+            self.due = Some(message);
+        }
+    }
+
+    /// Length of the transport message that is due, without a stream's prefix.
+    pub(crate) fn due(&self) -> Option<usize> {
+        if self.session.exhausted() {
+            return None;
+        }
+        let len = body_len(self.due.as_ref()?);
+        Some(len.saturating_add(1).saturating_add(TRANSPORT_OVERHEAD))
+    }
+
+    /// Writes the transport message that is due.
+    pub(crate) fn encode(&mut self, now: Instant, out: &mut [u8]) {
+        let Some(message) = self.due else { return };
+        let mut body = [0; MAX_CONTROL];
+        let Some((_, control)) = body.split_first_mut() else { return };
+        let len = write_body(&message, control).unwrap_or(0).saturating_add(1);
+        self.seal(now, body.get(..len).unwrap_or(&[]), &[], out);
+    }
+
+    /// Seals `head` and `rest` as one body into `out`, which has exactly the right length.
+    pub(crate) fn seal(&mut self, now: Instant, head: &[u8], rest: &[u8], out: &mut [u8]) {
+        let end = out.len().saturating_sub(TAG_LEN);
+        if let Some(body) = out.get_mut(TRANSPORT_HEADER..end)
+            && let Some((to_head, to_rest)) = body.split_at_mut_checked(head.len())
+            && to_rest.len() == rest.len()
+        {
+            to_head.copy_from_slice(head);
+            to_rest.copy_from_slice(rest);
+            self.session.seal(now, self.sends, out);
+        }
+    }
+
+    /// The message that was due has left; says whether it was the last one.
+    pub(crate) fn committed(&mut self, now: Instant) -> bool {
+        self.sent = now;
+        self.due.take() == Some(PeerMessage::Close)
+    }
+
+    /// When [`Peer::expire`] must be called.
+    pub(crate) fn deadline(&self) -> Instant {
+        let probe = self.heard.after(PROBE_AFTER).max(self.asked.after(PROBE_AGAIN));
+        let ours = earliest(Some(self.sent.after(ALIVE_AFTER)), Some(probe));
+        ours.unwrap_or(probe).min(self.heard.after(DEAD_AFTER))
+    }
+
+    /// Time has passed: asks for what is due, or says why the connection has ended.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<CloseCause> {
+        if self.session.exhausted() {
+            return Some(CloseCause::CounterExhausted);
+        }
+        if now >= self.heard.after(DEAD_AFTER) {
+            return Some(CloseCause::Silent);
+        }
+        if now >= self.heard.after(PROBE_AFTER) && now >= self.asked.after(PROBE_AGAIN) {
+            self.asked = now;
+            self.say(PeerMessage::Probe);
+        } else if now >= self.sent.after(ALIVE_AFTER) {
+            // Counted as sent when queued: a stream that takes no bytes must not keep us busy.
+            self.sent = now;
+            self.due.get_or_insert(PeerMessage::Alive);
+        }
+        None
+    }
+}

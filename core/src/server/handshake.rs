@@ -1,0 +1,433 @@
+//! Handshakes at the server: certificates, Noise responses, cookies and resumption.
+//!
+//! In this order, cheapest first: length, the filter MAC (mac1), the load limit or a valid cookie
+//! (mac2), the source's own limit, and only then the four Diffie-Hellman operations (threat T7).
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use super::clients::{self, Use};
+use super::outbound::{Out, Reply};
+use super::requests::Via;
+use super::{ServerEvent, State, View};
+use crate::crypto::keys::{Root, filter_key, fingerprint, mac1_key};
+use crate::crypto::noise::{Link, Responder};
+use crate::crypto::{StaticKey, aead, mac};
+use crate::entropy::Draw;
+use crate::id::EquipmentId;
+use crate::limit::Rate;
+use crate::machine::Discard;
+use crate::time::Instant;
+use crate::wire::codec::{Reader, Writer, read_padded_body, write_body};
+use crate::wire::message::{Hello, Role, Welcome};
+use crate::wire::{
+    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, IK1_OVERHEAD, INITIATION_OVERHEAD, Kind,
+    MAX_BODY, RESPONSE_LEN, RESUME_LEN, TAG_LEN, WELCOME_LEN,
+};
+
+/// How long a cookie secret is used; a cookie is good for one to two of these.
+pub(super) const SECRET_LIFE: Duration = Duration::from_secs(120);
+/// How long a Response waits for its first transport message.
+const PENDING_LIFE: Duration = Duration::from_secs(10);
+/// A request in a first message must carry the present time to within so many seconds.
+const CLOCK_SLACK: u64 = 60;
+/// How long ephemeral keys of such requests are remembered.
+const EPHEMERAL_LIFE: Duration = Duration::from_secs(120);
+/// Unauthenticated work for one source: handshakes, certificates, hints.
+const PER_SOURCE: Rate = Rate::new(64, 50);
+
+/// A static key with what is derived from its public half.
+#[derive(Debug)]
+pub(super) struct Keys {
+    key: StaticKey,
+    mac1: [u8; 16],
+    cookie: [u8; 32],
+}
+
+impl Keys {
+    pub(super) fn new(key: StaticKey) -> Self {
+        let mac1 = mac1_key(key.public());
+        let cookie = filter_key(b"genkan cookie 1", key.public());
+        Self { key, mac1, cookie }
+    }
+}
+
+/// A handshake that waits for its first transport message.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) handle: u32,
+    pub(super) root: Root,
+    pub(super) peer_index: u32,
+    pub(super) remote: SocketAddr,
+    created: Instant,
+}
+
+/// A handshake that was answered.
+pub(super) struct Answered {
+    pub(super) response: [u8; RESPONSE_LEN],
+    pub(super) root: Root,
+    pub(super) peer_index: u32,
+}
+
+/// An Initiation taken apart.
+struct Initiation<'m> {
+    sender: u32,
+    noise: &'m [u8],
+    /// Everything that mac1 covers.
+    covered: &'m [u8],
+    mac1: [u8; TAG_LEN],
+    mac2: [u8; TAG_LEN],
+}
+
+fn parse(message: &[u8]) -> Option<Initiation<'_>> {
+    let noise_len = message.len().checked_sub(INITIATION_OVERHEAD)?;
+    let min = IK1_OVERHEAD.saturating_add(HELLO_LEN);
+    if !(min..=IK1_OVERHEAD.saturating_add(MAX_BODY)).contains(&noise_len) {
+        return None;
+    }
+    let covered = message.get(..noise_len.checked_add(6)?)?;
+    let mut reader = Reader(message.get(2..)?);
+    let sender = reader.u32()?;
+    let noise = reader.slice(noise_len)?;
+    Some(Initiation { sender, noise, covered, mac1: reader.array()?, mac2: reader.array()? })
+}
+
+impl View<'_> {
+    /// Whether unauthenticated work for this source is still within its limit.
+    pub(super) fn source_allowed(&mut self, remote: SocketAddr) -> Result<(), Discard> {
+        let [a, b, c, d, e, f, g, h, rest @ ..] = mac::address_bytes(remote);
+        // IPv4 by address, IPv6 by /64.
+        let prefix = if [a, b, c, d, e, f, g, h] == [0; 8] {
+            let [i, j, k, l, m, n, o, p, ..] = rest;
+            [i, j, k, l, m, n, o, p]
+        } else {
+            [a, b, c, d, e, f, g, h]
+        };
+        let [.., secret] = &self.state.secrets;
+        let hash = mac::hash(secret, &prefix);
+        let len = u64::try_from(self.state.sources.len()).unwrap_or(1).max(1);
+        let at = usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0);
+        let now = self.state.now;
+        let bucket = self.state.sources.get_mut(at).ok_or(Discard::RateLimited)?;
+        if bucket.take(now, PER_SOURCE) { Ok(()) } else { Err(Discard::RateLimited) }
+    }
+
+    /// A request for the certificate over datagrams.
+    pub(super) fn certificate_request(
+        &mut self,
+        remote: SocketAddr,
+        message: &[u8],
+    ) -> Result<(), Discard> {
+        let nonce = certificate_nonce(message)?;
+        self.source_allowed(remote)?;
+        self.state.send(Out::Reply(remote, Reply::Certificate(nonce)));
+        Ok(())
+    }
+
+    /// An Initiation over datagrams.
+    pub(super) fn initiation(&mut self, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+        let initiation = parse(message).ok_or(Discard::Malformed)?;
+        let keys = self.filter(&initiation)?;
+        let now = self.state.now;
+        let loaded = !self.state.handshakes.take(now, self.state.config.handshakes);
+        if loaded && !self.proven(remote, &initiation) {
+            return self.demand_cookie(remote, keys, &initiation);
+        }
+        self.source_allowed(remote)?;
+        let mut plain = [0; MAX_BODY];
+        let (responder, who, hello) = self.read(keys, &initiation, &mut plain)?;
+        let index = self.slot_for(&who, hello.role)?;
+        let handle = self.state.index.offer(self.clients, index).ok_or(Discard::TableFull)?;
+        let early_taken = self.take_early(index, &who, remote, &hello, &initiation, loaded);
+        let answered = self.respond(responder, handle, initiation.sender, remote, early_taken)?;
+        let Answered { response, root, peer_index } = answered;
+        self.expect(Pending { handle, root, peer_index, remote, created: now });
+        self.state.send(Out::Reply(remote, Reply::Response(response)));
+        Ok(())
+    }
+
+    /// Which of the server's keys the initiator addressed, by mac1.
+    fn filter(&self, initiation: &Initiation<'_>) -> Result<usize, Discard> {
+        let fits = |keys: &Option<Keys>| {
+            keys.as_ref().is_some_and(|keys| {
+                let mac1 = mac::tag(&keys.mac1, &[initiation.covered]);
+                crate::crypto::equal(&mac1, &initiation.mac1)
+            })
+        };
+        self.state.keys.iter().position(fits).ok_or(Discard::Unauthentic)
+    }
+
+    fn cookie(&self, secret: usize, remote: SocketAddr) -> [u8; TAG_LEN] {
+        let secret = self.state.secrets.get(secret).copied().unwrap_or_default();
+        mac::tag(&secret, &[b"cookie", &mac::address_bytes(remote)])
+    }
+
+    /// Whether the Initiation carries a cookie that this source was given.
+    fn proven(&self, remote: SocketAddr, initiation: &Initiation<'_>) -> bool {
+        [0, 1].into_iter().any(|secret| {
+            let cookie = self.cookie(secret, remote);
+            let mac2 = mac::tag(&cookie, &[initiation.covered, &initiation.mac1]);
+            crate::crypto::equal(&mac2, &initiation.mac2)
+        })
+    }
+
+    fn demand_cookie(
+        &mut self,
+        remote: SocketAddr,
+        keys: usize,
+        initiation: &Initiation<'_>,
+    ) -> Result<(), Discard> {
+        self.source_allowed(remote)?;
+        let nonce: [u8; 12] = self.draw().public().map_err(|_| Discard::NoEntropy)?;
+        let mut cookie = self.cookie(0, remote);
+        let key = self.state.keys.get(keys).and_then(Option::as_ref).ok_or(Discard::Unauthentic)?;
+        let tag = aead::seal_with(&key.cookie, nonce.into(), &initiation.mac1, &mut cookie);
+        let mut message = [0; COOKIE_LEN];
+        let mut writer = Writer::new(&mut message);
+        writer.put(&[Kind::Cookie as u8, 0]);
+        writer.put(&initiation.sender.to_be_bytes());
+        writer.put(&nonce);
+        writer.put(&cookie);
+        writer.put(&tag);
+        self.state.send(Out::Reply(remote, Reply::Cookie(message)));
+        Err(Discard::RateLimited)
+    }
+
+    /// Reads Noise message 1.
+    fn read<'p>(
+        &mut self,
+        keys: usize,
+        initiation: &Initiation<'_>,
+        plain: &'p mut [u8; MAX_BODY],
+    ) -> Result<(Responder, EquipmentId, Hello<'p>), Discard> {
+        let len = initiation.noise.len().checked_sub(IK1_OVERHEAD).ok_or(Discard::Malformed)?;
+        let plain = plain.get_mut(..len).ok_or(Discard::Malformed)?;
+        let State { hedge, keys: own, .. } = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge };
+        let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
+        let own = own.get(keys).and_then(Option::as_ref).ok_or(Discard::Unauthentic)?;
+        let (responder, who) =
+            Responder::read(Link::Server, &own.key, ephemeral, initiation.noise, plain)
+                .ok_or(Discard::Unauthentic)?;
+        let hello = read_padded_body::<Hello<'p>>(plain).ok_or(Discard::Malformed)?;
+        Ok((responder, EquipmentId(who), hello))
+    }
+
+    /// The slot of an equipment, or a free one.
+    fn slot_for(&mut self, who: &EquipmentId, role: Role) -> Result<usize, Discard> {
+        if let Some(at) = self.state.index.find(self.clients, who, role) {
+            return Ok(at);
+        }
+        match self.state.index.insert(self.clients, who, role) {
+            Some(at) => {
+                let expires = self.state.seconds().saturating_add(20);
+                if let Some(slot) = self.clients.get_mut(at) {
+                    slot.expires = expires;
+                }
+                self.start_sweep();
+                Ok(at)
+            }
+            None => {
+                self.state.event(ServerEvent::Full);
+                Err(Discard::TableFull)
+            }
+        }
+    }
+
+    /// Takes a request that came in message 1, if it is fresh.
+    fn take_early(
+        &mut self,
+        index: usize,
+        who: &EquipmentId,
+        remote: SocketAddr,
+        hello: &Hello<'_>,
+        initiation: &Initiation<'_>,
+        loaded: bool,
+    ) -> bool {
+        let (Some(request), Role::Issuer, false) = (&hello.early, hello.role, loaded) else {
+            return false;
+        };
+        let clock = self.state.wall_clock();
+        if clock == 0 || hello.time.abs_diff(clock) > CLOCK_SLACK {
+            return false;
+        }
+        let now = self.state.now;
+        while let Some((_, at)) = self.state.ephemerals.front()
+            && now.since(*at) >= EPHEMERAL_LIFE
+        {
+            self.state.ephemerals.pop_front();
+        }
+        let print = initiation.noise.get(..32).map_or([0; 16], fingerprint);
+        let [a, b, c, d, e, f, g, h, ..] = print;
+        let print = u64::from_be_bytes([a, b, c, d, e, f, g, h]);
+        if self.state.ephemerals.iter().any(|(seen, _)| *seen == print) {
+            // The same message again: its request was taken then, if it still stands.
+            return self.knows_request(who, request.request);
+        }
+        if self.state.ephemerals.push_back((print, now)).is_err() {
+            return false;
+        }
+        self.connect(Via::Client(index), who, remote, request).is_ok()
+    }
+
+    /// Writes Noise message 2 with the welcome.
+    pub(super) fn respond(
+        &mut self,
+        responder: Responder,
+        handle: u32,
+        peer_index: u32,
+        remote: SocketAddr,
+        early_taken: bool,
+    ) -> Result<Answered, Discard> {
+        let welcome = Welcome { observed: remote, time: self.state.wall_clock(), early_taken };
+        let mut payload = [0; WELCOME_LEN];
+        write_body(&welcome, &mut payload).ok_or(Discard::Malformed)?;
+        let mut response = [0; RESPONSE_LEN];
+        let (head, noise) = response.split_at_mut_checked(10).ok_or(Discard::Malformed)?;
+        let mut writer = Writer::new(head);
+        writer.put(&[Kind::Response as u8, 0]);
+        writer.put(&handle.to_be_bytes());
+        writer.put(&peer_index.to_be_bytes());
+        let root = responder.answer(&payload, noise).ok_or(Discard::Unauthentic)?;
+        Ok(Answered { response, root, peer_index })
+    }
+
+    /// An Initiation over a stream: the address is proven, so no cookie is asked for.
+    pub(super) fn stream_handshake(
+        &mut self,
+        remote: SocketAddr,
+        message: &[u8],
+    ) -> Result<(Answered, EquipmentId, Role), Discard> {
+        let initiation = parse(message).ok_or(Discard::Malformed)?;
+        let keys = self.filter(&initiation)?;
+        self.source_allowed(remote)?;
+        let mut plain = [0; MAX_BODY];
+        let (responder, who, hello) = self.read(keys, &initiation, &mut plain)?;
+        let role = hello.role;
+        let answered = self.respond(responder, 0, initiation.sender, remote, false)?;
+        Ok((answered, who, role))
+    }
+
+    /// Remembers a handshake until its first transport message; the oldest makes room.
+    fn expect(&mut self, pending: Pending) {
+        self.drop_stale_pending();
+        if self.state.pending.is_full()
+            && let Some(old) = self.state.pending.pop_front()
+        {
+            self.drop_reserved(old.handle);
+        }
+        if self.state.pending.push_back(pending).is_err() {
+            self.state.counters.discard(Discard::TableFull);
+        }
+    }
+
+    pub(super) fn drop_stale_pending(&mut self) {
+        let now = self.state.now;
+        while let Some(old) = self.state.pending.front()
+            && now.since(old.created) >= PENDING_LIFE
+        {
+            let handle = old.handle;
+            self.state.pending.pop_front();
+            self.drop_reserved(handle);
+        }
+    }
+
+    /// Frees a slot that was only reserved, unless another pending handshake needs it.
+    fn drop_reserved(&mut self, handle: u32) {
+        let (at, _) = clients::parts(handle);
+        let reserved = self.clients.get(at).is_some_and(|slot| slot.usage == Use::Reserved);
+        let wanted = self.state.pending.iter().any(|p| clients::parts(p.handle).0 == at);
+        if reserved && !wanted {
+            self.state.index.remove(self.clients, at);
+        }
+    }
+
+    /// The pending handshake that `handle` belongs to.
+    pub(super) fn pending_at(&self, handle: u32) -> Option<&Pending> {
+        self.state.pending.iter().find(|pending| pending.handle == handle)
+    }
+
+    /// The first transport message of a pending handshake was authentic: its session takes over.
+    pub(super) fn promote(&mut self, handle: u32) -> Option<usize> {
+        let (at, generation) = clients::parts(handle);
+        let place = self.state.pending.iter().position(|pending| pending.handle == handle)?;
+        let (root, peer_index, remote) = {
+            let pending = self.state.pending.get(place)?;
+            (pending.root.clone(), pending.peer_index, pending.remote)
+        };
+        self.clients.get_mut(at)?.install(&root, peer_index, generation, remote);
+        // Earlier handshakes of the same equipment are void now.
+        self.state.pending.retain(|pending| clients::parts(pending.handle).0 != at);
+        Some(at)
+    }
+
+    /// A rebooted device takes its session up again.
+    pub(super) fn resume(&mut self, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+        if message.len() != RESUME_LEN {
+            return Err(Discard::Malformed);
+        }
+        let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
+        let handle = reader.u32().ok_or(Discard::Malformed)?;
+        let device_nonce: [u8; 16] = reader.array().ok_or(Discard::Malformed)?;
+        let tag: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
+        let signed = message.get(..RESUME_LEN - TAG_LEN).ok_or(Discard::Malformed)?;
+        self.source_allowed(remote)?;
+        let (at, generation) = clients::parts(handle);
+        let slot = self.clients.get(at).filter(|slot| {
+            slot.usage == Use::Live && slot.generation() == generation && slot.has_place
+        });
+        let Some(root) = slot.map(|slot| slot.root().clone()) else {
+            return self.hint(remote, message);
+        };
+        if !crate::crypto::equal(&root.resume_tag(signed), &tag) {
+            return self.hint(remote, message);
+        }
+        let handle = self.state.index.offer(self.clients, at).ok_or(Discard::TableFull)?;
+        let fresh: [u8; 12] = self.draw().public().map_err(|_| Discard::NoEntropy)?;
+        let mut server_nonce = [0; 16];
+        let mut writer = Writer::new(&mut server_nonce);
+        writer.put(&handle.to_be_bytes());
+        writer.put(&fresh);
+        let [a, b, c, d, ..] = device_nonce;
+        let answer = resumed(&root, [a, b, c, d], &server_nonce, &device_nonce);
+        let pending = Pending {
+            handle,
+            root: root.resumed(&device_nonce, &server_nonce),
+            peer_index: u32::from_be_bytes([a, b, c, d]),
+            remote,
+            created: self.state.now,
+        };
+        self.expect(pending);
+        self.state.send(Out::Reply(remote, Reply::Resumed(answer)));
+        Ok(())
+    }
+}
+
+/// The Resumed message.
+fn resumed(
+    root: &Root,
+    index: [u8; 4],
+    server_nonce: &[u8; 16],
+    device_nonce: &[u8; 16],
+) -> [u8; RESUME_LEN] {
+    let mut signed = [0; RESUME_LEN - TAG_LEN + 16];
+    let mut writer = Writer::new(&mut signed);
+    writer.put(&[Kind::Resumed as u8, 0]);
+    writer.put(&index);
+    writer.put(server_nonce);
+    writer.put(device_nonce);
+    let tag = root.resume_tag(&signed);
+    let mut message = [0; RESUME_LEN];
+    let mut writer = Writer::new(&mut message);
+    writer.put(signed.get(..RESUME_LEN - TAG_LEN).unwrap_or(&[]));
+    writer.put(&tag);
+    message
+}
+
+/// The nonce of a certificate request.
+pub(super) fn certificate_nonce(message: &[u8]) -> Result<[u8; 8], Discard> {
+    let (head, padding) = message.split_at_checked(10).ok_or(Discard::Malformed)?;
+    let padded = message.len() == CERTIFICATE_REQUEST_LEN && padding.iter().all(|&byte| byte == 0);
+    let nonce = head.last_chunk::<8>().filter(|_| padded);
+    nonce.copied().ok_or(Discard::Malformed)
+}

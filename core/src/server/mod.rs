@@ -1,0 +1,489 @@
+//! The server: keeps the equipment list and passes requests on.
+//!
+//! ```text
+//! clients.rs      the equipment list: a slot for each session over datagrams
+//! handshake.rs    certificates, Noise responses, cookies, resumption
+//! inbound.rs      what arrives in datagrams: keepalives and transport messages
+//! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
+//! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
+//! outbound.rs     what is due to leave, and what time brings
+//! ```
+//!
+//! An address that has not proven itself is sent no more bytes than it sent (threat T9), and costs no
+//! memory: the certificate request is padded to the certificate's length, a Response is shorter than
+//! an Initiation, a hint as long as a keepalive. Under load an Initiation must carry a cookie first.
+//! Handshake message 1 alone replaces no session and no address: the first transport message does.
+
+mod clients;
+mod handshake;
+mod inbound;
+mod outbound;
+mod rendezvous;
+mod requests;
+mod stream;
+mod streams;
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::{Deque, Vec};
+
+use crate::counters::Counters;
+use crate::crypto::StaticKey;
+use crate::entropy::{Draw, Entropy, EntropyError, Hedge};
+use crate::error::CertificateError;
+use crate::id::{EquipmentId, SocketId, StreamId};
+use crate::limit::Bucket;
+use crate::link::Transport;
+use crate::machine::{
+    Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
+};
+use crate::time::{Instant, earliest};
+use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
+use crate::wire::certificate::{Certificate, MAX_CERTIFICATE};
+use crate::wire::message::Reason;
+use clients::Index;
+pub use clients::{ClientSlot, MAX_CLIENTS};
+use handshake::{Keys, Pending};
+use outbound::Out;
+pub use requests::RequestSlot;
+pub use streams::StreamSlot;
+
+/// Events and datagrams that wait; a caller that drains never comes near it.
+const QUEUE: usize = 64;
+/// Handshakes that wait for their first transport message.
+const PENDING: usize = 128;
+/// Source buckets: unauthenticated work for one address is limited; addresses share buckets by a
+/// keyed hash.
+const SOURCES: usize = 512;
+/// Requests in first messages that are remembered, to recognise repeats.
+const EPHEMERALS: usize = 256;
+
+/// How a request is brought to an acceptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Delivery {
+    /// As a datagram when the acceptor takes them, over TCP otherwise.
+    #[default]
+    Auto,
+    /// Always wake the acceptor, which then fetches the request over TCP (claims 2, 9, 13).
+    Stream,
+}
+
+/// What a server is told at start.
+#[derive(Clone, Debug)]
+pub struct ServerConfig {
+    /// Its static key.
+    pub key: StaticKey,
+    /// The key before, during a rotation: equipment with the old certificate still gets in.
+    pub previous_key: Option<StaticKey>,
+    /// The certificate for `key`.
+    pub certificate: Vec<u8, MAX_CERTIFICATE>,
+    /// How requests are brought to acceptors.
+    pub delivery: Delivery,
+    /// The keepalive interval that devices are advised, in seconds (5 to 1,800).
+    pub interval: u16,
+    /// After how many keepalives a full registration is wanted.
+    pub register_every: u8,
+    /// How long after a request a refusal leaves, whatever its reason.
+    pub refusal_delay: Duration,
+    /// Seconds since 1970 at construction; 0 without a clock: then no request is taken in a first
+    /// message.
+    pub wall_clock: u64,
+    /// Handshakes at once before cookies are demanded, and how fast that many come back.
+    pub handshakes: crate::limit::Rate,
+}
+
+impl ServerConfig {
+    /// A configuration with 25 s keepalives, a full registration after every eighth, refusals after
+    /// 3 s, and cookies above 200 handshakes per second.
+    #[must_use]
+    pub fn new(key: StaticKey, certificate: Vec<u8, MAX_CERTIFICATE>) -> Self {
+        Self {
+            key,
+            previous_key: None,
+            certificate,
+            delivery: Delivery::Auto,
+            interval: 25,
+            register_every: 8,
+            refusal_delay: Duration::from_secs(3),
+            wall_clock: 0,
+            handshakes: crate::limit::Rate::new(200, 5),
+        }
+    }
+}
+
+/// Why a server could not be made.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The certificate does not parse.
+    Certificate(CertificateError),
+    /// The certificate is for another key.
+    WrongKey,
+    /// A table is empty, or larger than handles can name.
+    TableSize,
+    /// The source of randomness failed.
+    NoEntropy,
+}
+
+impl core::fmt::Display for ServerError {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Certificate(error) => write!(f, "the certificate: {error}"),
+            Self::WrongKey => f.write_str("the certificate is for another key"),
+            Self::TableSize => f.write_str("a table is empty or too large"),
+            Self::NoEntropy => f.write_str("the source of randomness failed"),
+        }
+    }
+}
+
+impl core::error::Error for ServerError {}
+
+impl From<EntropyError> for ServerError {
+    fn from(_: EntropyError) -> Self {
+        Self::NoEntropy
+    }
+}
+
+/// What a server tells its operator.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum ServerEvent {
+    /// An acceptor has registered, or registered again after a change.
+    Registered {
+        /// Who.
+        id: EquipmentId,
+        /// Its address.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        address: SocketAddr,
+        /// What carries the registration.
+        over: Transport,
+    },
+    /// An acceptor has left, or was not heard of any more.
+    Left {
+        /// Who.
+        id: EquipmentId,
+    },
+    /// An issuer has asked for an acceptor.
+    Requested {
+        /// Who asks.
+        issuer: EquipmentId,
+        /// For whom.
+        target: EquipmentId,
+        /// Whether that one is on the list.
+        found: bool,
+    },
+    /// The acceptor comes.
+    Accepted {
+        /// Who asked.
+        issuer: EquipmentId,
+        /// For whom.
+        target: EquipmentId,
+    },
+    /// A request came to nothing. The reason is for the operator; a stranger is not told.
+    Refused {
+        /// Who asked.
+        issuer: EquipmentId,
+        /// For whom.
+        target: EquipmentId,
+        /// Why.
+        reason: Reason,
+    },
+    /// The equipment list is full; a new equipment was turned away.
+    Full,
+}
+
+/// Everything but tables and entropy.
+#[derive(Debug)]
+pub(crate) struct State {
+    now: Instant,
+    started: Instant,
+    keys: [Option<Keys>; 2],
+    config: ServerConfig,
+    hedge: Hedge,
+    index: Index,
+    pending: Deque<Pending, PENDING>,
+    ephemerals: Deque<(u64, Instant), EPHEMERALS>,
+    /// Key of cookies and challenges, the one before, and when it changes.
+    secrets: [[u8; 16]; 2],
+    secret_until: Instant,
+    sources: [Bucket; SOURCES],
+    handshakes: Bucket,
+    requests: Bucket,
+    request_at: Option<Instant>,
+    stream_at: Option<Instant>,
+    sweep_at: Option<Instant>,
+    sweep_from: usize,
+    out: Deque<Out, QUEUE>,
+    events: Deque<ServerEvent, QUEUE>,
+    commands: Deque<Command, QUEUE>,
+    counters: Counters,
+}
+
+impl State {
+    fn event(&mut self, event: ServerEvent) {
+        if self.events.push_back(event).is_err() {
+            self.counters.lose_event();
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        if self.commands.push_back(command).is_err() {
+            self.counters.lose_event();
+        }
+    }
+
+    fn send(&mut self, out: Out) {
+        if self.out.push_back(out).is_err() {
+            self.counters.discard(Discard::TableFull);
+        }
+    }
+
+    /// Seconds of the machine's time, for the equipment list.
+    fn seconds(&self) -> u32 {
+        u32::try_from(self.now.since(self.started).as_secs()).unwrap_or(u32::MAX)
+    }
+
+    /// Seconds since 1970; 0 without a clock.
+    fn wall_clock(&self) -> u64 {
+        match self.config.wall_clock {
+            0 => 0,
+            start => start.saturating_add(u64::from(self.seconds())),
+        }
+    }
+}
+
+/// One call's view of the machine.
+pub(crate) struct View<'a> {
+    state: &'a mut State,
+    clients: &'a mut [ClientSlot],
+    requests: &'a mut [RequestSlot],
+    streams: &'a mut [StreamSlot],
+    entropy: &'a mut dyn Entropy,
+}
+
+impl View<'_> {
+    fn draw(&mut self) -> Draw<'_> {
+        Draw { source: self.entropy, hedge: &mut self.state.hedge }
+    }
+}
+
+/// The server. `C`, `R` and `S` are arrays, slices or vectors of [`ClientSlot`]s, [`RequestSlot`]s
+/// and [`StreamSlot`]s: as many equipments, requests and TCP connections as it shall hold at once.
+#[derive(Debug)]
+pub struct Server<C, R, S, E> {
+    state: State,
+    clients: C,
+    requests: R,
+    streams: S,
+    entropy: E,
+}
+
+impl<C, R, S, E> Server<C, R, S, E>
+where
+    C: AsRef<[ClientSlot]> + AsMut<[ClientSlot]>,
+    R: AsRef<[RequestSlot]> + AsMut<[RequestSlot]>,
+    S: AsRef<[StreamSlot]> + AsMut<[StreamSlot]>,
+    E: Entropy,
+{
+    /// A server with an empty list.
+    ///
+    /// # Errors
+    /// [`ServerError`].
+    pub fn new(
+        now: Instant,
+        config: ServerConfig,
+        mut clients: C,
+        requests: R,
+        streams: S,
+        mut entropy: E,
+    ) -> Result<Self, ServerError> {
+        let certificate =
+            Certificate::parse(&config.certificate).map_err(ServerError::Certificate)?;
+        if certificate.server_key != *config.key.public() {
+            return Err(ServerError::WrongKey);
+        }
+        let table = clients.as_mut();
+        let fits = |len: usize, max: usize| (1..=max).contains(&len);
+        if !fits(table.len(), MAX_CLIENTS)
+            || !fits(requests.as_ref().len(), usize::from(u16::MAX))
+            || !fits(streams.as_ref().len(), usize::from(u16::MAX))
+        {
+            return Err(ServerError::TableSize);
+        }
+        let mut hedge = Hedge::new(config.key.secret(), 0);
+        let mut rng = Draw { source: &mut entropy, hedge: &mut hedge };
+        let index = Index::new(rng.public()?, table);
+        let secrets = [rng.public()?, rng.public()?];
+        let keys =
+            [Some(Keys::new(config.key.clone())), config.previous_key.clone().map(Keys::new)];
+        let state = State {
+            now,
+            started: now,
+            keys,
+            hedge,
+            index,
+            pending: Deque::new(),
+            ephemerals: Deque::new(),
+            secrets,
+            secret_until: now.after(handshake::SECRET_LIFE),
+            sources: [Bucket::EMPTY; SOURCES],
+            handshakes: Bucket::EMPTY,
+            requests: Bucket::EMPTY,
+            request_at: None,
+            stream_at: None,
+            sweep_at: None,
+            sweep_from: 0,
+            out: Deque::new(),
+            events: Deque::new(),
+            commands: Deque::new(),
+            counters: Counters::default(),
+            config,
+        };
+        Ok(Self { state, clients, requests, streams, entropy })
+    }
+
+    fn view(&mut self, now: Instant) -> View<'_> {
+        self.state.now = self.state.now.max(now);
+        View {
+            state: &mut self.state,
+            clients: self.clients.as_mut(),
+            requests: self.requests.as_mut(),
+            streams: self.streams.as_mut(),
+            entropy: &mut self.entropy,
+        }
+    }
+
+    /// How many acceptors are registered.
+    pub const fn registered(&self) -> u32 {
+        self.state.index.registered
+    }
+
+    /// How many equipments have a session over datagrams, or a registration over TCP.
+    pub const fn clients(&self) -> u32 {
+        self.state.index.live
+    }
+
+    /// The registered address of an acceptor.
+    pub fn location(&self, id: &EquipmentId) -> Option<SocketAddr> {
+        let clients = self.clients.as_ref();
+        let at = self.state.index.find(clients, id, crate::wire::message::Role::Acceptor)?;
+        let slot = clients.get(at)?;
+        if slot.registered { slot.address() } else { None }
+    }
+
+    /// What was discarded and why.
+    pub const fn counters(&self) -> &Counters {
+        &self.state.counters
+    }
+}
+
+impl<C, R, S, E> sealed::Sealed for Server<C, R, S, E> {}
+
+impl<C, R, S, E> Outbox for Server<C, R, S, E>
+where
+    C: AsRef<[ClientSlot]> + AsMut<[ClientSlot]>,
+    R: AsRef<[RequestSlot]> + AsMut<[RequestSlot]>,
+    S: AsRef<[StreamSlot]> + AsMut<[StreamSlot]>,
+    E: Entropy,
+{
+    type Ticket = outbound::Ticket;
+
+    fn next_datagram(&mut self, now: Instant) -> Option<DatagramHead<Self::Ticket>> {
+        self.view(now).next_datagram()
+    }
+
+    fn next_frame(&mut self, now: Instant, stream: StreamId) -> Option<FrameHead<Self::Ticket>> {
+        self.view(now).next_frame(stream)
+    }
+
+    fn encode(&mut self, now: Instant, ticket: Self::Ticket, out: &mut [u8]) {
+        self.view(now).encode(ticket, out);
+    }
+
+    fn commit(&mut self, now: Instant, ticket: Self::Ticket, _sent: bool) {
+        self.view(now).commit(ticket);
+    }
+}
+
+impl<C, R, S, E> Machine for Server<C, R, S, E>
+where
+    C: AsRef<[ClientSlot]> + AsMut<[ClientSlot]>,
+    R: AsRef<[RequestSlot]> + AsMut<[RequestSlot]>,
+    S: AsRef<[StreamSlot]> + AsMut<[StreamSlot]>,
+    E: Entropy,
+{
+    type Event = ServerEvent;
+
+    fn handle_datagram<'d>(
+        &mut self,
+        now: Instant,
+        _socket: SocketId,
+        remote: SocketAddr,
+        datagram: &'d mut [u8],
+    ) -> Received<'d> {
+        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        self.state.counters.tally(result.map(|()| Received::Control))
+    }
+
+    fn handle_stream<'d>(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        bytes: &'d mut [u8],
+    ) -> StreamInput<'d> {
+        let (consumed, result) = match crate::frame::split(bytes) {
+            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
+            crate::frame::Split::Bad(len) => (len, Err(Discard::Malformed)),
+            crate::frame::Split::Frame(len, frame) => (len, self.view(now).frame(stream, frame)),
+        };
+        if result.is_err() {
+            // A stream that brings what we cannot use is closed: TCP does not garble.
+            self.view(now).close_stream(stream);
+        }
+        let received = self.state.counters.tally(result.map(|()| Received::Control));
+        StreamInput { consumed, received }
+    }
+
+    fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {
+        if state == StreamState::Closed {
+            self.view(now).stream_closed(stream);
+        }
+    }
+
+    fn handle_accept(
+        &mut self,
+        now: Instant,
+        _listener: SocketId,
+        remote: SocketAddr,
+    ) -> Option<StreamId> {
+        self.view(now).accept(crate::addr::canonical(remote))
+    }
+
+    fn handle_bound(&mut self, _: Instant, _: SocketId, _: Option<SocketAddr>) {}
+
+    fn handle_timeout(&mut self, now: Instant) {
+        self.view(now).timeout();
+    }
+
+    fn poll_command(&mut self) -> Option<Command> {
+        self.state.commands.pop_front()
+    }
+
+    fn poll_event(&mut self) -> Option<ServerEvent> {
+        self.state.events.pop_front()
+    }
+
+    fn poll_timeout(&self) -> Option<Wakeup> {
+        let requests = earliest(self.state.request_at, self.state.stream_at);
+        match (requests, self.state.sweep_at) {
+            (Some(at), other) if other.is_none_or(|other| at <= other) => {
+                Some(Wakeup { at, reason: TimerKind::Request })
+            }
+            (_, at) => at.map(|at| Wakeup { at, reason: TimerKind::Expiry }),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Requests on their way from an issuer to an acceptor.
+//!
+//! ```text
+//! Free ─► Waiting ─► Accepted ─► Free      the acceptor comes
+//!            │  └───► Refused ─► Free      at the refusal time, whatever the reason was
+//! ```
+//!
+//! Unknown, offline, busy and wrong password look alike to a stranger: whatever happens to a request
+//! that is not accepted, its `Refused` leaves at one and the same delay after it came in. A slot
+//! lives on for a while after that, so that a repeated request gets the same word again.
+
+use core::net::SocketAddr;
+
+use crate::id::{EquipmentId, StreamId};
+use crate::time::Instant;
+use crate::wire::OFFER_LEN;
+use crate::wire::message::Reason;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Free,
+    Waiting,
+    Accepted,
+    Refused,
+}
+
+/// What an equipment speaks over.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Via {
+    /// Datagrams: the slot on the list.
+    Client(usize),
+    /// A stream.
+    Stream(StreamId),
+}
+
+/// Memory for one request at a server.
+#[derive(Debug)]
+pub struct RequestSlot {
+    pub(super) stage: Stage,
+    pub(super) generation: u16,
+    pub(super) issuer: EquipmentId,
+    pub(super) from: Via,
+    /// The issuer's number.
+    pub(super) request: u32,
+    pub(super) target: EquipmentId,
+    pub(super) address: SocketAddr,
+    pub(super) paired: bool,
+    /// The acceptor has been asked in vain so often.
+    pub(super) tries: u8,
+    /// The acceptor is woken rather than notified.
+    pub(super) wake: bool,
+    /// The acceptor is asked (again) at this time.
+    pub(super) ask_at: Option<Instant>,
+    /// Refused at this time unless accepted; then: forgotten at this time.
+    pub(super) until: Instant,
+    pub(super) reason: Reason,
+    pub(super) offer: [u8; OFFER_LEN],
+}
+
+impl RequestSlot {
+    /// An empty slot.
+    pub const EMPTY: Self = Self {
+        stage: Stage::Free,
+        generation: 0,
+        issuer: EquipmentId([0; 32]),
+        from: Via::Client(0),
+        request: 0,
+        target: EquipmentId([0; 32]),
+        address: SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0),
+        paired: false,
+        tries: 0,
+        wake: false,
+        ask_at: None,
+        until: Instant::END,
+        reason: Reason::Unspecified,
+        offer: [0; OFFER_LEN],
+    };
+
+    pub(super) fn free(&mut self) {
+        *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match self.stage {
+            Stage::Free => None,
+            _ => crate::time::earliest(self.ask_at, Some(self.until)),
+        }
+    }
+
+    /// The reason as the issuer may know it.
+    pub(super) const fn told(&self) -> Reason {
+        if self.paired { self.reason } else { Reason::Unspecified }
+    }
+}
+
+impl Default for RequestSlot {
+    fn default() -> Self {
+        Self::EMPTY
+    }
+}
+
+/// The server's number for the request in a slot.
+pub(super) fn number(slots: &[RequestSlot], index: usize) -> u32 {
+    let generation = slots.get(index).map_or(0, |slot| slot.generation);
+    let [g, h] = generation.to_be_bytes();
+    let [i, j] = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
+    u32::from_be_bytes([g, h, i, j])
+}
+
+/// The slot that a number names.
+pub(super) fn find(slots: &[RequestSlot], number: u32) -> Option<usize> {
+    let [g, h, i, j] = number.to_be_bytes();
+    let index = usize::from(u16::from_be_bytes([i, j]));
+    let slot = slots.get(index)?;
+    (slot.stage != Stage::Free && slot.generation == u16::from_be_bytes([g, h])).then_some(index)
+}

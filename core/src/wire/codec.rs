@@ -1,0 +1,110 @@
+//! Fixed-layout fields and postcard bodies, read and written without panics.
+//!
+//! Fixed fields are big-endian. A body is one postcard value and nothing after it; a value that
+//! could have been written shorter (a padded varint) is refused, so each value has one encoding.
+
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+/// Reads fields from the front of a slice.
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Reader<'a> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let (head, rest) = self.0.split_first_chunk::<N>()?;
+        self.0 = rest;
+        Some(*head)
+    }
+
+    pub(crate) fn slice(&mut self, len: usize) -> Option<&'a [u8]> {
+        let (head, rest) = self.0.split_at_checked(len)?;
+        self.0 = rest;
+        Some(head)
+    }
+
+    pub(crate) fn u8(&mut self) -> Option<u8> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        self.array().map(u32::from_be_bytes)
+    }
+
+    pub(crate) fn u64(&mut self) -> Option<u64> {
+        self.array().map(u64::from_be_bytes)
+    }
+}
+
+/// Writes fields to the front of a slice. What does not fit is dropped: callers measure first, and
+/// the tests compare every message's announced with its written length.
+pub(crate) struct Writer<'a> {
+    rest: &'a mut [u8],
+}
+
+impl<'a> Writer<'a> {
+    pub(crate) const fn new(out: &'a mut [u8]) -> Self {
+        Self { rest: out }
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let rest = core::mem::take(&mut self.rest);
+        if let Some((head, tail)) = rest.split_at_mut_checked(bytes.len()) {
+            head.copy_from_slice(bytes);
+            self.rest = tail;
+        }
+    }
+
+    pub(crate) fn zeros(&mut self) {
+        core::mem::take(&mut self.rest).fill(0);
+    }
+}
+
+/// Length in bytes of a body.
+pub(crate) fn body_len<T: Serialize>(value: &T) -> usize {
+    postcard::serialize_with_flavor::<T, Measure, usize>(value, Measure(0)).unwrap_or(usize::MAX)
+}
+
+/// Writes a body to the front of `out`; returns its length, or `None` when it does not fit.
+pub(crate) fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
+    postcard::to_slice(value, out).ok().map(|written| written.len())
+}
+
+/// Reads a body that fills `bytes`.
+pub(crate) fn read_body<'a, T>(bytes: &'a [u8]) -> Option<T>
+where
+    T: Deserialize<'a> + Serialize,
+{
+    let value = read_padded_body(bytes)?;
+    (body_len(&value) == bytes.len()).then_some(value)
+}
+
+/// Reads a body that may be followed by zero bytes (padding).
+pub(crate) fn read_padded_body<'a, T>(bytes: &'a [u8]) -> Option<T>
+where
+    T: Deserialize<'a> + Serialize,
+{
+    let (value, rest) = postcard::take_from_bytes::<T>(bytes).ok()?;
+    let used = bytes.len().checked_sub(rest.len())?;
+    (rest.iter().all(|&byte| byte == 0) && body_len(&value) == used).then_some(value)
+}
+
+struct Measure(usize);
+
+impl Flavor for Measure {
+    type Output = usize;
+
+    fn try_push(&mut self, _byte: u8) -> postcard::Result<()> {
+        self.0 = self.0.saturating_add(1);
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 = self.0.saturating_add(bytes.len());
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.0)
+    }
+}

@@ -1,0 +1,275 @@
+//! The bodies of transport messages and handshake payloads, in postcard.
+//!
+//! Signals of the source documents by their names here: equipment registration signal =
+//! [`Register`]; first connection request signal = [`ConnectRequest`]; second = [`ConnectNotify`];
+//! third = [`Wake`]; password information = [`Offer::password`], inside the sealed offer.
+
+use core::net::SocketAddr;
+
+use heapless::Vec;
+use serde::{Deserialize, Serialize};
+
+use crate::id::EquipmentId;
+
+/// Which role an equipment plays on a server link. An appliance that also reaches others has one
+/// session for each role.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Role {
+    /// Request acceptance equipment.
+    Acceptor,
+    /// Request issuance equipment.
+    Issuer,
+}
+
+/// Payload of Noise message 1 to the server, padded with zeros.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hello<'a> {
+    /// The role of the session.
+    pub role: Role,
+    /// Seconds since 1970 by the equipment's clock; 0 = it has none.
+    pub time: u64,
+    /// A request that comes along, so that a cold issuer needs no further round trip.
+    #[serde(borrow)]
+    pub early: Option<ConnectRequest<'a>>,
+}
+
+/// Payload of Noise message 2 from the server, padded to [`WELCOME_LEN`](super::WELCOME_LEN).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Welcome {
+    /// The equipment's address as the server sees it.
+    pub observed: SocketAddr,
+    /// Seconds since 1970 by the server's clock, for information; 0 = it has none.
+    pub time: u64,
+    /// The request in message 1 was taken; it must not be sent again.
+    pub early_taken: bool,
+}
+
+/// From an equipment to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ToServer<'a> {
+    /// Confirms a new session when there is nothing else to say.
+    Confirm,
+    /// Registration.
+    Register(Register),
+    /// The acceptor leaves.
+    Deregister,
+    /// First connection request.
+    #[serde(borrow)]
+    Connect(ConnectRequest<'a>),
+    /// What the acceptor says to a notification.
+    Reply(NotifyReply),
+    /// The acceptor fetches what it was woken for.
+    Fetch(Fetch),
+}
+
+/// From the server to an equipment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ToEquipment<'a> {
+    /// Answers a registration.
+    Registered(Registered),
+    /// Second connection request.
+    #[serde(borrow)]
+    Notify(ConnectNotify<'a>),
+    /// Third connection request.
+    Wake(Wake),
+    /// The request was accepted, or (paired) passed on: how the direct path comes about.
+    Plan(Plan),
+    /// The request came to nothing.
+    Refused(Refused),
+    /// The server lets this session go; the equipment may come again at once.
+    Goodbye,
+}
+
+/// Equipment registration signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Register {
+    /// The equipment's id, in full.
+    pub id: EquipmentId,
+    /// The address that the equipment itself sees on its socket; unspecified when unknown. The
+    /// server stores the address that it observes, this one is a host candidate only.
+    pub local: SocketAddr,
+    /// [`capability`] bits.
+    pub capabilities: u32,
+    /// The acceptor's current early key.
+    pub early_key: Option<[u8; 16]>,
+}
+
+/// What an acceptor can do, as bits of [`Register::capabilities`].
+pub mod capability {
+    /// Takes [`ConnectNotify`](super::ConnectNotify) as a datagram.
+    pub const NOTIFY_DATAGRAM: u32 = 1;
+    /// Can open a second TCP connection to the server when woken.
+    pub const NOTIFY_STREAM: u32 = 2;
+    /// Can dial back over TCP.
+    pub const DIAL_BACK: u32 = 4;
+}
+
+/// Answer to a registration.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Registered {
+    /// The equipment's address as the server sees it.
+    pub observed: SocketAddr,
+    /// How long the device should wait between keepalives, in seconds.
+    pub interval: u16,
+    /// After how many keepalives a full registration is wanted again.
+    pub register_every: u8,
+}
+
+/// First connection request signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConnectRequest<'a> {
+    /// The issuer's own number for this request.
+    pub request: u32,
+    /// The equipment that is asked for.
+    pub target: EquipmentId,
+    /// Where the issuer takes a dial-back. The IP address must be the one that the server observes,
+    /// or unspecified, which stands for it.
+    pub issuer: SocketAddr,
+    /// Authenticates the request under the acceptor's early key: the issuer is paired.
+    pub early_tag: Option<[u8; 16]>,
+    /// The sealed offer, [`OFFER_LEN`](super::OFFER_LEN) bytes.
+    pub offer: &'a [u8],
+}
+
+/// Second connection request signal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ConnectNotify<'a> {
+    /// The server's number for this request.
+    pub request: u32,
+    /// The issuer's address: IP as observed by the server, port as stated by the issuer.
+    pub issuer: SocketAddr,
+    /// The request was authenticated under the early key.
+    pub paired: bool,
+    /// The sealed offer.
+    pub offer: &'a [u8],
+}
+
+/// Third connection request signal: come and fetch a request over TCP.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Wake {
+    /// The server's number for the request.
+    pub request: u32,
+}
+
+/// What an acceptor says on its second TCP connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Fetch {
+    /// The number from the [`Wake`].
+    pub request: u32,
+}
+
+/// The acceptor's word on a notification.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct NotifyReply {
+    /// The server's number for the request.
+    pub request: u32,
+    /// What the acceptor does about it.
+    pub verdict: Verdict,
+}
+
+/// Whether an acceptor will come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Verdict {
+    /// It contacts the issuer now.
+    Accepted,
+    /// It does not.
+    Declined(Reason),
+}
+
+/// Why a request came to nothing. Strangers always see [`Reason::Unspecified`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Reason {
+    /// Not told.
+    Unspecified,
+    /// No such equipment is registered.
+    Unknown,
+    /// It is registered, but does not answer.
+    Offline,
+    /// It has no room for another connection.
+    Busy,
+    /// The issuer is not on its pairing list and gave no password.
+    NotAllowed,
+    /// The password was wrong, or further tries must wait.
+    WrongPassword,
+    /// The issuer's address is not one that it may contact.
+    ForbiddenAddress,
+    /// It could not make sense of the offer, or has seen it before.
+    BadOffer,
+    /// It could not reach the issuer's address.
+    Unreachable,
+}
+
+/// How the direct path comes about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    /// The issuer's number for the request.
+    pub request: u32,
+    /// The acceptor's address as the server sees it: told once it has accepted, or at once to a
+    /// paired issuer.
+    pub acceptor: SocketAddr,
+    /// The acceptor has accepted.
+    pub accepted: bool,
+}
+
+/// The request came to nothing. One size for all reasons.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// The issuer's number for the request.
+    pub request: u32,
+    /// Why, for paired issuers.
+    pub reason: Reason,
+}
+
+/// The most host candidates in an [`Offer`].
+pub const MAX_CANDIDATES: usize = 3;
+
+/// The plaintext of a sealed offer, padded to [`OFFER_BODY`](super::OFFER_BODY).
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// The issuer's receiver index for the session.
+    pub index: u32,
+    /// Password information: Argon2id(password, id); all zero when absent is `None`.
+    pub password: Option<[u8; 32]>,
+    /// Authenticates what is sent on paths that are not yet proven.
+    pub punch_key: [u8; 16],
+    /// Grows with each offer of this issuer to this acceptor; 0 = the issuer keeps none.
+    pub counter: u64,
+    /// Seconds since 1970 by the issuer's clock; 0 = it has none.
+    pub time: u64,
+    /// The issuer's own addresses, for ends on the same LAN.
+    pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+}
+
+impl core::fmt::Debug for Offer {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Offer")
+            .field("index", &self.index)
+            .field("password", &self.password.map(|_| "…"))
+            .field("counter", &self.counter)
+            .field("candidates", &self.candidates)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The plaintext of an [`Answer`](super::Kind::Answer), padded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Accept {
+    /// The acceptor's early key, for an issuer that it has paired with.
+    pub early_key: Option<[u8; 16]>,
+}
+
+/// A control message between issuer and acceptor.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum PeerMessage {
+    /// The path works; the issuer's first one confirms the session.
+    Alive,
+    /// As [`PeerMessage::Alive`], and the other end should answer with one.
+    Probe,
+    /// The sender has ended the session.
+    Close,
+    /// The acceptor's early key has changed.
+    EarlyKey([u8; 16]),
+}

@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# The rules about files that no compiler checks. Prints every breach, then fails if there was one.
+set -u
+. tests/scripts/files.sh
+max_lines=400
+# Longer files, each with its reason: [path]="why it is one thing and cannot be cut".
+declare -A longer=()
+required=(
+    README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE-MIT LICENSE-APACHE
+    Cargo.toml Cargo.lock rustfmt.toml clippy.toml .gitignore .ci/run tests/run
+    core/docs/PROTOCOL.md core/docs/DESIGN.md core/docs/TESTING.md
+)
+
+breaches=0
+breach() {
+    echo "$1"
+    breaches=$((breaches + 1))
+}
+
+mapfile -t files < <(project_files)
+((${#files[@]} > 0)) || breach "no files found"
+
+for file in "${files[@]}"; do
+    [[ $file == *.rs && -f $file ]] || continue
+    count=$(wc -l <"$file")
+    if ((count > max_lines)) && [[ -z ${longer[$file]:-} ]]; then
+        breach "$file: $count lines, more than $max_lines: cut it by what its parts are for"
+    elif ((count <= max_lines)) && [[ -n ${longer[$file]:-} ]]; then
+        breach "$file: no longer over $max_lines lines, take it off the list"
+    fi
+done
+
+cargo metadata --locked --format-version 1 >/dev/null || breach "Cargo.lock does not fit the manifests"
+mapfile -t manifests < <(member_manifests)
+((${#manifests[@]} > 0)) || breach "no workspace member found"
+for manifest in "${manifests[@]}"; do
+    tr '\n' ' ' <"$manifest" | grep -qE '\[lints\] +workspace = true' ||
+        breach "${manifest#"$PWD"/}: lacks '[lints] workspace = true'"
+done
+
+while IFS= read -r hit; do
+    breach "path of one machine: $hit"
+done < <(printf '%s\0' "${files[@]}" |
+    xargs -0 grep -nIE '(^|[^A-Za-z0-9_.])/(work|root|home)/' -- 2>/dev/null)
+
+for file in "${required[@]}"; do
+    [[ -s $file ]] || breach "$file: missing or empty"
+done
+for file in tests/run .ci/run; do
+    [[ -x $file ]] || breach "$file: not executable"
+done
+
+echo "${#files[@]} files, ${#manifests[@]} members, $breaches breaches"
+((breaches == 0))
