@@ -22,6 +22,8 @@ mod entropy;
 mod error;
 mod frame;
 mod id;
+#[cfg(feature = "inspect")]
+pub mod inspect;
 mod issuer;
 mod limit;
 mod link;

@@ -45,12 +45,6 @@ impl Bucket {
         self.full_at = after;
         true
     }
-
-    /// Whether a token could be taken.
-    pub(crate) fn has(&self, now: Instant, rate: Rate) -> bool {
-        let mut copy = *self;
-        copy.take(now, rate)
-    }
 }
 
 #[cfg(test)]
@@ -62,13 +56,13 @@ mod tests {
         let rate = Rate::new(5, 100);
         let mut bucket = Bucket::default();
         let mut taken = std::vec::Vec::new();
-        for step in 1..20_000u64 {
+        for step in 1..3_000u64 {
             let now = Instant::from_millis(step * 7 % 3 + step * 11);
             if bucket.take(now, rate) {
                 taken.push(now);
             }
         }
-        assert!(taken.len() > 2_000);
+        assert!(taken.len() > 300);
         for (at, first) in taken.iter().enumerate() {
             for last in taken.iter().skip(at + 6).take(50) {
                 let window = last.since(*first).as_millis();

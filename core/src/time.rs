@@ -86,6 +86,6 @@ mod tests {
         assert_eq!(Instant::START.after(Duration::MAX), Instant::END);
         assert_eq!(Instant::START.since(Instant::END), Duration::ZERO);
         assert_eq!(Instant::from_micros(0), Instant::START);
-        assert_eq!(core::mem::size_of::<Option<Instant>>(), 8);
+        assert_eq!(size_of::<Option<Instant>>(), 8);
     }
 }

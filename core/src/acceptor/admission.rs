@@ -22,7 +22,7 @@ use crate::time::Instant;
 use crate::wire::message::{Offer, Reason, Verdict};
 
 /// The most issuers on a pairing list.
-pub const MAX_PAIRED: usize = 8;
+pub(crate) const MAX_PAIRED: usize = 8;
 /// How many offers are remembered, to recognise repeats.
 const REMEMBERED: usize = 16;
 /// How long an offer is remembered at the least, were the memory not overrun.

@@ -1,7 +1,10 @@
 //! The acceptor: the appliance that registers, is woken, and contacts whoever asked for it.
 //!
 //! ```text
+//! config.rs         what it is told and tells
 //! registration.rs   keeps the equipment list's entry and the NAT mapping alive
+//! driving.rs        attempts, links and losses
+//! offers.rs         from a sealed offer to the dial-back
 //! admission.rs      whether an offer may become a connection: password, pairing, budgets
 //! connection.rs     one slot for each connection, from dialling to closing
 //! inbound.rs        what arrives
@@ -15,13 +18,15 @@
 //! transport message it sends no application data and records no success.
 
 pub(crate) mod admission;
+mod config;
 pub(crate) mod connection;
+mod driving;
 mod inbound;
+mod offers;
 mod outbound;
 pub(crate) mod registration;
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use heapless::Deque;
 
@@ -30,17 +35,17 @@ use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, SendError};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
-use crate::link::{Anchors, Equipment, Identity, Link, PLAIN_INITIATION, ServerAddress, Transport};
+use crate::link::{Equipment, Link, PLAIN_INITIATION, Transport};
 use crate::machine::{
     Channel, Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
 };
 use crate::peer::payload::Payload;
-use crate::peer::{CloseCause, Path};
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
-use crate::wire::message::{NotifyReply, PeerMessage, Verdict};
+use crate::wire::message::{NotifyReply, PeerMessage};
 use admission::Admission;
 pub use admission::AdmissionPolicy;
+pub use config::{AcceptorConfig, AcceptorEvent, ConnectionInfo};
 pub use connection::ConnectionSlot;
 pub(crate) use inbound::transport_len;
 pub(crate) use outbound::seal_body;
@@ -49,107 +54,6 @@ pub use registration::Resumption;
 
 /// How many events and commands wait at the most; a caller that drains never comes near it.
 const QUEUE: usize = 16;
-
-/// What an acceptor is told at start.
-#[derive(Clone, Debug)]
-pub struct AcceptorConfig {
-    /// Who it is.
-    pub identity: Identity,
-    /// Where its server is.
-    pub server: ServerAddress,
-    /// Whom it believes about the server.
-    pub anchors: Anchors,
-    /// Who may connect.
-    pub admission: AdmissionPolicy,
-    /// Which addresses it may dial.
-    pub addresses: AddressPolicy,
-    /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one.
-    pub wall_clock: Option<u64>,
-    /// The first registration leaves at a random time within this span, so that a power cut does
-    /// not bring a whole town's devices to the server in the same second (threat T35).
-    pub spread: Duration,
-    /// Register over TCP when UDP stays unanswered.
-    pub stream_fallback: bool,
-}
-
-impl AcceptorConfig {
-    /// A configuration with nobody admitted, public addresses only, a spread of 10 s and the TCP
-    /// fallback on.
-    #[must_use]
-    pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
-        Self {
-            identity,
-            server,
-            anchors,
-            admission: AdmissionPolicy::default(),
-            addresses: AddressPolicy::default(),
-            wall_clock: None,
-            spread: Duration::from_secs(10),
-            stream_fallback: true,
-        }
-    }
-}
-
-/// What an acceptor tells its application.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum AcceptorEvent {
-    /// The server has it on its list.
-    Registered {
-        /// Its address as the server sees it.
-        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
-        observed: SocketAddr,
-        /// What carries the registration.
-        over: Transport,
-    },
-    /// The server does not answer any more; it goes on trying.
-    RegistrationLost,
-    /// A certificate was accepted that is new: cache [`Acceptor::certificate`] and
-    /// [`Acceptor::floor`].
-    Certificate,
-    /// A session stands that [`Acceptor::resumption`] can bring back after a reboot.
-    Resumable,
-    /// Write [`Acceptor::failures`] to stable storage, then call [`Acceptor::handle_persisted`].
-    /// The password that was tried is acted upon only then (threat T19).
-    Persist,
-    /// Somebody asked for it.
-    Requested {
-        /// Who, by the key that made the offer; `None` when the offer could not be opened.
-        issuer: Option<EquipmentId>,
-        /// From where, as the server says.
-        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
-        address: SocketAddr,
-        /// What it does about it.
-        verdict: Verdict,
-    },
-    /// A connection stands and the issuer has confirmed it.
-    Connected {
-        /// Its name.
-        connection: ConnectionId,
-        /// Who is at the other end.
-        peer: EquipmentId,
-        /// What carries it.
-        path: Path,
-    },
-    /// A connection, or the attempt at one, has ended.
-    Closed {
-        /// Its name.
-        connection: ConnectionId,
-        /// Why.
-        cause: CloseCause,
-    },
-}
-
-/// Who is at the other end of a connection, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ConnectionInfo {
-    /// The peer's id.
-    pub peer: EquipmentId,
-    /// What carries the connection.
-    pub path: Path,
-}
 
 /// Everything but slots and entropy.
 #[derive(Debug)]
@@ -412,5 +316,17 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
             }
         }
         wakeup
+    }
+}
+
+#[cfg(feature = "inspect")]
+impl<S: AsRef<[ConnectionSlot]>, E> crate::inspect::KeyLog for Acceptor<S, E> {
+    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
+        let links = [&self.state.datagram.session, &self.state.stream.session];
+        let links = links.into_iter().flatten();
+        let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
+        for session in links.chain(peers.map(|peer| &peer.session)) {
+            log(crate::inspect::LoggedRoot(session.root().0));
+        }
     }
 }

@@ -234,7 +234,7 @@ impl Registration {
         self.keepalive_down = root.keepalive(Direction::Down);
         self.over = over;
         self.last = None;
-        let early = share(FRESH_AFTER / 8, jitter);
+        let early = share(FRESH_AFTER, jitter >> 3);
         self.fresh_at = Some(now.after(FRESH_AFTER.saturating_sub(early)));
         self.say(Due::Register);
     }
@@ -283,7 +283,7 @@ impl Registration {
     }
 
     fn pause(&self, jitter: u16) -> Duration {
-        self.interval.saturating_sub(share(self.interval / 5, jitter))
+        self.interval.saturating_sub(share(self.interval, jitter / 5))
     }
 
     /// The keepalive or registration whose turn it is.
@@ -291,7 +291,7 @@ impl Registration {
         let count = self.since_register.saturating_add(1);
         let due = if self.tries > 0 || count < self.register_every {
             self.since_register = self.since_register.saturating_add(u8::from(self.tries == 0));
-            Due::Keepalive { wants_answer: self.tries > 0 || count % 2 == 0 }
+            Due::Keepalive { wants_answer: self.tries > 0 || count.is_multiple_of(2) }
         } else {
             Due::Register
         };
@@ -322,7 +322,7 @@ impl Registration {
     /// UDP does not work here: look again later.
     pub(super) fn retry_datagram(&mut self, now: Instant, jitter: u16) {
         self.datagram_at =
-            Some(now.after(BACKOFF_CAP.saturating_sub(share(BACKOFF_CAP / 2, jitter))));
+            Some(now.after(BACKOFF_CAP.saturating_sub(share(BACKOFF_CAP, jitter >> 1))));
     }
 
     /// An attempt has failed: wait, then try again.
@@ -332,6 +332,6 @@ impl Registration {
         self.stage = Stage::Waiting;
         self.due = Due::Nothing;
         self.tries = 0;
-        self.deadline = Some(now.after(doubled.saturating_sub(share(doubled / 2, jitter))));
+        self.deadline = Some(now.after(doubled.saturating_sub(share(doubled, jitter >> 1))));
     }
 }

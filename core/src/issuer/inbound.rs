@@ -3,101 +3,23 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::request::{REPEAT, Stage, find, name};
-use super::{FailCause, INBOUND, IssuerEvent, Listener, RequestTransport, State, View};
+use super::request::{Stage, find, name};
+use super::{FailCause, IssuerEvent, Listener, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
-use crate::entropy::Draw;
-use crate::id::{ConnectionId, SocketId, StreamId};
-use crate::link::{Expiry, Progress, Transport};
+use crate::id::{ConnectionId, StreamId};
+use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
 use crate::peer::{CloseCause, Opened, Path, Peer};
 use crate::session::Header;
-use crate::session::keepalive::Keepalive;
 use crate::wire::codec::{Reader, read_body, read_padded_body};
-use crate::wire::message::{Accept, Hello, PeerMessage, Role, ToEquipment, Welcome};
+use crate::wire::message::{Accept, PeerMessage, ToEquipment};
 use crate::wire::{ANSWER_BODY, ANSWER_LEN, Kind, TAG_LEN};
 
-/// How much later than UDP the TCP link starts (RFC 8305, section 5).
-const HEAD_START: Duration = Duration::from_millis(250);
-/// How soon a link that failed is made again while a request waits.
-const AGAIN: Duration = Duration::from_millis(500);
-/// How long an idle session with the server is kept warm.
-pub(super) const WARM: Duration = Duration::from_secs(60);
 /// How long a dial-back may take to show whose it is.
 const SHOW: Duration = Duration::from_secs(5);
 
 impl View<'_> {
-    /// Starts the links that are wanted and not under way.
-    pub(super) fn reach_server(&mut self) {
-        let state = &mut *self.state;
-        if state.datagram.is_up() || state.stream.is_up() {
-            return;
-        }
-        let datagram = state.transport != RequestTransport::Stream;
-        let fresh = !state.datagram.is_trying() && state.stream.stream.is_none();
-        if datagram && !state.datagram.is_trying() {
-            self.start(Transport::Datagram);
-        }
-        match self.state.transport {
-            RequestTransport::Datagram => {}
-            RequestTransport::Race if fresh => {
-                self.state.retry_at = Some(self.state.now.after(HEAD_START));
-            }
-            RequestTransport::Race | RequestTransport::Stream => {
-                if self.state.stream.stream.is_none() {
-                    self.open_stream();
-                }
-            }
-        }
-    }
-
-    fn open_stream(&mut self) {
-        let state = &mut *self.state;
-        state.stream_generation = state.stream_generation.wrapping_add(1);
-        let stream = StreamId { index: 0, generation: state.stream_generation };
-        state.stream.opening(state.now, stream);
-        let remote = state.equipment.server.stream;
-        state.command(Command::Connect { stream, remote });
-    }
-
-    pub(super) fn drop_stream(&mut self) {
-        if let Some(stream) = self.state.stream.stream {
-            self.state.command(Command::Shutdown { stream });
-        }
-        self.state.stream.reset();
-    }
-
-    /// Begins a handshake. With a certificate and a clock the first waiting request goes along.
-    fn start(&mut self, over: Transport) {
-        let now = self.state.now;
-        let clock = self.state.equipment.wall_clock(now);
-        let ready = clock.is_some() && self.state.equipment.server_key().is_some();
-        let listener = self.state.listener;
-        for slot in self.slots.iter_mut() {
-            slot.early &= over != Transport::Datagram;
-        }
-        let mut first = self.slots.iter_mut().find(|slot| {
-            ready && over == Transport::Datagram && slot.stage == Stage::Asking && slot.due
-        });
-        if let Some(slot) = &mut first {
-            slot.early = true;
-        }
-        let early = first.map(|slot| slot.connect(listener));
-        let hello = Hello { role: Role::Issuer, time: clock.unwrap_or(0), early };
-        let State { datagram, stream, equipment, hedge, .. } = &mut *self.state;
-        let mut rng = Draw { source: self.entropy, hedge };
-        let link = match over {
-            Transport::Datagram => datagram,
-            Transport::Stream => stream,
-        };
-        if let Err(reason) = link.start(now, equipment, &mut rng, &hello) {
-            link.stop();
-            self.state.counters.discard(reason);
-            self.state.retry_at = Some(now.after(AGAIN));
-        }
-    }
-
     /// A datagram from `remote`.
     pub(super) fn datagram<'d>(
         &mut self,
@@ -144,7 +66,7 @@ impl View<'_> {
         }
     }
 
-    fn server_message(
+    pub(super) fn server_message(
         &mut self,
         over: Transport,
         kind: Kind,
@@ -178,55 +100,11 @@ impl View<'_> {
         Ok(Received::Control)
     }
 
-    fn progress(&mut self, over: Transport, progress: Progress) {
-        match progress {
-            Progress::Waiting => {}
-            Progress::Certified => {
-                if core::mem::take(&mut self.state.equipment.changed) {
-                    self.state.event(IssuerEvent::Certificate);
-                }
-                self.start(over);
-            }
-            Progress::Up(welcome) => self.session_up(over, &welcome),
-        }
-    }
-
-    fn session_up(&mut self, over: Transport, welcome: &Welcome) {
-        let observed = crate::addr::canonical(welcome.observed);
-        self.state.observed = Some(observed);
-        self.state.retry_at = None;
-        self.state.unconfirmed = true;
-        match over {
-            Transport::Datagram => {
-                self.drop_stream();
-                self.state.last = None;
-                self.state.idle_until = Some(self.state.now.after(WARM));
-            }
-            Transport::Stream => self.state.datagram.stop(),
-        }
-        let now = self.state.now;
-        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
-            let taken = slot.early && welcome.early_taken && over == Transport::Datagram;
-            slot.early = false;
-            slot.due = !taken;
-            slot.asked |= taken;
-            slot.repeat = taken.then(|| now.after(REPEAT.saturating_mul(4)));
-        }
-        self.state.event(IssuerEvent::ServerReached { over, observed });
-    }
-
-    fn bad_certificate(&mut self) {
-        self.state.datagram.stop();
-        self.drop_stream();
-        self.state.retry_at = None;
-        for index in 0..self.slots.len() {
-            if self.slots.get(index).is_some_and(|slot| slot.stage == Stage::Asking) {
-                self.fail(index, FailCause::BadCertificate);
-            }
-        }
-    }
-
-    fn server_says(&mut self, over: Transport, body: &ToEquipment<'_>) -> Result<(), Discard> {
+    pub(super) fn server_says(
+        &mut self,
+        over: Transport,
+        body: &ToEquipment<'_>,
+    ) -> Result<(), Discard> {
         let request = match body {
             ToEquipment::Plan(plan) => plan.request,
             ToEquipment::Refused(refused) => refused.request,
@@ -263,36 +141,6 @@ impl View<'_> {
             _ => {}
         }
         Ok(())
-    }
-
-    /// The server does not know our session any more: make a new one, keep the requests.
-    fn hint(&mut self, over: Transport, message: &[u8]) -> Result<(), Discard> {
-        let (hint, tag) = Keepalive::parse(Kind::Hint, message).ok_or(Discard::Malformed)?;
-        if over != Transport::Datagram || self.state.last != Some((hint.counter, tag)) {
-            return Err(Discard::Unauthentic);
-        }
-        self.lost(over);
-        Ok(())
-    }
-
-    /// A session with the server is gone.
-    pub(super) fn lost(&mut self, over: Transport) {
-        match over {
-            Transport::Datagram => {
-                self.state.datagram.reset();
-                self.state.last = None;
-            }
-            Transport::Stream => self.drop_stream(),
-        }
-        let mut waiting = false;
-        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
-            slot.due = true;
-            slot.repeat = None;
-            waiting = true;
-        }
-        if waiting {
-            self.state.retry_at = Some(self.state.now.after(AGAIN));
-        }
     }
 
     /// The listener's address is known.
@@ -339,7 +187,12 @@ impl View<'_> {
     }
 
     /// The communication request: the answer of the end-to-end handshake.
-    fn answer(&mut self, at: usize, stream: StreamId, message: &[u8]) -> Result<(), Discard> {
+    pub(super) fn answer(
+        &mut self,
+        at: usize,
+        stream: StreamId,
+        message: &[u8],
+    ) -> Result<(), Discard> {
         let now = self.state.now;
         let inbound = self.state.inbound.get(at).ok_or(Discard::UnknownSession)?;
         let remote = inbound.remote.ok_or(Discard::UnknownSession)?;
@@ -386,7 +239,7 @@ impl View<'_> {
     }
 
     /// A transport message of an acceptor.
-    fn peer_message<'d>(
+    pub(super) fn peer_message<'d>(
         &mut self,
         message: &'d mut [u8],
         stream: Option<StreamId>,
@@ -430,36 +283,11 @@ impl View<'_> {
         self.settle();
     }
 
-    fn forget_inbound(&mut self, stream: StreamId) -> Option<usize> {
+    pub(super) fn forget_inbound(&mut self, stream: StreamId) -> Option<usize> {
         let index = self.inbound_index(stream)?;
         let inbound = self.state.inbound.get_mut(index)?;
         inbound.remote = None;
         inbound.slot.take()
-    }
-
-    /// No request waits any more: stop what was only for requests.
-    pub(super) fn settle(&mut self) {
-        if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
-            return;
-        }
-        self.state.retry_at = None;
-        self.state.datagram.stop();
-        self.drop_stream();
-        if matches!(self.state.listener, Listener::Open(_) | Listener::Asked) {
-            self.state.command(Command::Unlisten { socket: SocketId::LISTENER });
-        }
-        self.state.listener = Listener::Closed;
-        for at in 0..INBOUND {
-            let Some(inbound) = self.state.inbound.get_mut(at) else { continue };
-            if inbound.remote.is_some() && inbound.slot.is_none() {
-                inbound.remote = None;
-                let generation = inbound.generation;
-                let Some(index) = u16::try_from(at).ok().and_then(|at| at.checked_add(1)) else {
-                    continue;
-                };
-                self.state.command(Command::Shutdown { stream: StreamId { index, generation } });
-            }
-        }
     }
 
     /// A stream changed its state.
@@ -480,22 +308,5 @@ impl View<'_> {
     pub(super) fn stream_failed(&mut self, stream: StreamId) {
         self.state.command(Command::Shutdown { stream });
         self.stream_state(stream, StreamState::Closed);
-    }
-
-    pub(super) fn expire_links(&mut self) {
-        let now = self.state.now;
-        let State { datagram, stream, hedge, .. } = &mut *self.state;
-        let mut rng = Draw { source: self.entropy, hedge };
-        let datagram = datagram.expire(now, &mut rng);
-        let stream = stream.expire(now, &mut rng);
-        if datagram == Expiry::Failed {
-            self.lost(Transport::Datagram);
-        }
-        if stream == Expiry::Failed {
-            self.lost(Transport::Stream);
-        }
-        if self.state.retry_at.take_if(|at| now >= *at).is_some() {
-            self.reach_server();
-        }
     }
 }

@@ -1,6 +1,6 @@
 //! What is due to leave an issuer, and what time brings.
 
-use super::inbound::WARM;
+use super::reach::WARM;
 use super::request::{ConnectionSlot, LINGER, REPEAT, Stage, find};
 use super::{FailCause, State, View};
 use crate::acceptor::{seal_body, transport_len};

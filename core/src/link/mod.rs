@@ -29,8 +29,8 @@ use crate::time::Instant;
 use crate::wire::codec::{Reader, Writer, body_len, read_padded_body, write_body};
 use crate::wire::message::{Hello, Welcome};
 use crate::wire::{
-    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, IK1_OVERHEAD, INITIATION_OVERHEAD, Kind,
-    RESPONSE_LEN, TAG_LEN, WELCOME_LEN,
+    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, IK1_OVERHEAD, Kind, RESPONSE_LEN, TAG_LEN,
+    WELCOME_LEN,
 };
 pub(crate) use equipment::Equipment;
 pub use equipment::{Anchors, Identity, ServerAddress};
@@ -55,6 +55,7 @@ pub enum Transport {
 }
 
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap to move a handshake to")]
 enum Attempt {
     None,
     /// A stream is being opened.

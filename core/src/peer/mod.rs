@@ -6,7 +6,7 @@
 //! the connection is closed. Only an authenticated message counts as heard, and only an
 //! authenticated one closes (threats T18, T32).
 
-pub mod payload;
+pub(crate) mod payload;
 
 use core::net::SocketAddr;
 use core::time::Duration;

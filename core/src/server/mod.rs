@@ -15,37 +15,36 @@
 //! Handshake message 1 alone replaces no session and no address: the first transport message does.
 
 mod clients;
+mod config;
 mod handshake;
 mod inbound;
 mod outbound;
+mod pending;
 mod rendezvous;
 mod requests;
 mod stream;
 mod streams;
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
-use heapless::{Deque, Vec};
+use heapless::Deque;
 
 use crate::counters::Counters;
-use crate::crypto::StaticKey;
-use crate::entropy::{Draw, Entropy, EntropyError, Hedge};
-use crate::error::CertificateError;
+use crate::entropy::{Draw, Entropy, Hedge};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::limit::Bucket;
-use crate::link::Transport;
 use crate::machine::{
     Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
 };
 use crate::time::{Instant, earliest};
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
-use crate::wire::certificate::{Certificate, MAX_CERTIFICATE};
-use crate::wire::message::Reason;
+use crate::wire::certificate::Certificate;
 use clients::Index;
 pub use clients::{ClientSlot, MAX_CLIENTS};
-use handshake::{Keys, Pending};
+pub use config::{Delivery, ServerConfig, ServerError, ServerEvent};
+use handshake::Keys;
 use outbound::Out;
+use pending::Pending;
 pub use requests::RequestSlot;
 pub use streams::StreamSlot;
 
@@ -58,143 +57,6 @@ const PENDING: usize = 128;
 const SOURCES: usize = 512;
 /// Requests in first messages that are remembered, to recognise repeats.
 const EPHEMERALS: usize = 256;
-
-/// How a request is brought to an acceptor.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Delivery {
-    /// As a datagram when the acceptor takes them, over TCP otherwise.
-    #[default]
-    Auto,
-    /// Always wake the acceptor, which then fetches the request over TCP (claims 2, 9, 13).
-    Stream,
-}
-
-/// What a server is told at start.
-#[derive(Clone, Debug)]
-pub struct ServerConfig {
-    /// Its static key.
-    pub key: StaticKey,
-    /// The key before, during a rotation: equipment with the old certificate still gets in.
-    pub previous_key: Option<StaticKey>,
-    /// The certificate for `key`.
-    pub certificate: Vec<u8, MAX_CERTIFICATE>,
-    /// How requests are brought to acceptors.
-    pub delivery: Delivery,
-    /// The keepalive interval that devices are advised, in seconds (5 to 1,800).
-    pub interval: u16,
-    /// After how many keepalives a full registration is wanted.
-    pub register_every: u8,
-    /// How long after a request a refusal leaves, whatever its reason.
-    pub refusal_delay: Duration,
-    /// Seconds since 1970 at construction; 0 without a clock: then no request is taken in a first
-    /// message.
-    pub wall_clock: u64,
-    /// Handshakes at once before cookies are demanded, and how fast that many come back.
-    pub handshakes: crate::limit::Rate,
-}
-
-impl ServerConfig {
-    /// A configuration with 25 s keepalives, a full registration after every eighth, refusals after
-    /// 3 s, and cookies above 200 handshakes per second.
-    #[must_use]
-    pub fn new(key: StaticKey, certificate: Vec<u8, MAX_CERTIFICATE>) -> Self {
-        Self {
-            key,
-            previous_key: None,
-            certificate,
-            delivery: Delivery::Auto,
-            interval: 25,
-            register_every: 8,
-            refusal_delay: Duration::from_secs(3),
-            wall_clock: 0,
-            handshakes: crate::limit::Rate::new(200, 5),
-        }
-    }
-}
-
-/// Why a server could not be made.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ServerError {
-    /// The certificate does not parse.
-    Certificate(CertificateError),
-    /// The certificate is for another key.
-    WrongKey,
-    /// A table is empty, or larger than handles can name.
-    TableSize,
-    /// The source of randomness failed.
-    NoEntropy,
-}
-
-impl core::fmt::Display for ServerError {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        match self {
-            Self::Certificate(error) => write!(f, "the certificate: {error}"),
-            Self::WrongKey => f.write_str("the certificate is for another key"),
-            Self::TableSize => f.write_str("a table is empty or too large"),
-            Self::NoEntropy => f.write_str("the source of randomness failed"),
-        }
-    }
-}
-
-impl core::error::Error for ServerError {}
-
-impl From<EntropyError> for ServerError {
-    fn from(_: EntropyError) -> Self {
-        Self::NoEntropy
-    }
-}
-
-/// What a server tells its operator.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-#[non_exhaustive]
-pub enum ServerEvent {
-    /// An acceptor has registered, or registered again after a change.
-    Registered {
-        /// Who.
-        id: EquipmentId,
-        /// Its address.
-        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
-        address: SocketAddr,
-        /// What carries the registration.
-        over: Transport,
-    },
-    /// An acceptor has left, or was not heard of any more.
-    Left {
-        /// Who.
-        id: EquipmentId,
-    },
-    /// An issuer has asked for an acceptor.
-    Requested {
-        /// Who asks.
-        issuer: EquipmentId,
-        /// For whom.
-        target: EquipmentId,
-        /// Whether that one is on the list.
-        found: bool,
-    },
-    /// The acceptor comes.
-    Accepted {
-        /// Who asked.
-        issuer: EquipmentId,
-        /// For whom.
-        target: EquipmentId,
-    },
-    /// A request came to nothing. The reason is for the operator; a stranger is not told.
-    Refused {
-        /// Who asked.
-        issuer: EquipmentId,
-        /// For whom.
-        target: EquipmentId,
-        /// Why.
-        reason: Reason,
-    },
-    /// The equipment list is full; a new equipment was turned away.
-    Full,
-}
 
 /// Everything but tables and entropy.
 #[derive(Debug)]
@@ -484,6 +346,20 @@ where
                 Some(Wakeup { at, reason: TimerKind::Request })
             }
             (_, at) => at.map(|at| Wakeup { at, reason: TimerKind::Expiry }),
+        }
+    }
+}
+
+#[cfg(feature = "inspect")]
+impl<C: AsRef<[ClientSlot]>, R, S: AsRef<[StreamSlot]>, E> crate::inspect::KeyLog
+    for Server<C, R, S, E>
+{
+    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
+        for slot in self.clients.as_ref().iter().filter(|slot| slot.usage == clients::Use::Live) {
+            log(crate::inspect::LoggedRoot(slot.root().0));
+        }
+        for session in self.streams.as_ref().iter().filter_map(|slot| slot.session.as_ref()) {
+            log(crate::inspect::LoggedRoot(session.root().0));
         }
     }
 }

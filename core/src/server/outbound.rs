@@ -24,7 +24,6 @@ const SWEEPS: usize = 32;
 
 /// An answer that is complete but for its destination.
 #[derive(Clone, Copy, Debug)]
-#[expect(clippy::large_enum_variant, reason = "the queue is short and copies are rare")]
 pub(super) enum Reply {
     Certificate([u8; 8]),
     Response([u8; RESPONSE_LEN]),

@@ -10,7 +10,7 @@
 
 use crate::crypto::mac;
 use crate::wire::codec::{Reader, Writer};
-use crate::wire::{ECHO_LEN, KEEPALIVE_LEN, Kind, TAG_LEN};
+use crate::wire::{Kind, TAG_LEN};
 
 /// Status bit: the sender wants an answer.
 pub(crate) const WANTS_ANSWER: u8 = 1;
@@ -44,10 +44,6 @@ impl Keepalive {
             .then_some((Self { kind, status, handle, counter, cookie }, tag))
     }
 
-    pub(crate) const fn len(&self) -> usize {
-        if self.cookie.is_some() { ECHO_LEN } else { KEEPALIVE_LEN }
-    }
-
     fn head(&self) -> [u8; 12] {
         let mut head = [0; 12];
         let mut writer = Writer::new(&mut head);
@@ -76,13 +72,15 @@ impl Keepalive {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::{ECHO_LEN, KEEPALIVE_LEN};
 
     #[test]
     fn keepalives_and_echoes_survive_their_wire_form() {
         for (kind, cookie) in [(Kind::Keepalive, None), (Kind::Echo, Some([7; 6]))] {
             let sent = Keepalive { kind, status: 1, handle: 9, counter: (1 << 48) - 2, cookie };
             let mut bytes = [0; ECHO_LEN];
-            let bytes = &mut bytes[..sent.len()];
+            let len = if cookie.is_some() { ECHO_LEN } else { KEEPALIVE_LEN };
+            let bytes = &mut bytes[..len];
             sent.write(&sent.tag(&[5; 16]), bytes);
             let (read, tag) = Keepalive::parse(kind, bytes).unwrap();
             assert_eq!((read, tag), (sent, sent.tag(&[5; 16])));

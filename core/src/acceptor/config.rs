@@ -1,0 +1,111 @@
+//! What an acceptor is told, and what it tells.
+
+use super::admission::AdmissionPolicy;
+use crate::addr::AddressPolicy;
+use crate::id::{ConnectionId, EquipmentId};
+use crate::link::{Anchors, Identity, ServerAddress, Transport};
+use crate::peer::{CloseCause, Path};
+use crate::wire::message::Verdict;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// What an acceptor is told at start.
+#[derive(Clone, Debug)]
+pub struct AcceptorConfig {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where its server is.
+    pub server: ServerAddress,
+    /// Whom it believes about the server.
+    pub anchors: Anchors,
+    /// Who may connect.
+    pub admission: AdmissionPolicy,
+    /// Which addresses it may dial.
+    pub addresses: AddressPolicy,
+    /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one.
+    pub wall_clock: Option<u64>,
+    /// The first registration leaves at a random time within this span, so that a power cut does
+    /// not bring a whole town's devices to the server in the same second (threat T35).
+    pub spread: Duration,
+    /// Register over TCP when UDP stays unanswered.
+    pub stream_fallback: bool,
+}
+
+impl AcceptorConfig {
+    /// A configuration with nobody admitted, public addresses only, a spread of 10 s and the TCP
+    /// fallback on.
+    #[must_use]
+    pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
+        Self {
+            identity,
+            server,
+            anchors,
+            admission: AdmissionPolicy::default(),
+            addresses: AddressPolicy::default(),
+            wall_clock: None,
+            spread: Duration::from_secs(10),
+            stream_fallback: true,
+        }
+    }
+}
+
+/// What an acceptor tells its application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum AcceptorEvent {
+    /// The server has it on its list.
+    Registered {
+        /// Its address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        observed: SocketAddr,
+        /// What carries the registration.
+        over: Transport,
+    },
+    /// The server does not answer any more; it goes on trying.
+    RegistrationLost,
+    /// A certificate was accepted that is new: cache [`Acceptor::certificate`] and
+    /// [`Acceptor::floor`].
+    Certificate,
+    /// A session stands that [`Acceptor::resumption`] can bring back after a reboot.
+    Resumable,
+    /// Write [`Acceptor::failures`] to stable storage, then call [`Acceptor::handle_persisted`].
+    /// The password that was tried is acted upon only then (threat T19).
+    Persist,
+    /// Somebody asked for it.
+    Requested {
+        /// Who, by the key that made the offer; `None` when the offer could not be opened.
+        issuer: Option<EquipmentId>,
+        /// From where, as the server says.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        address: SocketAddr,
+        /// What it does about it.
+        verdict: Verdict,
+    },
+    /// A connection stands and the issuer has confirmed it.
+    Connected {
+        /// Its name.
+        connection: ConnectionId,
+        /// Who is at the other end.
+        peer: EquipmentId,
+        /// What carries it.
+        path: Path,
+    },
+    /// A connection, or the attempt at one, has ended.
+    Closed {
+        /// Its name.
+        connection: ConnectionId,
+        /// Why.
+        cause: CloseCause,
+    },
+}
+
+/// Who is at the other end of a connection, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct ConnectionInfo {
+    /// The peer's id.
+    pub peer: EquipmentId,
+    /// What carries the connection.
+    pub path: Path,
+}

@@ -1,0 +1,238 @@
+//! Keeping the registration up: attempts, links, losses and what follows from them.
+//!
+//! Datagrams are tried first and again whenever they failed; a TCP connection to the server is opened
+//! when they stay unanswered, and to fetch a request that the acceptor was woken for.
+
+use core::time::Duration;
+
+use super::registration::{Due, Stage as Registered, TRIES};
+use super::{AcceptorEvent, View};
+use crate::entropy::Draw;
+use crate::id::StreamId;
+use crate::link::{Expiry, Progress, Transport};
+use crate::machine::{Command, Discard};
+use crate::session::keepalive::Keepalive;
+use crate::wire::Kind;
+use crate::wire::message::{Hello, Role};
+
+/// How long fetching a request over TCP may take.
+const FETCH: Duration = Duration::from_secs(10);
+
+impl View<'_> {
+    /// Begins an attempt: the kept session first, a handshake otherwise.
+    pub(super) fn attempt(&mut self) {
+        let now = self.state.now;
+        self.state.registration.over = Transport::Datagram;
+        if self.state.registration.is_resuming()
+            && let Ok(nonce) = self.draw().public()
+            && self.state.registration.resume(nonce)
+        {
+            return;
+        }
+        self.state.registration.stage = Registered::Trying;
+        self.state.registration.say(Due::Nothing);
+        if let Err(reason) = self.start(Transport::Datagram) {
+            self.state.counters.discard(reason);
+            let jitter = self.draw().jitter();
+            self.state.registration.back_off(now, jitter);
+        }
+    }
+
+    /// Begins a handshake on a link.
+    pub(super) fn start(&mut self, over: Transport) -> Result<(), Discard> {
+        let now = self.state.now;
+        let time = self.state.equipment.wall_clock(now).unwrap_or(0);
+        let hello = Hello { role: Role::Acceptor, time, early: None };
+        let state = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge: &mut state.hedge };
+        let link = match over {
+            Transport::Datagram => &mut state.datagram,
+            Transport::Stream => &mut state.stream,
+        };
+        link.start(now, &state.equipment, &mut rng, &hello)
+    }
+
+    pub(super) fn progress(&mut self, over: Transport, progress: Progress) -> Result<(), Discard> {
+        match progress {
+            Progress::Waiting => Ok(()),
+            Progress::Certified => {
+                if core::mem::take(&mut self.state.equipment.changed) {
+                    self.state.event(AcceptorEvent::Certificate);
+                }
+                self.start(over)
+            }
+            Progress::Up(_) => {
+                self.session_up(over);
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn session_up(&mut self, over: Transport) {
+        let (now, jitter) = (self.state.now, self.draw().jitter());
+        if over == Transport::Stream && self.state.registration.fetching.is_some() {
+            return; // This stream is for fetching; outbound.rs says what is due on it.
+        }
+        let state = &mut *self.state;
+        let link = match over {
+            Transport::Datagram => &mut state.datagram,
+            Transport::Stream => &mut state.stream,
+        };
+        if let Some(session) = &mut link.session {
+            session.epoch_time = super::registration::SERVER_EPOCH;
+            let root = session.root().clone();
+            state.registration.session_up(now, over, &root, jitter);
+            if state.registration.stage != Registered::Registered {
+                state.registration.stage = Registered::Trying;
+            }
+        }
+    }
+
+    /// The server does not know our session: shake hands again, but keep the old one meanwhile.
+    pub(super) fn hint(&mut self, over: Transport, message: &[u8]) -> Result<(), Discard> {
+        let (hint, tag) = Keepalive::parse(Kind::Hint, message).ok_or(Discard::Malformed)?;
+        let registration = &mut self.state.registration;
+        let resume = registration.is_resuming() && registration.last.is_some();
+        let expected = registration.last.ok_or(Discard::Unexpected)?;
+        if over != Transport::Datagram || expected != (hint.counter, tag) {
+            return Err(Discard::Unauthentic);
+        }
+        registration.last = None;
+        registration.due = Due::Nothing;
+        registration.deadline = None;
+        if resume {
+            registration.forget_kept_session();
+        }
+        registration.stage = Registered::Trying;
+        self.start(Transport::Datagram)
+    }
+
+    /// Third connection request: fetch the second one over a TCP connection.
+    pub(super) fn wake(&mut self, request: u32) {
+        if self.state.registration.fetching == Some(request) {
+            return;
+        }
+        if self.state.registration.over == Transport::Stream {
+            // It came over the very stream that a notification could have come over.
+            return;
+        }
+        self.drop_stream();
+        let until = self.state.now.after(FETCH);
+        self.state.registration.fetch(Some(request), Some(until));
+        self.open_stream();
+    }
+
+    /// Opens the TCP connection to the server.
+    pub(super) fn open_stream(&mut self) {
+        let now = self.state.now;
+        let state = &mut *self.state;
+        state.stream_generation = state.stream_generation.wrapping_add(1);
+        let stream = StreamId { index: 0, generation: state.stream_generation };
+        state.stream.opening(now, stream);
+        let remote = state.equipment.server.stream;
+        state.command(Command::Connect { stream, remote });
+    }
+
+    /// Closes the TCP connection to the server.
+    pub(super) fn drop_stream(&mut self) {
+        if let Some(stream) = self.state.stream.stream {
+            self.state.command(Command::Shutdown { stream });
+        }
+        self.state.stream.reset();
+        self.state.registration.fetch(None, None);
+    }
+
+    pub(super) fn server_stream_lost(&mut self) {
+        self.drop_stream();
+        let registration = &self.state.registration;
+        if registration.over == Transport::Stream && registration.stage != Registered::Left {
+            self.lost();
+        }
+    }
+
+    /// The registration is gone: try again after a while.
+    pub(super) fn lost(&mut self) {
+        let jitter = self.draw().jitter();
+        let was = self.state.registration.stage;
+        self.state.registration.back_off(self.state.now, jitter);
+        self.state.registration.over = Transport::Datagram;
+        if was == Registered::Registered {
+            self.state.event(AcceptorEvent::RegistrationLost);
+        }
+    }
+
+    pub(super) fn give_session_up(&mut self) {
+        if self.state.registration.over == Transport::Stream {
+            return self.server_stream_lost();
+        }
+        if self.state.registration.stage == Registered::Registered {
+            self.state.event(AcceptorEvent::RegistrationLost);
+        }
+        self.state.registration.stage = Registered::Waiting;
+        self.attempt();
+    }
+
+    /// The deadline of the link over datagrams may have passed.
+    pub(super) fn expire_datagram_link(&mut self) {
+        let now = self.state.now;
+        let state = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge: &mut state.hedge };
+        match state.datagram.expire(now, &mut rng) {
+            Expiry::Pending => {}
+            Expiry::Unanswered => {
+                let idle = state.stream.stream.is_none();
+                if state.registration.fallback && idle && !state.datagram.is_up() {
+                    self.open_stream();
+                }
+            }
+            Expiry::Failed => {
+                if self.state.registration.over == Transport::Datagram {
+                    self.lost();
+                } else {
+                    // Registered over TCP: look for UDP again later.
+                    let jitter = self.draw().jitter();
+                    self.state.registration.retry_datagram(now, jitter);
+                }
+            }
+        }
+    }
+
+    /// The registration's own deadline has passed.
+    pub(super) fn expire_registration(&mut self) {
+        let now = self.state.now;
+        match self.state.registration.stage {
+            Registered::Waiting => self.attempt(),
+            Registered::Trying if self.state.registration.is_resuming() => {
+                if self.state.registration.tries < TRIES {
+                    self.state.registration.again(Due::Resume);
+                } else {
+                    self.state.registration.forget_kept_session();
+                    self.attempt();
+                }
+            }
+            Registered::Trying | Registered::Registered => {
+                if self.state.registration.tries >= TRIES {
+                    self.give_session_up();
+                } else if self.state.registration.stage == Registered::Trying {
+                    self.state.registration.again(Due::Register);
+                } else {
+                    self.state.registration.next_due();
+                }
+                if self.state.registration.take_fresh(now) {
+                    // The session that stands stays until the new one does.
+                    if let Err(reason) = self.start(Transport::Datagram) {
+                        self.state.counters.discard(reason);
+                    }
+                }
+            }
+            Registered::Left => self.state.registration.deadline = None,
+        }
+    }
+
+    pub(super) fn deregister(&mut self) {
+        let session = self.state.datagram.is_up() || self.state.stream.is_up();
+        self.state.registration.stage = Registered::Left;
+        self.state.registration.say(if session { Due::Deregister } else { Due::Nothing });
+        self.state.datagram.stop();
+    }
+}

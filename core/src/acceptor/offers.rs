@@ -1,0 +1,191 @@
+//! Second connection requests: from the sealed offer to the dial-back.
+
+use core::net::SocketAddr;
+
+use super::admission::{Entry, dial_address};
+use super::connection::{DIAL, PARK, Stage, name};
+use super::{AcceptorEvent, View};
+use crate::crypto::keys::Direction;
+use crate::crypto::mac;
+use crate::crypto::noise::{Link as NoiseLink, Responder};
+use crate::id::{EquipmentId, StreamId};
+use crate::link::Transport;
+use crate::machine::{Command, Discard};
+use crate::peer::{Path, Peer};
+use crate::wire::codec::{Writer, read_padded_body, write_body};
+use crate::wire::message::{Accept, ConnectNotify, NotifyReply, Offer, Reason, Verdict};
+use crate::wire::{ANSWER_BODY, Kind, OFFER_BODY, OFFER_LEN, TAG_LEN};
+
+impl View<'_> {
+    /// Second connection request.
+    pub(super) fn notify(&mut self, over: Transport, notify: &ConnectNotify<'_>) {
+        let request = notify.request;
+        if self.state.registration.fetching == Some(request) {
+            self.state.registration.fetched = true;
+        }
+        if let Some(verdict) = self.state.admission.repeated(notify.offer, request) {
+            return self.reply(over, request, verdict);
+        }
+        let now = self.state.now;
+        let result = self.consider(over, notify);
+        let (issuer, verdict, parked) = match result {
+            Ok((issuer, verdict, parked)) => (Some(issuer), verdict, parked),
+            Err(reason) => (None, Verdict::Declined(reason), false),
+        };
+        let remembered = self.state.admission.remember(now, notify.offer, request, verdict);
+        if parked {
+            self.state.event(AcceptorEvent::Persist);
+            return;
+        }
+        debug_assert!(remembered || issuer.is_none(), "consider() has made sure of the memory");
+        self.decide(over, request, issuer, notify.issuer, verdict);
+    }
+
+    /// Opens an offer and fills a slot for it. The last value says that the slot is parked.
+    pub(super) fn consider(
+        &mut self,
+        over: Transport,
+        notify: &ConnectNotify<'_>,
+    ) -> Result<(EquipmentId, Verdict, bool), Reason> {
+        let now = self.state.now;
+        if notify.offer.len() != OFFER_LEN {
+            return Err(Reason::BadOffer);
+        }
+        let address = dial_address(self.state.addresses, notify.issuer)?;
+        if !self.state.admission.has_memory(now) {
+            return Err(Reason::Busy);
+        }
+        let index =
+            self.slots.iter().position(|slot| slot.stage == Stage::Free).ok_or(Reason::Busy)?;
+        let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
+        let mut plain = [0; OFFER_BODY];
+        let (responder, who) = Responder::read(
+            NoiseLink::Peer,
+            &self.state.equipment.key,
+            ephemeral,
+            notify.offer,
+            &mut plain,
+        )
+        .ok_or(Reason::BadOffer)?;
+        let who = EquipmentId(who);
+        let offer = read_padded_body::<Offer>(&plain).ok_or(Reason::BadOffer)?;
+        zeroize::Zeroize::zeroize(&mut plain);
+        let entry = self.state.admission.entry(now, who, &offer)?;
+        if !self.state.admission.may_dial(now, entry) {
+            return Err(Reason::Busy);
+        }
+        let (matches, park) = match entry {
+            Entry::Paired | Entry::Open => (true, false),
+            Entry::Password(information) => self.state.admission.try_password(now, &information),
+        };
+        let verdict =
+            if matches { Verdict::Accepted } else { Verdict::Declined(Reason::WrongPassword) };
+        if matches || park {
+            self.fill(index, over, notify, address, responder, who, &offer, entry)
+                .ok_or(Reason::Busy)?;
+        }
+        if park {
+            let slot = self.slots.get_mut(index).ok_or(Reason::Busy)?;
+            slot.verdict = verdict;
+            slot.enter(Stage::Parked, Some(now.after(PARK)));
+        } else if matches {
+            self.dial(index);
+        }
+        Ok((who, verdict, park))
+    }
+
+    /// Writes the communication request and the session into a slot.
+    #[expect(clippy::too_many_arguments, reason = "one call, which only splits `consider`")]
+    pub(super) fn fill(
+        &mut self,
+        index: usize,
+        over: Transport,
+        notify: &ConnectNotify<'_>,
+        address: SocketAddr,
+        responder: Responder,
+        who: EquipmentId,
+        offer: &Offer,
+        entry: Entry,
+    ) -> Option<()> {
+        let paired = entry == Entry::Paired;
+        let early_key = if paired { self.state.admission.policy.early_key } else { None };
+        let mut payload = [0; ANSWER_BODY];
+        write_body(&Accept { early_key }, &mut payload)?;
+        let handle = name(self.slots, index).to_handle();
+        let slot = self.slots.get_mut(index)?;
+        let (head, noise) = slot.answer.split_at_mut_checked(6 + TAG_LEN)?;
+        let root = responder.answer(&payload, noise)?;
+        // The tag lets the issuer find its request; it covers our ephemeral key, so that no byte
+        // of it is the issuer's choice (T13).
+        let tag = mac::tag(&offer.punch_key, &[noise.get(..32)?]);
+        let mut writer = Writer::new(head);
+        writer.put(&[Kind::Answer as u8, 0]);
+        writer.put(&handle.to_be_bytes());
+        writer.put(&tag);
+        let stream = StreamId {
+            index: u16::try_from(index).ok()?.checked_add(1)?,
+            generation: slot.generation,
+        };
+        let path = Path::Stream { stream, remote: address };
+        slot.peer = Some(Peer::new(self.state.now, who, root, Direction::Down, offer.index, path));
+        slot.request = notify.request;
+        slot.over = over;
+        slot.address = Some(notify.issuer);
+        slot.by_password = matches!(entry, Entry::Password(_));
+        Some(())
+    }
+
+    pub(super) fn dial(&mut self, index: usize) {
+        let now = self.state.now;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.enter(Stage::Dialling, Some(now.after(DIAL)));
+        if let Some(Path::Stream { stream, remote }) = slot.peer.as_ref().map(|peer| peer.path) {
+            self.state.command(Command::Connect { stream, remote });
+        }
+    }
+
+    pub(super) fn decide(
+        &mut self,
+        over: Transport,
+        request: u32,
+        issuer: Option<EquipmentId>,
+        address: SocketAddr,
+        verdict: Verdict,
+    ) {
+        self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
+        self.reply(over, request, verdict);
+    }
+
+    pub(super) fn reply(&mut self, over: Transport, request: u32, verdict: Verdict) {
+        let reply = NotifyReply { request, verdict };
+        if self.state.replies.iter().any(|(_, waiting)| *waiting == reply) {
+            return;
+        }
+        if self.state.replies.push_back((over, reply)).is_err() {
+            // The server asks again, and gets the remembered word then.
+            self.state.counters.discard(Discard::TableFull);
+        }
+    }
+
+    /// The count of password tries is on stable storage: act upon what was parked.
+    pub(super) fn act_on_persisted(&mut self) {
+        self.state.admission.persisted();
+        for index in 0..self.slots.len() {
+            let Some(slot) = self.slots.get_mut(index) else { continue };
+            if slot.stage != Stage::Parked {
+                continue;
+            }
+            let (over, request, verdict) = (slot.over, slot.request, slot.verdict);
+            let issuer = slot.peer.as_ref().map(|peer| peer.id);
+            let address = slot.address;
+            if verdict == Verdict::Accepted {
+                self.dial(index);
+            } else {
+                slot.free();
+            }
+            if let Some(address) = address {
+                self.decide(over, request, issuer, address, verdict);
+            }
+        }
+    }
+}

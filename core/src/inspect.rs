@@ -1,0 +1,84 @@
+//! Looking into captured messages, with the keys that a machine is willing to log.
+//!
+//! Behind the feature `inspect`, as a TLS library writes a key log: a test, a simulation or a
+//! dissector that captured the wire asks the machines for their session roots and opens with them
+//! what it captured. A device's firmware never enables it.
+
+use crate::StaticKey;
+use crate::crypto::keys::{Direction, Root};
+use crate::crypto::noise::{Link, Responder};
+use crate::id::EquipmentId;
+use crate::session::Header;
+use crate::wire::codec::{read_body, read_padded_body};
+use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer};
+use crate::wire::{IK1_OVERHEAD, INITIATION_OVERHEAD, Kind, OFFER_BODY, OFFER_LEN};
+
+/// The secret root of one session.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LoggedRoot(pub [u8; 32]);
+
+impl core::fmt::Debug for LoggedRoot {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("LoggedRoot(..)")
+    }
+}
+
+/// A machine that logs the roots of its sessions.
+pub trait KeyLog {
+    /// Calls `log` with the root of each session that stands now. Ask after every call of the
+    /// machine: a root that was ratcheted past is gone.
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot));
+}
+
+/// A transport message's body.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Body<'d> {
+    /// From an equipment to its server.
+    ToServer(ToServer<'d>),
+    /// From a server to an equipment.
+    ToEquipment(ToEquipment<'d>),
+    /// Control between issuer and acceptor.
+    Peer(PeerMessage),
+    /// Application data between issuer and acceptor, with its channel byte.
+    Payload(u8, &'d [u8]),
+}
+
+/// Opens a transport message of any kind under `root`, in place. `None`: not under this root.
+#[must_use]
+pub fn open<'d>(root: &LoggedRoot, message: &'d mut [u8]) -> Option<Body<'d>> {
+    let kind = Kind::of(message).ok()?;
+    let direction = if kind.is_downward() { Direction::Down } else { Direction::Up };
+    let header = Header::parse(kind, message)?;
+    let body = header.open(&Root(root.0).transport(direction), message)?;
+    match kind {
+        Kind::Transport => read_body(body).map(Body::ToServer),
+        Kind::ServerTransport => read_body(body).map(Body::ToEquipment),
+        Kind::IssuerTransport | Kind::AcceptorTransport => match body.split_first()? {
+            (0, control) => read_body(control).map(Body::Peer),
+            (channel, payload) => Some(Body::Payload(*channel, payload)),
+        },
+        _ => None,
+    }
+}
+
+/// Opens an Initiation with the server's static key: who sent it, and its payload in `out`.
+#[must_use]
+pub fn open_initiation<'o>(
+    server: &StaticKey,
+    message: &[u8],
+    out: &'o mut [u8; 1024],
+) -> Option<(EquipmentId, Hello<'o>)> {
+    let noise = message.get(6..message.len().checked_sub(INITIATION_OVERHEAD - 6)?)?;
+    let plain = out.get_mut(..noise.len().checked_sub(IK1_OVERHEAD)?)?;
+    let (_, who) = Responder::read(Link::Server, server, [1; 32], noise, plain)?;
+    Some((EquipmentId(who), read_padded_body(plain)?))
+}
+
+/// Opens a sealed offer with the acceptor's static key.
+#[must_use]
+pub fn open_offer(acceptor: &StaticKey, offer: &[u8]) -> Option<(EquipmentId, Offer)> {
+    let offer: &[u8; OFFER_LEN] = offer.try_into().ok()?;
+    let mut plain = [0; OFFER_BODY];
+    let (_, who) = Responder::read(Link::Peer, acceptor, [1; 32], offer, &mut plain)?;
+    Some((EquipmentId(who), read_padded_body(&plain)?))
+}

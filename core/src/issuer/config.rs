@@ -1,0 +1,166 @@
+//! What an issuer is told, and what it tells.
+
+use crate::id::{ConnectionId, EquipmentId};
+use crate::link::{Anchors, Identity, ServerAddress, Transport};
+use crate::peer::{CloseCause, Path};
+use crate::wire::message::{MAX_CANDIDATES, Reason};
+use core::net::SocketAddr;
+use core::time::Duration;
+use heapless::Vec;
+
+/// How an issuer reaches the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum RequestTransport {
+    /// UDP and, 250 ms later, TCP; the first session wins.
+    #[default]
+    Race,
+    /// UDP alone.
+    Datagram,
+    /// TCP alone.
+    Stream,
+}
+
+/// What an issuer is told at start.
+#[derive(Clone, Debug)]
+pub struct IssuerConfig {
+    /// Who it is.
+    pub identity: Identity,
+    /// Where the server is.
+    pub server: ServerAddress,
+    /// Whom it believes about the server.
+    pub anchors: Anchors,
+    /// How it reaches the server.
+    pub transport: RequestTransport,
+    /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one, and
+    /// then no request travels inside a handshake's first message.
+    pub wall_clock: Option<u64>,
+    /// How long a request may take before it has failed.
+    pub deadline: Duration,
+    /// The issuer's own addresses, for acceptors on the same LAN.
+    pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+}
+
+impl IssuerConfig {
+    /// A configuration that races UDP and TCP, with 10 s for a request.
+    #[must_use]
+    pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
+        Self {
+            identity,
+            server,
+            anchors,
+            transport: RequestTransport::default(),
+            wall_clock: None,
+            deadline: Duration::from_secs(10),
+            candidates: Vec::new(),
+        }
+    }
+}
+
+/// Whom to reach, and what opens the door.
+#[derive(Clone)]
+pub struct Target {
+    /// The acceptor's id.
+    pub id: EquipmentId,
+    /// Password information = Argon2id(password, id).
+    pub password: Option<[u8; 32]>,
+    /// The acceptor's early key, for an issuer that it has paired with.
+    pub early_key: Option<[u8; 16]>,
+    /// Larger than in every earlier request to this acceptor, where the issuer keeps count; 0
+    /// otherwise.
+    pub counter: u64,
+}
+
+impl Target {
+    /// A target without password, early key or counter.
+    #[must_use]
+    pub const fn new(id: EquipmentId) -> Self {
+        Self { id, password: None, early_key: None, counter: 0 }
+    }
+}
+
+impl core::fmt::Debug for Target {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Target").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+/// Why a request has failed for the issuer itself.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum FailCause {
+    /// Neither UDP nor TCP reached the server.
+    ServerUnreachable,
+    /// The server's certificate is not acceptable.
+    BadCertificate,
+    /// The server did not answer the request in time.
+    NoAnswer,
+    /// The acceptor accepted, but its communication request never arrived: nothing can reach this
+    /// issuer's listener.
+    NotReached,
+    /// The listener could not be opened, so that nobody could dial back.
+    NoListener,
+}
+
+/// What an issuer tells its application.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum IssuerEvent {
+    /// A certificate was accepted that is new: cache [`Issuer::certificate`].
+    Certificate,
+    /// A session with the server stands.
+    ServerReached {
+        /// What carries it.
+        over: Transport,
+        /// Our address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        observed: SocketAddr,
+    },
+    /// The acceptor has accepted (or, paired, was told) and will contact us.
+    Planned {
+        /// Which request.
+        connection: ConnectionId,
+        /// The acceptor's address as the server sees it.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        acceptor: SocketAddr,
+        /// It has accepted.
+        accepted: bool,
+    },
+    /// The connection stands.
+    Connected {
+        /// Its name.
+        connection: ConnectionId,
+        /// What carries it.
+        path: Path,
+    },
+    /// The acceptor has given us its early key: keep it for the next [`Target`].
+    EarlyKey {
+        /// The connection over which it came.
+        connection: ConnectionId,
+        /// The key.
+        key: [u8; 16],
+    },
+    /// The request was refused.
+    Refused {
+        /// Which request.
+        connection: ConnectionId,
+        /// Why; strangers are told [`Reason::Unspecified`].
+        reason: Reason,
+    },
+    /// The request has failed.
+    Failed {
+        /// Which request.
+        connection: ConnectionId,
+        /// Why.
+        cause: FailCause,
+    },
+    /// A connection has ended.
+    Closed {
+        /// Which.
+        connection: ConnectionId,
+        /// Why.
+        cause: CloseCause,
+    },
+}
