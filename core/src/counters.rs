@@ -34,6 +34,7 @@ impl Counters {
     }
 
     pub(crate) fn discard(&mut self, reason: Discard) {
+        note!("discards", reason);
         if let Some(count) = self.discarded.get_mut(reason as usize) {
             *count = count.saturating_add(1);
         }

@@ -29,6 +29,9 @@ pub struct AcceptorConfig {
     pub spread: Duration,
     /// Register over TCP when UDP stays unanswered.
     pub stream_fallback: bool,
+    /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
+    /// trip more, and the server's key is certified where it is used (claims 4, 11).
+    pub fetch_certificate_each: bool,
 }
 
 impl AcceptorConfig {
@@ -45,6 +48,7 @@ impl AcceptorConfig {
             wall_clock: None,
             spread: Duration::from_secs(10),
             stream_fallback: true,
+            fetch_certificate_each: false,
         }
     }
 }
@@ -64,12 +68,12 @@ pub enum AcceptorEvent {
     },
     /// The server does not answer any more; it goes on trying.
     RegistrationLost,
-    /// A certificate was accepted that is new: cache [`Acceptor::certificate`] and
-    /// [`Acceptor::floor`].
+    /// A certificate was accepted that is new: cache [`Acceptor::certificate`](crate::Acceptor::certificate) and
+    /// [`Acceptor::floor`](crate::Acceptor::floor).
     Certificate,
-    /// A session stands that [`Acceptor::resumption`] can bring back after a reboot.
+    /// A session stands that [`Acceptor::resumption`](crate::Acceptor::resumption) can bring back after a reboot.
     Resumable,
-    /// Write [`Acceptor::failures`] to stable storage, then call [`Acceptor::handle_persisted`].
+    /// Write [`Acceptor::failures`](crate::Acceptor::failures) to stable storage, then call [`Acceptor::handle_persisted`](crate::Acceptor::handle_persisted).
     /// The password that was tried is acted upon only then (threat T19).
     Persist,
     /// Somebody asked for it.

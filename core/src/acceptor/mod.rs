@@ -76,6 +76,7 @@ pub(crate) struct State {
 
 impl State {
     pub(crate) fn event(&mut self, event: AcceptorEvent) {
+        note!("acceptor", event);
         if self.events.push_back(event).is_err() {
             self.counters.lose_event();
         }

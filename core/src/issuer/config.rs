@@ -39,6 +39,9 @@ pub struct IssuerConfig {
     pub deadline: Duration,
     /// The issuer's own addresses, for acceptors on the same LAN.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
+    /// trip more, and the server's key is certified where it is used (claims 4, 7).
+    pub fetch_certificate_each: bool,
 }
 
 impl IssuerConfig {
@@ -53,6 +56,7 @@ impl IssuerConfig {
             wall_clock: None,
             deadline: Duration::from_secs(10),
             candidates: Vec::new(),
+            fetch_certificate_each: false,
         }
     }
 }
@@ -108,7 +112,7 @@ pub enum FailCause {
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum IssuerEvent {
-    /// A certificate was accepted that is new: cache [`Issuer::certificate`].
+    /// A certificate was accepted that is new: cache [`Issuer::certificate`](crate::Issuer::certificate).
     Certificate,
     /// A session with the server stands.
     ServerReached {

@@ -99,6 +99,7 @@ pub(crate) enum Listener {
 
 impl State {
     pub(crate) fn event(&mut self, event: IssuerEvent) {
+        note!("issuer", event);
         if self.events.push_back(event).is_err() {
             self.counters.lose_event();
         }

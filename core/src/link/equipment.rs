@@ -61,6 +61,8 @@ pub(crate) struct Equipment {
     server_key: Option<[u8; 32]>,
     /// A new certificate or floor should be persisted.
     pub(crate) changed: bool,
+    /// The certificate is asked for on each new TCP connection, cached or not.
+    pub(crate) fetch_each: bool,
 }
 
 impl Equipment {
@@ -78,6 +80,7 @@ impl Equipment {
             certificate: Vec::new(),
             server_key: None,
             changed: false,
+            fetch_each: false,
         }
     }
 

@@ -109,6 +109,8 @@ pub(crate) struct Link<const M: usize> {
     message: [u8; M],
     len: usize,
     cookie: Option<[u8; TAG_LEN]>,
+    /// A certificate has come over this very stream.
+    certified: bool,
 }
 
 impl<const M: usize> Link<M> {
@@ -127,6 +129,7 @@ impl<const M: usize> Link<M> {
             message: [0; M],
             len: 0,
             cookie: None,
+            certified: false,
         }
     }
 
@@ -164,8 +167,8 @@ impl<const M: usize> Link<M> {
         self.refetched = false;
     }
 
-    /// Begins a handshake, or first asks for the certificate. `cold` asks for it even when one is
-    /// cached.
+    /// Begins a handshake, or first asks for the certificate: when none is cached, or when the
+    /// equipment is to see it on each stream and has not on this one.
     pub(crate) fn start(
         &mut self,
         now: Instant,
@@ -176,7 +179,8 @@ impl<const M: usize> Link<M> {
         self.tries = 0;
         self.due = true;
         self.deadline = Some(now.after(STREAM_STEP));
-        let Some(server_key) = equipment.server_key() else {
+        let fetch = equipment.fetch_each && self.transport == Transport::Stream && !self.certified;
+        let Some(server_key) = equipment.server_key().filter(|_| !fetch) else {
             let nonce = rng.public().map_err(|_| Discard::NoEntropy)?;
             self.attempt = Attempt::Certificate { nonce };
             return Ok(());
@@ -319,6 +323,7 @@ impl<const M: usize> Link<M> {
             CertificateError::Malformed => Discard::Malformed,
             _ => Discard::BadCertificate,
         })?;
+        self.certified = true;
         Ok(Progress::Certified)
     }
 

@@ -87,6 +87,7 @@ pub(crate) struct State {
 
 impl State {
     fn event(&mut self, event: ServerEvent) {
+        note!("server", event);
         if self.events.push_back(event).is_err() {
             self.counters.lose_event();
         }
