@@ -7,8 +7,10 @@
 //!
 //! A password try is counted *before* it is acted upon (threat T19). The count is persisted in
 //! blocks of four, so that honest use costs no flash: only when the reserved number is reached does
-//! the device ask its caller to write, and it parks the connection until that is done. Further tries
-//! wait: 3 s after the third, doubling to 60 s, and never for good. Paired issuers do not wait.
+//! the device ask its caller to write, and it parks the connection until that is done. A confirmed
+//! session brings the count down again. Further tries wait: 3 s after the third, doubling to 60 s,
+//! and never for good. A power cycle gives one try without waiting, no more. Paired issuers do not
+//! wait.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -25,7 +27,8 @@ use crate::wire::message::{Offer, Reason, Verdict};
 pub(crate) const MAX_PAIRED: usize = 8;
 /// How many offers are remembered, to recognise repeats.
 const REMEMBERED: usize = 16;
-/// How long an offer is remembered at the least, were the memory not overrun.
+/// How long an offer is remembered, were the memory not overrun; with clocks at both ends, also how
+/// old an offer may be.
 const REMEMBER: Duration = Duration::from_secs(300);
 /// How many tries are reserved with one write.
 const RESERVE: u32 = 4;
@@ -86,19 +89,30 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
-    pub(super) const fn new(now: Instant, policy: AdmissionPolicy) -> Self {
+    pub(super) fn new(now: Instant, policy: AdmissionPolicy) -> Self {
         let failures = policy.failures;
+        // One block on stable storage is what honest use leaves there.
+        let tries = if failures <= RESERVE { failures.min(FREE_TRIES - 1) } else { failures };
         Self {
             policy,
             counters: [0; MAX_PAIRED],
             seen: Vec::new(),
-            tries: failures,
+            tries,
             reserved: failures,
             persisted: failures,
             last_try: now,
             strangers: Bucket::EMPTY,
             paired: Bucket::EMPTY,
         }
+    }
+
+    /// Another policy; what was counted stays.
+    pub(super) fn set_policy(&mut self, policy: AdmissionPolicy) {
+        let AdmissionPolicy { password, paired, open, .. } = policy;
+        self.counters = [0; MAX_PAIRED];
+        self.policy.password = password;
+        self.policy.paired = paired;
+        self.policy.open = open;
     }
 
     /// The number to persist.
@@ -117,37 +131,35 @@ impl Admission {
         })
     }
 
-    /// Remembers what was said to an offer. `None` when the memory is full of recent ones: then no
-    /// new offer may be taken, or a flood would make room for replays.
-    pub(super) fn remember(
-        &mut self,
-        now: Instant,
-        offer: &[u8],
-        request: u32,
-        verdict: Verdict,
-    ) -> bool {
+    /// Remembers what was said to an offer. The oldest makes room: refusing new offers instead would
+    /// let a flood of strangers' lock everybody out, and all that a replay gains is a dial to where
+    /// the issuer once was, within the dial budget.
+    pub(super) fn remember(&mut self, now: Instant, offer: &[u8], request: u32, verdict: Verdict) {
         let offer = fingerprint(offer);
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.offer == offer) {
             seen.verdict = verdict;
-            return true;
+            return;
         }
         self.seen.retain(|seen| now.since(seen.at) < REMEMBER);
-        self.seen.push(Seen { offer, request, verdict, at: now }).is_ok()
+        if self.seen.is_full() {
+            self.seen.remove(0);
+        }
+        let _room_was_made = self.seen.push(Seen { offer, request, verdict, at: now });
     }
 
-    /// Whether another offer can be remembered.
-    pub(super) fn has_memory(&mut self, now: Instant) -> bool {
-        self.seen.retain(|seen| now.since(seen.at) < REMEMBER);
-        !self.seen.is_full()
-    }
-
-    /// How the issuer of an opened offer may come in.
+    /// How the issuer of an opened offer may come in. `clock` is the trusted clock's time.
     pub(super) fn entry(
         &mut self,
         now: Instant,
+        clock: Option<u64>,
         who: EquipmentId,
         offer: &Offer,
     ) -> Result<Entry, Reason> {
+        if let (Some(clock), 1..) = (clock, offer.time)
+            && clock.abs_diff(offer.time) > REMEMBER.as_secs()
+        {
+            return Err(Reason::BadOffer);
+        }
         if let Some(at) = self.policy.paired.iter().position(|paired| *paired == who) {
             let last = self.counters.get_mut(at).ok_or(Reason::NotAllowed)?;
             if offer.counter != 0 && offer.counter <= *last {
@@ -193,9 +205,15 @@ impl Admission {
         self.persisted = self.reserved;
     }
 
-    /// A session that came in by password was confirmed: the tries before it were honest.
-    pub(super) const fn confirmed(&mut self) {
+    /// A session that came in by password was confirmed: the tries before it were honest. Says
+    /// whether the persisted number should come down.
+    pub(super) const fn confirmed(&mut self) -> bool {
         self.tries = 0;
+        let high = self.reserved > RESERVE;
+        if high {
+            self.reserved = RESERVE;
+        }
+        high
     }
 
     /// Takes a dial from the budget.

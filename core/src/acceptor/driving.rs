@@ -5,6 +5,7 @@
 
 use core::time::Duration;
 
+use super::connection::Stage;
 use super::registration::{Due, Stage as Registered, TRIES};
 use super::{AcceptorEvent, View};
 use crate::entropy::Draw;
@@ -13,7 +14,7 @@ use crate::link::{Expiry, Progress, Transport};
 use crate::machine::{Command, Discard};
 use crate::session::keepalive::Keepalive;
 use crate::wire::Kind;
-use crate::wire::message::{Hello, Role};
+use crate::wire::message::{Hello, PeerMessage, Role};
 
 /// How long fetching a request over TCP may take.
 const FETCH: Duration = Duration::from_secs(10);
@@ -21,7 +22,6 @@ const FETCH: Duration = Duration::from_secs(10);
 impl View<'_> {
     /// Begins an attempt: the kept session first, a handshake otherwise.
     pub(super) fn attempt(&mut self) {
-        let now = self.state.now;
         self.state.registration.over = Transport::Datagram;
         if self.state.registration.is_resuming()
             && let Ok(nonce) = self.draw().public()
@@ -33,8 +33,6 @@ impl View<'_> {
         self.state.registration.say(Due::Nothing);
         if let Err(reason) = self.start(Transport::Datagram) {
             self.state.counters.discard(reason);
-            let jitter = self.draw().jitter();
-            self.state.registration.back_off(now, jitter);
         }
     }
 
@@ -49,7 +47,17 @@ impl View<'_> {
             Transport::Datagram => &mut state.datagram,
             Transport::Stream => &mut state.stream,
         };
-        link.start(now, &state.equipment, &mut rng, &hello)
+        let begun = link.start(now, &state.equipment, &mut rng, &hello);
+        if begun.is_err() {
+            // No entropy, say. Whatever was to come of it must be tried again later.
+            match over {
+                Transport::Stream => self.server_stream_lost(),
+                // A fresh session was due, and the old one is still good.
+                Transport::Datagram if self.state.registration.stage == Registered::Registered => {}
+                Transport::Datagram => self.lost(),
+            }
+        }
+        begun
     }
 
     pub(super) fn progress(&mut self, over: Transport, progress: Progress) -> Result<(), Discard> {
@@ -226,6 +234,20 @@ impl View<'_> {
                 }
             }
             Registered::Left => self.state.registration.deadline = None,
+        }
+    }
+
+    pub(super) fn set_early_key(&mut self, key: [u8; 16]) {
+        self.state.admission.policy.early_key = Some(key);
+        if self.state.registration.stage == Registered::Registered {
+            self.state.registration.say(Due::Register);
+        }
+        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open) {
+            if let Some(peer) = &mut slot.peer
+                && self.state.admission.policy.paired.contains(&peer.id)
+            {
+                peer.say(PeerMessage::EarlyKey(key));
+            }
         }
     }
 

@@ -197,8 +197,8 @@ impl View<'_> {
         if unconfirmed {
             let by_password = slot.by_password;
             slot.enter(Stage::Open, None);
-            if by_password {
-                self.state.admission.confirmed();
+            if by_password && self.state.admission.confirmed() {
+                self.state.event(AcceptorEvent::Persist);
             }
             self.state.event(AcceptorEvent::Connected { connection, peer: id, path });
         }
@@ -241,8 +241,8 @@ impl View<'_> {
         if self.state.stream.stream == Some(stream) {
             match state {
                 StreamState::Connected => {
-                    if self.start(Transport::Stream).is_err() {
-                        self.server_stream_lost();
+                    if let Err(reason) = self.start(Transport::Stream) {
+                        self.state.counters.discard(reason);
                     }
                 }
                 StreamState::Closed => self.server_stream_lost(),

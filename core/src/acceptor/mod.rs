@@ -129,6 +129,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             commands: Deque::new(),
             counters: Counters::default(),
         };
+        state.equipment.fetch_each = config.fetch_certificate_each;
         let mut entropy = entropy;
         let jitter = Draw { source: &mut entropy, hedge: &mut state.hedge }.jitter();
         state.registration.begin(now.after(registration::share(config.spread, jitter)));
@@ -185,6 +186,17 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
     /// The number from [`Acceptor::failures`] is on stable storage.
     pub fn handle_persisted(&mut self, now: Instant) {
         self.view(now).act_on_persisted();
+    }
+
+    /// Changes who may connect from now on; connections that stand are not touched. The counted
+    /// password tries stay, and so does the early key.
+    pub fn set_admission(&mut self, policy: AdmissionPolicy) {
+        self.state.admission.set_policy(policy);
+    }
+
+    /// Changes the early key: the server and the paired issuers that are connected are told.
+    pub fn set_early_key(&mut self, now: Instant, key: [u8; 16]) {
+        self.view(now).set_early_key(key);
     }
 
     /// Leaves the server's list and stops registering. Connections stay.

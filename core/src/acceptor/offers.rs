@@ -32,12 +32,11 @@ impl View<'_> {
             Ok((issuer, verdict, parked)) => (Some(issuer), verdict, parked),
             Err(reason) => (None, Verdict::Declined(reason), false),
         };
-        let remembered = self.state.admission.remember(now, notify.offer, request, verdict);
+        self.state.admission.remember(now, notify.offer, request, verdict);
         if parked {
             self.state.event(AcceptorEvent::Persist);
             return;
         }
-        debug_assert!(remembered || issuer.is_none(), "consider() has made sure of the memory");
         self.decide(over, request, issuer, notify.issuer, verdict);
     }
 
@@ -52,9 +51,6 @@ impl View<'_> {
             return Err(Reason::BadOffer);
         }
         let address = dial_address(self.state.addresses, notify.issuer)?;
-        if !self.state.admission.has_memory(now) {
-            return Err(Reason::Busy);
-        }
         let index =
             self.slots.iter().position(|slot| slot.stage == Stage::Free).ok_or(Reason::Busy)?;
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
@@ -70,14 +66,16 @@ impl View<'_> {
         let who = EquipmentId(who);
         let offer = read_padded_body::<Offer>(&plain).ok_or(Reason::BadOffer)?;
         zeroize::Zeroize::zeroize(&mut plain);
-        let entry = self.state.admission.entry(now, who, &offer)?;
-        if !self.state.admission.may_dial(now, entry) {
-            return Err(Reason::Busy);
-        }
+        let clock = self.state.equipment.wall_clock(now);
+        let entry = self.state.admission.entry(now, clock, who, &offer)?;
         let (matches, park) = match entry {
             Entry::Paired | Entry::Open => (true, false),
             Entry::Password(information) => self.state.admission.try_password(now, &information),
         };
+        // Only who comes in costs a dial: wrong passwords cannot use the budget up.
+        if matches && !self.state.admission.may_dial(now, entry) {
+            return Err(Reason::Busy);
+        }
         let verdict =
             if matches { Verdict::Accepted } else { Verdict::Declined(Reason::WrongPassword) };
         if matches || park {

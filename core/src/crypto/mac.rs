@@ -17,8 +17,8 @@ pub(crate) fn tag(key: &[u8; 16], parts: &[&[u8]]) -> [u8; 16] {
 }
 
 /// A 64-bit keyed hash for table positions (threat T8: no unkeyed hash on what others choose).
-pub(crate) fn hash(key: &[u8; 16], bytes: &[u8]) -> u64 {
-    let [a, b, c, d, e, f, g, h, ..] = tag(key, &[bytes]);
+pub(crate) fn hash(key: &[u8; 16], parts: &[&[u8]]) -> u64 {
+    let [a, b, c, d, e, f, g, h, ..] = tag(key, parts);
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 

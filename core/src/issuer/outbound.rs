@@ -66,7 +66,7 @@ impl View<'_> {
         }
         let due = self.slots.iter().position(|slot| slot.stage == Stage::Asking && slot.due);
         if let Some(index) = due {
-            let request = self.slots.get(index)?.connect(self.state.listener);
+            let request = self.slots.get(index)?.connect(self.state.dial_back(over));
             return Some((
                 Ticket::Request(over, index),
                 transport_len(&ToServer::Connect(request)),
@@ -94,19 +94,22 @@ impl View<'_> {
 
     pub(super) fn encode(&mut self, ticket: Ticket, out: &mut [u8]) {
         let now = self.state.now;
-        let State { datagram, stream, equipment, listener, last, .. } = &mut *self.state;
         match ticket {
-            Ticket::Handshake(Transport::Datagram) => datagram.encode(equipment, out),
+            Ticket::Handshake(Transport::Datagram) => {
+                self.state.datagram.encode(&self.state.equipment, out);
+            }
             Ticket::Handshake(Transport::Stream) => {
-                stream.encode(equipment, crate::frame::prefix(out));
+                self.state.stream.encode(&self.state.equipment, crate::frame::prefix(out));
             }
             Ticket::Request(over, _) | Ticket::Confirm(over) => {
+                let dial_back = self.state.dial_back(over);
                 let slot = match ticket {
                     Ticket::Request(_, index) => self.slots.get(index),
                     _ => None,
                 };
                 let body = slot
-                    .map_or(ToServer::Confirm, |slot| ToServer::Connect(slot.connect(*listener)));
+                    .map_or(ToServer::Confirm, |slot| ToServer::Connect(slot.connect(dial_back)));
+                let State { datagram, stream, last, .. } = &mut *self.state;
                 let (session, out) = match over {
                     Transport::Datagram => (&mut datagram.session, out),
                     Transport::Stream => (&mut stream.session, crate::frame::prefix(out)),

@@ -65,7 +65,7 @@ impl View<'_> {
         let now = self.state.now;
         let clock = self.state.equipment.wall_clock(now);
         let ready = clock.is_some() && self.state.equipment.server_key().is_some();
-        let listener = self.state.listener;
+        let dial_back = self.state.dial_back(over);
         for slot in self.slots.iter_mut() {
             slot.early &= over != Transport::Datagram;
         }
@@ -75,7 +75,7 @@ impl View<'_> {
         if let Some(slot) = &mut first {
             slot.early = true;
         }
-        let early = first.map(|slot| slot.connect(listener));
+        let early = first.map(|slot| slot.connect(dial_back));
         let hello = Hello { role: Role::Issuer, time: clock.unwrap_or(0), early };
         let State { datagram, stream, equipment, hedge, .. } = &mut *self.state;
         let mut rng = Draw { source: self.entropy, hedge };

@@ -6,6 +6,7 @@
 //!           └────────► Free
 //! ```
 
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::{FailCause, IssuerEvent, Listener, State, Target, View};
@@ -15,6 +16,7 @@ use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
 use crate::id::{ConnectionId, EquipmentId, SocketId};
+use crate::link::Transport;
 use crate::machine::Command;
 use crate::peer::Peer;
 use crate::time::Instant;
@@ -85,17 +87,12 @@ impl ConnectionSlot {
         *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
     }
 
-    /// The first connection request, with the port that a dial-back comes to.
-    pub(super) fn connect(&self, listener: Listener) -> ConnectRequest<'_> {
-        // The server fills in the address that it observes: an issuer may state only a port (T11).
-        let port = match listener {
-            Listener::Open(local) => local.port(),
-            Listener::Closed | Listener::Asked | Listener::Failed => 0,
-        };
+    /// The first connection request, with the address that a dial-back comes to.
+    pub(super) const fn connect(&self, issuer: SocketAddr) -> ConnectRequest<'_> {
         ConnectRequest {
             request: self.request,
             target: self.target,
-            issuer: core::net::SocketAddr::from(([0, 0, 0, 0], port)),
+            issuer,
             early_tag: self.early_tag,
             offer: &self.offer,
         }
@@ -155,6 +152,23 @@ pub(super) fn name(slots: &[ConnectionSlot], index: usize) -> ConnectionId {
 /// What an issuer that knows the early key adds to its request.
 pub(crate) fn early_tag(key: &[u8; 16], request: u32, offer: &[u8]) -> [u8; 16] {
     mac::tag(key, &[&request.to_be_bytes(), offer])
+}
+
+impl State {
+    /// Where a dial-back comes to, for a request over `over`: the address that the server has told
+    /// us and our listener's port. An issuer may choose only the port (T11). Over datagrams the
+    /// server fills the address in, because it can have changed since the server told us.
+    pub(super) const fn dial_back(&self, over: Transport) -> SocketAddr {
+        let ip = match (over, self.observed) {
+            (Transport::Stream, Some(observed)) => observed.ip(),
+            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        };
+        let port = match self.listener {
+            Listener::Open(local) => local.port(),
+            Listener::Closed | Listener::Asked | Listener::Failed => 0,
+        };
+        SocketAddr::new(ip, port)
+    }
 }
 
 impl View<'_> {

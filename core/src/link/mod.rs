@@ -14,6 +14,7 @@
 //! What is in the session's messages is not this room's business.
 
 pub(crate) mod equipment;
+mod outcome;
 
 use core::time::Duration;
 
@@ -34,6 +35,8 @@ use crate::wire::{
 };
 pub(crate) use equipment::Equipment;
 pub use equipment::{Anchors, Identity, ServerAddress};
+pub use outcome::Transport;
+pub(crate) use outcome::{Expiry, Progress};
 
 /// First retransmission of a handshake step; doubles each time.
 const RETRANSMIT: Duration = Duration::from_secs(1);
@@ -43,16 +46,6 @@ const TRIES: u8 = 3;
 const STREAM_STEP: Duration = Duration::from_secs(5);
 /// Length of an Initiation's part before the two MACs, without a request.
 pub(crate) const PLAIN_INITIATION: usize = 6 + IK1_OVERHEAD + HELLO_LEN;
-
-/// What carries a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Transport {
-    /// UDP.
-    Datagram,
-    /// One TCP connection.
-    Stream,
-}
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no heap to move a handshake to")]
@@ -67,28 +60,6 @@ enum Attempt {
         initiator: Initiator,
         refetched: bool,
     },
-}
-
-/// What became of a handshake message.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Progress {
-    /// The certificate was accepted; call [`Link::start`] again.
-    Certified,
-    /// A new session stands.
-    Up(Welcome),
-    /// The next message of the attempt is due.
-    Waiting,
-}
-
-/// What a link's deadline came to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Expiry {
-    /// Not due yet, or sent again.
-    Pending,
-    /// Three Initiations stayed unanswered; the certificate is fetched again.
-    Unanswered,
-    /// The attempt is over.
-    Failed,
 }
 
 /// One link. `M` bytes hold message 1 for retransmission.
@@ -170,6 +141,20 @@ impl<const M: usize> Link<M> {
     /// Begins a handshake, or first asks for the certificate: when none is cached, or when the
     /// equipment is to see it on each stream and has not on this one.
     pub(crate) fn start(
+        &mut self,
+        now: Instant,
+        equipment: &Equipment,
+        rng: &mut Draw<'_>,
+        hello: &Hello<'_>,
+    ) -> Result<(), Discard> {
+        let begun = self.begin(now, equipment, rng, hello);
+        if begun.is_err() {
+            self.stop();
+        }
+        begun
+    }
+
+    fn begin(
         &mut self,
         now: Instant,
         equipment: &Equipment,

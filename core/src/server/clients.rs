@@ -70,6 +70,8 @@ pub struct ClientSlot {
     pub(super) has_place: bool,
     /// The stream that a registration over TCP came by.
     pub(super) stream: Option<u16>,
+    /// The registration over TCP is the latest one.
+    pub(super) over_stream: bool,
     pub(super) usage: Use,
     pub(super) role: Role,
     epoch: u8,
@@ -102,6 +104,7 @@ impl ClientSlot {
         place: Place([0; 18]),
         has_place: false,
         stream: None,
+        over_stream: false,
         usage: Use::Free,
         role: Role::Acceptor,
         epoch: 0,
@@ -229,7 +232,7 @@ impl Index {
     }
 
     fn bucket(&self, slots: &[ClientSlot], id: &EquipmentId, role: Role) -> usize {
-        let hash = mac::hash(&self.key, &[&[role as u8], &id.0[..]].concat_array());
+        let hash = mac::hash(&self.key, &[&[role as u8], &id.0]);
         let len = u64::try_from(slots.len().min(MAX_CLIENTS)).unwrap_or(1).max(1);
         usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0)
     }
@@ -324,22 +327,6 @@ impl Index {
         }
         self.free = this;
         self.live = self.live.saturating_sub(1);
-    }
-}
-
-/// Role and id in one array, for hashing.
-trait Concat {
-    fn concat_array(&self) -> [u8; 33];
-}
-
-impl Concat for [&[u8]; 2] {
-    fn concat_array(&self) -> [u8; 33] {
-        let mut out = [0; 33];
-        let mut writer = crate::wire::codec::Writer::new(&mut out);
-        for part in self {
-            writer.put(part);
-        }
-        out
     }
 }
 

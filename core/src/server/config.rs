@@ -42,6 +42,8 @@ pub struct ServerConfig {
     /// Seconds since 1970 at construction; 0 without a clock: then no request is taken in a first
     /// message.
     pub wall_clock: u64,
+    /// How many TCP connections may come from one address.
+    pub streams_per_address: usize,
     /// Handshakes at once before cookies are demanded, and how fast that many come back.
     pub handshakes: crate::limit::Rate,
 }
@@ -60,6 +62,7 @@ impl ServerConfig {
             register_every: 8,
             refusal_delay: Duration::from_secs(3),
             wall_clock: 0,
+            streams_per_address: 32,
             handshakes: crate::limit::Rate::new(200, 5),
         }
     }

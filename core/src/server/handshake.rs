@@ -91,7 +91,7 @@ impl View<'_> {
             [a, b, c, d, e, f, g, h]
         };
         let [.., secret] = &self.state.secrets;
-        let hash = mac::hash(secret, &prefix);
+        let hash = mac::hash(secret, &[&prefix]);
         let len = u64::try_from(self.state.sources.len()).unwrap_or(1).max(1);
         let at = usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0);
         let now = self.state.now;

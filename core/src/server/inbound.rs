@@ -235,6 +235,7 @@ impl View<'_> {
         }
         let news = !slot.registered;
         slot.registered = true;
+        slot.over_stream = over == Transport::Stream;
         let [capabilities, ..] = register.capabilities.to_le_bytes();
         slot.capabilities = capabilities;
         slot.has_early_key = register.early_key.is_some();

@@ -79,6 +79,7 @@ pub(crate) struct State {
     stream_at: Option<Instant>,
     sweep_at: Option<Instant>,
     sweep_from: usize,
+    dismissed: usize,
     out: Deque<Out, QUEUE>,
     events: Deque<ServerEvent, QUEUE>,
     commands: Deque<Command, QUEUE>,
@@ -200,6 +201,7 @@ where
             stream_at: None,
             sweep_at: None,
             sweep_from: 0,
+            dismissed: 0,
             out: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),
@@ -218,6 +220,13 @@ where
             streams: self.streams.as_mut(),
             entropy: &mut self.entropy,
         }
+    }
+
+    /// Before the server stops: tells the acceptors registered over datagrams to come back soon.
+    /// Queues some goodbyes; drain the machine and call again while it returns `true`. (Those
+    /// registered over TCP see their connection close.)
+    pub fn dismiss(&mut self, now: Instant) -> bool {
+        self.view(now).dismiss()
     }
 
     /// How many acceptors are registered.

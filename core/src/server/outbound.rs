@@ -37,6 +37,7 @@ pub(super) enum Reply {
 pub(super) enum Out {
     Reply(SocketAddr, Reply),
     Registered(usize),
+    Goodbye(usize),
     Notify(usize, usize),
     Wake(usize, usize),
     Plan(usize, usize),
@@ -89,6 +90,7 @@ impl View<'_> {
         Some(match out {
             Out::Reply(..) => return None,
             Out::Registered(at) => self.state.registered(self.clients.get(at)?.address()?),
+            Out::Goodbye(_) => ToEquipment::Goodbye,
             Out::Notify(index, _) => self.notify(index)?,
             Out::Wake(index, _) => ToEquipment::Wake(Wake { request: self.number(index) }),
             Out::Plan(index, _) => self.plan(index)?,
@@ -133,6 +135,7 @@ impl View<'_> {
         match out {
             Out::Reply(..) => usize::MAX,
             Out::Registered(at)
+            | Out::Goodbye(at)
             | Out::Notify(_, at)
             | Out::Wake(_, at)
             | Out::Plan(_, at)
@@ -168,7 +171,20 @@ impl View<'_> {
     /// Address and length of a datagram under a session.
     fn addressed(&self, out: Out) -> Option<(SocketAddr, usize)> {
         let client = self.clients.get(Self::slot_of(out))?;
-        if client.usage != Use::Live {
+        // Slots may have been used anew since this was queued: nothing goes to another equipment.
+        let meant = match out {
+            Out::Reply(..) => false,
+            Out::Registered(_) | Out::Goodbye(_) => client.registered,
+            Out::Notify(index, _) | Out::Wake(index, _) => {
+                let slot = self.requests.get(index)?;
+                client.role == Role::Acceptor && client.id == slot.target
+            }
+            Out::Plan(index, _) | Out::Refused(index, _) => {
+                let slot = self.requests.get(index)?;
+                client.role == Role::Issuer && client.id == slot.issuer
+            }
+        };
+        if client.usage != Use::Live || !meant {
             return None;
         }
         Some((client.address()?, transport_len(&self.body(out)?)))
@@ -277,6 +293,22 @@ impl View<'_> {
         if self.state.sweep_at.is_some_and(|at| now >= at) {
             self.sweep();
         }
+    }
+
+    /// Queues a goodbye for some of the registered acceptors.
+    pub(super) fn dismiss(&mut self) -> bool {
+        let len = self.clients.len();
+        while self.state.dismissed < len {
+            if self.state.out.len() >= self.state.out.capacity() / 2 {
+                return true;
+            }
+            let at = self.state.dismissed;
+            self.state.dismissed = at.saturating_add(1);
+            if self.clients.get(at).is_some_and(|slot| slot.registered && slot.has_place) {
+                self.state.send(Out::Goodbye(at));
+            }
+        }
+        false
     }
 
     fn renew_secret(&mut self) {

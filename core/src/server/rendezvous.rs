@@ -139,7 +139,7 @@ impl View<'_> {
         let Some(client) = self.clients.get(at) else { return };
         let takes = |bit: u32| u32::from(client.capabilities) & bit != 0;
         let datagram = self.state.config.delivery == Delivery::Auto;
-        let (has_place, stream) = (client.has_place, client.stream);
+        let stream = client.stream.filter(|_| client.over_stream || !client.has_place);
         let wake = !(datagram && takes(capability::NOTIFY_DATAGRAM));
         let now = self.state.now;
         let Some(slot) = self.requests.get_mut(index) else { return };
@@ -149,7 +149,7 @@ impl View<'_> {
         slot.ask_at = (slot.tries < ASKS).then(|| now.after(again));
         let first = slot.tries == 1;
         let paired = slot.paired;
-        if let (Some(stream), false) = (stream, has_place) {
+        if let Some(stream) = stream {
             if let Some(slot) = self.streams.get_mut(usize::from(stream)) {
                 let _full = slot.due.push_back(Due::Notify(index));
             }

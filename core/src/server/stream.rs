@@ -25,8 +25,6 @@ const HANDSHAKE: Duration = Duration::from_secs(5);
 const REQUEST: Duration = Duration::from_secs(10);
 /// How long a connection may be idle.
 const IDLE: Duration = Duration::from_secs(30);
-/// How many connections may come from one address.
-pub(super) const PER_ADDRESS: usize = 32;
 /// How many bytes a connection may send that carries no registration.
 const BYTES: u32 = 64 * 1024;
 
@@ -37,7 +35,7 @@ impl View<'_> {
             .streams
             .iter()
             .filter(|slot| slot.remote.is_some_and(|other| other.ip() == remote.ip()));
-        if same.count() >= PER_ADDRESS && !remote.ip().is_loopback() {
+        if same.count() >= self.state.config.streams_per_address {
             self.state.counters.discard(Discard::RateLimited);
             return None;
         }

@@ -1,0 +1,35 @@
+//! What a link is carried by, and what becomes of its messages and deadlines.
+
+use crate::wire::message::Welcome;
+
+/// What carries a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Transport {
+    /// UDP.
+    Datagram,
+    /// One TCP connection.
+    Stream,
+}
+
+/// What became of a handshake message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Progress {
+    /// The certificate was accepted; call [`Link::start`] again.
+    Certified,
+    /// A new session stands.
+    Up(Welcome),
+    /// The next message of the attempt is due.
+    Waiting,
+}
+
+/// What a link's deadline came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Expiry {
+    /// Not due yet, or sent again.
+    Pending,
+    /// Three Initiations stayed unanswered; the certificate is fetched again.
+    Unanswered,
+    /// The attempt is over.
+    Failed,
+}
