@@ -69,13 +69,10 @@ impl When {
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Show everything at work on this machine: server, appliance and user, with a timeline
+    // Without a remark of their own, these show their arguments' one, the long form with `--help`.
     Demo(demo::Args),
-    /// Run the server that appliances register with and users ask
     Serve(commands::serve::Args),
-    /// Be the appliance for a local TCP service
     Accept(Box<commands::accept::Args>),
-    /// Reach an appliance: its service appears on a local port, or on standard input and output
     Connect(Box<commands::connect::Args>),
     /// Make and show equipment keys; the public half is the id
     #[command(subcommand)]
@@ -83,7 +80,6 @@ pub(crate) enum Command {
     /// Make the keys and certificates by which equipment knows its server
     #[command(subcommand)]
     Authority(commands::authority::Command),
-    /// Print the completion script of a shell
     Completions(commands::completions::Args),
 }
 
@@ -94,7 +90,7 @@ pub(crate) struct ServerArgs {
     #[arg(long, env = "GENKAN_SERVER", value_name = "HOST[:PORT]", value_parser = server_address)]
     pub(crate) server: HostPort,
     /// The authority that vouches for the server, as `genkan serve` prints it; twice during a change
-    #[arg(long = "authority", env = "GENKAN_AUTHORITY", value_name = "GKAUTH1…", required = true)]
+    #[arg(long = "authority", env = "GENKAN_AUTHORITY", value_name = "KEY", required = true)]
     #[arg(value_delimiter = ',')]
     pub(crate) authorities: Vec<AuthorityKey>,
     /// A name that the server's certificate must carry

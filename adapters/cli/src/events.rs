@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::Reason;
 use genkan_core::{CloseCause, FailCause, Path, Transport};
-use genkan_std::{Action, Carrier, Step};
+use genkan_std::{Action, Carrier, Clock, Happening, Stamped, Step};
 use serde_json::{Map, Value};
 
 /// An event under construction.
@@ -42,6 +42,39 @@ impl Event {
 
     pub(crate) fn into_value(self) -> Value {
         Value::Object(self.0)
+    }
+}
+
+/// When the events of this process happened, so that the timelines of several processes merge without
+/// an effect before its cause.
+///
+/// A message is stamped after it was sent; on a busy machine its receiver may have stamped it by then.
+/// What was sent is therefore dated back to the beginning of the node's turn, but never before the
+/// event that came before it here: still no later than it left, and no earlier than its cause.
+#[derive(Debug)]
+pub(crate) struct Times {
+    clock: Clock,
+    last: SystemTime,
+}
+
+impl Times {
+    pub(crate) const fn new() -> Self {
+        Self { clock: Clock::new(), last: UNIX_EPOCH }
+    }
+
+    /// When the next event happened; call it for each one, in their order.
+    pub(crate) fn of<E>(&mut self, stamped: &Stamped<E>) -> SystemTime {
+        let leaves = matches!(
+            &stamped.event,
+            Happening::Step(Step { action: Action::Sent { .. } | Action::Connecting, .. })
+        );
+        let turn = || SystemTime::now().checked_sub(self.clock.now().since(stamped.at));
+        let at = match leaves.then(turn).flatten() {
+            Some(turn) => turn.max(self.last).min(stamped.wall),
+            None => stamped.wall,
+        };
+        self.last = at;
+        at
     }
 }
 

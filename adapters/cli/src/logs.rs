@@ -105,10 +105,7 @@ impl<S: Subscriber> Layer<S> for Lines {
         let now = Instant::now();
         let admission = {
             let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-            places
-                .entry(event.metadata().callsite())
-                .or_insert_with(|| Place::new(now))
-                .admit(now)
+            places.entry(event.metadata().callsite()).or_insert_with(|| Place::new(now)).admit(now)
         };
         let mut fields = Fields::default();
         match admission {

@@ -2,13 +2,15 @@
 //! may be contacted.
 
 use core::net::SocketAddr;
+use std::io;
+use std::thread::JoinHandle;
 
 use genkan_core::{AddressClass, AddressPolicy, Anchors, ServerAddress};
 use genkan_std::StartError;
 use heapless::String as ShortString;
 
 use crate::args::{PolicyArgs, ServerArgs};
-use crate::exit::Failure;
+use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 
 /// The inner port of the service that an appliance forwards.
@@ -57,7 +59,9 @@ pub(crate) fn policy(args: PolicyArgs, server: SocketAddr, output: &Output) -> A
     let private = matches!(class, AddressClass::Private | AddressClass::LinkLocal);
     if private && !policy.private {
         policy.private = true;
-        output.note("note: the server's address is private, so peers at private ones are allowed too");
+        output.note(
+            "note: the server's address is private, so peers at private ones are allowed too",
+        );
     }
     policy
 }
@@ -67,6 +71,15 @@ pub(crate) fn cannot_start(error: StartError) -> Failure {
     match error {
         StartError::File(error) => error.into(),
         other => Failure::other(other.to_string()),
+    }
+}
+
+/// How the thread ended that stopped a node.
+pub(crate) fn stopped(stopper: JoinHandle<io::Result<()>>) -> Outcome {
+    match stopper.join() {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Failure::other(format!("the node ended: {error}"))),
+        Err(_) => Err(Failure::other("the node could not be stopped")),
     }
 }
 

@@ -154,8 +154,7 @@ mod tests {
         let of = |password: &str, id: u8| {
             *information(&Zeroizing::new(password.into()), &EquipmentId([id; 32])).unwrap()
         };
-        let hex: String =
-            of("correct horse", 1).iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex: String = of("correct horse", 1).iter().map(|byte| format!("{byte:02x}")).collect();
         // By the reference implementation in C. Do not change the test.
         assert_eq!(hex, "adb72b674dfb2a3228c3770f2ba6b6bac7ef89f96aacb7935e260051a2e357d5");
         let known = of("correct horse", 1);

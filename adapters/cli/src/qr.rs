@@ -49,10 +49,8 @@ mod tests {
         const SCALE: usize = 4;
         let lines: Vec<Vec<char>> = code.lines().map(|line| line.chars().collect()).collect();
         let (width, height) = (lines[0].len(), 2 * lines.len());
-        let mut image = rqrr::PreparedImage::prepare_from_greyscale(
-            width * SCALE,
-            height * SCALE,
-            |x, y| {
+        let mut image =
+            rqrr::PreparedImage::prepare_from_greyscale(width * SCALE, height * SCALE, |x, y| {
                 let (x, y) = (x / SCALE, y / SCALE);
                 let ink = match lines[y / 2][x] {
                     '█' => true,
@@ -61,8 +59,7 @@ mod tests {
                     _ => false,
                 };
                 if ink == inverted { 0 } else { 255 }
-            },
-        );
+            });
         let grids = image.detect_grids();
         assert_eq!(grids.len(), 1);
         grids[0].decode().unwrap().1

@@ -19,10 +19,11 @@ use core::fmt::Debug;
 use core::net::SocketAddr;
 
 use genkan_core::{
-    BufferTooSmall, Channel, ConnectionId, Discard, Instant, MAX_DATAGRAM, MAX_FRAME, Machine,
-    Received, SocketId, StreamId, StreamState,
+    Channel, ConnectionId, Discard, Instant, MAX_DATAGRAM, MAX_FRAME, Machine, Received, SocketId,
+    StreamId, StreamState,
 };
 
+use crate::checks::{THOROUGH, check_encode, check_prefix, encode};
 use crate::node::{Io, Node};
 
 /// The application on top of a machine.
@@ -255,6 +256,11 @@ where
             tx = again;
         }
         let bytes = encode(io.name(), head.2, |buf| tx.encode(buf));
+        if io.rng.chance(io.send_errors) {
+            tx.abandon();
+            io.note(format!("could not send {} B to {}", head.2, head.1));
+            return true;
+        }
         tx.commit();
         io.send_datagram(head.0, head.1, hop_limit, bytes);
         true
@@ -286,9 +292,6 @@ where
     }
 }
 
-/// How many of the outputs are put to the costly checks.
-pub(crate) const THOROUGH: f64 = 0.125;
-
 fn count(io: &Io, outputs: usize) -> usize {
     let limit = io.drain_limit;
     assert!(outputs < limit, "{}: more than {limit} outputs in one drain", io.name());
@@ -298,47 +301,4 @@ fn count(io: &Io, outputs: usize) -> usize {
 fn gone(io: &Io) -> bool {
     assert!(io.name().is_empty(), "{}: a dropped descriptor did not come back", io.name());
     false
-}
-
-pub(crate) fn check_prefix(name: &str, frame: &[u8]) {
-    let stated = frame.first_chunk().map(|prefix| usize::from(u16::from_be_bytes(*prefix)));
-    assert!(stated == frame.len().checked_sub(2), "{name}: a frame's prefix is {stated:?}");
-}
-
-type Encoded = Result<usize, BufferTooSmall>;
-
-/// Encodes into a buffer that is longer than needed.
-pub(crate) fn encode(
-    name: &str,
-    len: usize,
-    mut write: impl FnMut(&mut [u8]) -> Encoded,
-) -> Vec<u8> {
-    filled(name, len, 0xff, &mut write)
-}
-
-fn filled(
-    name: &str,
-    len: usize,
-    fill: u8,
-    write: &mut dyn FnMut(&mut [u8]) -> Encoded,
-) -> Vec<u8> {
-    const BEYOND: usize = 8;
-    let mut bytes = vec![fill; len + BEYOND];
-    let written = write(&mut bytes);
-    assert!(written == Ok(len), "{name}: announced {len} bytes, wrote {written:?}");
-    let untouched = bytes[len..] == [fill; BEYOND];
-    assert!(untouched, "{name}: wrote beyond the announced {len} bytes");
-    bytes.truncate(len);
-    bytes
-}
-
-pub(crate) fn check_encode(name: &str, len: usize, mut write: impl FnMut(&mut [u8]) -> Encoded) {
-    let mut short = vec![0x5a; len - 1];
-    let refused = write(&mut short);
-    assert!(refused == Err(BufferTooSmall { needed: len }), "{name}: short buffer: {refused:?}");
-    assert!(short.iter().all(|&byte| byte == 0x5a), "{name}: a short buffer was written to");
-    let (zeros, ones) = (filled(name, len, 0, &mut write), filled(name, len, 0xff, &mut write));
-    let tail = len.saturating_sub(4);
-    let left_out = zeros[tail..].iter().all(|&b| b == 0) && ones[tail..].iter().all(|&b| b == 0xff);
-    assert!(!left_out, "{name}: the end of {len} bytes was left out");
 }

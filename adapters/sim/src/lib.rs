@@ -4,14 +4,41 @@
 //! happens comes from one seed and is written down in a [`Transcript`]; the same seed gives the same
 //! run, on any platform. Nothing here reads a clock, opens a socket or starts a thread.
 //!
+//! ```
+//! use core::time::Duration;
+//!
+//! use genkan_sim::fleet::Fleet;
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let mut fleet = Fleet::new(7);
+//! let lamp = fleet.acceptor("lamp", |config| config.admission.open = true);
+//! let phone = fleet.issuer("phone", |_| ());
+//! assert!(fleet.wait_registered(lamp, Duration::from_secs(15)));
+//!
+//! let connection = fleet.request(phone, lamp);
+//! assert!(fleet.wait_connected(phone, connection, Duration::from_secs(1)));
+//! fleet.world.run_for(Duration::from_millis(20)); // what confirms it is on its way
+//!
+//! fleet.say(phone, connection, b"on")?;
+//! fleet.world.run_for(Duration::from_millis(20));
+//! assert_eq!(fleet.heard(lamp), [b"on"]);
+//! print!("{}", fleet.story()); // t=0.020 lamp → server Initiation 166 B, and so on
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Reading order: [`World`] → [`Node`] and [`Io`] → [`Host`] (which keeps a machine to the rules of
 //! its interface) → [`Faults`], [`Packet`] and [`Verdict`] → [`TcpConfig`] → [`Nat`] →
-//! [`Transcript`].
+//! [`Transcript`] → [`fleet`].
+//!
+//! Time in the world is a [`Duration`](core::time::Duration) since its start. Each host's clock
+//! shows another [`Instant`](genkan_core::Instant); [`World::instant_at`] translates.
 #![warn(clippy::iter_over_hash_type)]
 
+mod checks;
 mod entropy;
 mod faults;
-// pub mod fleet;
+pub mod fleet;
 mod host;
 mod nat;
 mod net;
@@ -30,7 +57,7 @@ pub use host::{App, Host, Inbound, Log};
 pub use nat::{Filtering, Nat, NatConfig};
 pub use net::{HostId, NatId, Unroutable};
 pub use node::{Io, Node};
-pub use packet::{Packet, TcpId, Verdict, Via};
+pub use packet::{Packet, TcpId, Verdict, Via, drop_nth};
 pub use rng::Rng;
 pub use send::{Sends, Sent};
 pub use tcp::{Reader, TcpConfig};

@@ -104,6 +104,8 @@ pub struct Io {
     pub(crate) latest: Instant,
     /// How many outputs one drain may make.
     pub(crate) drain_limit: usize,
+    /// Probability that a datagram cannot be sent.
+    pub(crate) send_errors: f64,
     writers: BTreeMap<StreamId, Writer>,
 }
 
@@ -117,6 +119,7 @@ impl Io {
             announced: None,
             latest: Instant::START,
             drain_limit: 1_000,
+            send_errors: 0.0,
             writers: BTreeMap::new(),
         }
     }
@@ -209,7 +212,7 @@ impl Io {
         }
     }
 
-    /// The other end has read; true when the stream could not take a whole frame before.
+    /// The other end has read so many bytes.
     pub(crate) fn credit(&mut self, stream: StreamId, bytes: usize) {
         if let Some(writer) = self.writers.get_mut(&stream) {
             writer.queued = writer.queued.saturating_sub(bytes);

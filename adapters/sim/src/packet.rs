@@ -88,10 +88,20 @@ pub enum Verdict {
     Drop,
     /// It goes on, this much later. In TCP everything behind it waits too.
     Delay(Duration),
-    /// These bytes go on instead.
+    /// These bytes go on instead (a datagram's or a frame's; nothing else has any).
     Replace(Vec<u8>),
-    /// It goes on, and a copy of it this much later (in TCP: right behind it).
+    /// It goes on, and a copy of it this much later (a frame: right behind it; nothing else in TCP
+    /// can be doubled).
     Duplicate(Duration),
+}
+
+/// A hook that drops message number `nth` (from 1) of this kind, whoever sends it.
+pub fn drop_nth(kind: Kind, nth: usize) -> impl FnMut(&mut Packet) -> Verdict {
+    let mut seen = 0;
+    move |packet| {
+        seen += usize::from(packet.kind() == Some(kind));
+        if packet.kind() == Some(kind) && seen == nth { Verdict::Drop } else { Verdict::Pass }
+    }
 }
 
 pub(crate) type Hook = Box<dyn FnMut(&mut Packet) -> Verdict>;

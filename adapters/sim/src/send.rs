@@ -5,7 +5,7 @@ use genkan_core::{
     MAX_DATAGRAM, Machine, Path, Payload, SendError,
 };
 
-use crate::host::{THOROUGH, check_encode, check_prefix, encode};
+use crate::checks::{THOROUGH, check_encode, check_prefix, encode};
 use crate::node::Io;
 
 /// Payloads for a stream on which more than this is queued are dropped: the inner transport must

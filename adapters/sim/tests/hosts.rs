@@ -196,8 +196,8 @@ fn a_dead_host_hears_nothing_and_a_new_one_begins_anew() {
 fn scripts_run_at_their_time() {
     let (mut world, left, right) = pair(10);
     world.at(millis(500), move |world| send(world, left, address(2), b"later"));
-    assert!(!world.run_while(millis(519), |world| talker(world, right).datagrams.is_empty()));
-    assert!(world.run_while(millis(1), |world| talker(world, right).datagrams.is_empty()));
+    assert!(!world.wait_for(millis(519), |world| !talker(world, right).datagrams.is_empty()));
+    assert!(world.wait_for(millis(1), |world| !talker(world, right).datagrams.is_empty()));
     assert_eq!(world.now(), millis(520));
 }
 

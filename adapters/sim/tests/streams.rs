@@ -49,7 +49,7 @@ fn bytes_arrive_whole_and_in_order_over_a_hostile_path_in_all_kinds_of_pieces() 
         let (mut world, left, right) = pair(seed);
         world.set_line(left, &Faults::hostile());
         connect(&mut world, left, address(2));
-        world.run_while(Duration::from_secs(60), |world| talker(world, right).accepted.is_empty());
+        world.wait_for(Duration::from_secs(60), |world| !talker(world, right).accepted.is_empty());
         let bytes: Vec<u8> = (0..20_000u32).map(|n| (n % 251) as u8).collect();
         write(&mut world, left, STREAM, &bytes);
         world.run_for(Duration::from_secs(120));
@@ -85,7 +85,7 @@ fn a_shutdown_comes_after_the_last_byte() {
     let (mut world, left, right) = pair(4);
     world.set_line(left, &Faults::mobile().with_loss(0.3));
     connect(&mut world, left, address(2));
-    world.run_while(Duration::from_secs(60), |world| talker(world, right).accepted.is_empty());
+    world.wait_for(Duration::from_secs(60), |world| !talker(world, right).accepted.is_empty());
     write(&mut world, left, STREAM, &[1; 5_000]);
     world.with(left, |_: &mut Talker, io| io.command(Command::Shutdown { stream: STREAM }));
     world.run_for(Duration::from_secs(60));
@@ -235,4 +235,19 @@ fn tcp_that_is_blocked_or_has_no_way_ends_in_closed() {
     connect(&mut world, left, address(77));
     world.run_for(Duration::ZERO);
     assert_eq!(talker(&world, left).states[1].2, StreamState::Closed);
+}
+
+#[test]
+fn a_host_that_moves_loses_its_connections() {
+    let (mut world, left, right) = pair(12);
+    connect(&mut world, left, address(2));
+    world.run_for(millis(100));
+    world.renumber_host(left, &[ip(3)]);
+    let stream = accepted(&world, right);
+    write(&mut world, left, STREAM, b"from nowhere");
+    write(&mut world, right, stream, b"to nowhere");
+    world.run_for(Duration::from_secs(31));
+    assert_eq!(talker(&world, left).states[1].2, StreamState::Closed);
+    assert_eq!(talker(&world, right).states[0].2, StreamState::Closed);
+    assert!(talker(&world, left).received.is_empty() && talker(&world, right).received.is_empty());
 }

@@ -58,9 +58,7 @@ impl Trace {
         match self {
             Self::Off => false,
             Self::All => true,
-            Self::Control => {
-                !matches!(kind, Some(Kind::IssuerTransport | Kind::AcceptorTransport))
-            }
+            Self::Control => !matches!(kind, Some(Kind::IssuerTransport | Kind::AcceptorTransport)),
         }
     }
 }

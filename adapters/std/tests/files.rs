@@ -1,12 +1,13 @@
 //! Key files and state: who may read them, what is refused, what a power cut leaves.
 #![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers are part of the test")]
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject};
-use genkan_core::{EquipmentId, PasswordRecord, StaticKey};
+use genkan_core::{EquipmentId, PasswordRecord, Resumption, StaticKey};
 use genkan_std::files::*;
 use tempfile::{TempDir, tempdir};
 
@@ -173,7 +174,7 @@ fn state_survives_and_is_its_owners_alone() {
     state.raise_floor(500).unwrap();
     state.raise_floor(400).unwrap();
     state.store_certificate(b"cert").unwrap();
-    state.store_session(9, &[5; 32]).unwrap();
+    state.store_session(&Resumption { handle: 9, root: [5; 32] }).unwrap();
     state.set_password(Some(&[4; 32])).unwrap();
     state.set_paired(&[EquipmentId([1; 32]), EquipmentId([2; 32])]).unwrap();
     let friend = EquipmentId([8; 32]);
@@ -186,8 +187,8 @@ fn state_survives_and_is_its_owners_alone() {
     assert_eq!((state.count_boot().unwrap(), state.failures().unwrap()), (2, 7));
     assert_eq!(state.certificate().unwrap().unwrap(), b"cert");
     assert_eq!(state.floor().unwrap(), 500);
-    let (handle, root) = state.session().unwrap().unwrap();
-    assert_eq!((handle, *root), (9, [5; 32]));
+    let kept = state.session().unwrap().unwrap();
+    assert_eq!((kept.handle, kept.root), (9, [5; 32]));
     let record: PasswordRecord = state.password().unwrap().unwrap();
     assert!(record.matches(&[4; 32]) && !record.matches(&[5; 32]));
     assert_eq!(state.paired().unwrap(), [EquipmentId([1; 32]), EquipmentId([2; 32])]);

@@ -2,7 +2,7 @@
 
 use super::reach::WARM;
 use super::request::{ConnectionSlot, LINGER, REPEAT, Stage, find};
-use super::{FailCause, State, View};
+use super::{FailCause, Listener, State, View};
 use crate::acceptor::{seal_body, transport_len};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
@@ -64,7 +64,10 @@ impl View<'_> {
         if !link.is_up() {
             return None;
         }
-        let due = self.slots.iter().position(|slot| slot.stage == Stage::Asking && slot.due);
+        // A request names the listener's port, so it waits until that is known.
+        let open = matches!(self.state.listener, Listener::Open(_));
+        let due =
+            self.slots.iter().position(|slot| open && slot.stage == Stage::Asking && slot.due);
         if let Some(index) = due {
             let request = self.slots.get(index)?.connect(self.state.dial_back(over));
             return Some((

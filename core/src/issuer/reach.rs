@@ -64,7 +64,8 @@ impl View<'_> {
     pub(super) fn start(&mut self, over: Transport) {
         let now = self.state.now;
         let clock = self.state.equipment.wall_clock(now);
-        let ready = clock.is_some() && self.state.equipment.server_key().is_some();
+        let open = matches!(self.state.listener, Listener::Open(_));
+        let ready = open && clock.is_some() && self.state.equipment.server_key().is_some();
         let dial_back = self.state.dial_back(over);
         for slot in self.slots.iter_mut() {
             slot.early &= over != Transport::Datagram;

@@ -61,7 +61,7 @@ pub(crate) struct InspectArgs {
     /// A certificate, or an authority's key file
     file: PathBuf,
     /// Also check that this authority has signed the certificate, and that it is valid now
-    #[arg(long, value_name = "GKAUTH1…")]
+    #[arg(long, value_name = "KEY")]
     authority: Option<AuthorityKey>,
 }
 

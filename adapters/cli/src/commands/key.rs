@@ -60,7 +60,11 @@ impl FileArgs {
         files::load_key(&path).map_err(|error| {
             let missing = error.is_missing();
             let failure = Failure::from(error);
-            if missing { failure.hint(format!("genkan key new {}", path.display())) } else { failure }
+            if missing {
+                failure.hint(format!("genkan key new {}", path.display()))
+            } else {
+                failure
+            }
         })
     }
 }

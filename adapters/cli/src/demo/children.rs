@@ -93,7 +93,11 @@ impl Child {
     ) -> Result<Self, Failure> {
         let failed = |error| Failure::other(format!("cannot start the {}: {error}", who.name()));
         let program = std::env::current_exe().map_err(failed)?;
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        // Ctrl-C on the terminal is for the demo, which then stops its children in order.
+        #[cfg(unix)]
+        std::os::unix::process::CommandExt::process_group(&mut command, 0);
+        let mut process = command
             .args(arguments)
             .args(["--json", "--supervised"])
             // What the user has set for real use must not leak into the demo.

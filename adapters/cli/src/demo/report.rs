@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::children::Who;
 use super::stage::{Stage, Visit};
-use super::timeline::{Entry, What, cost, millis, millis_of};
+use super::timeline::{Entry, What, cost, micros, millis};
 use crate::events::Event;
 use crate::output::{DIM, GOOD, HEAD, KEY, Output, clean};
 
@@ -33,67 +33,77 @@ pub(crate) fn print(stage: &Stage<'_>, visit: &Visit, output: &Output) {
     let change = format!("target {} → {}", target(&visit.before), target(&visit.after));
     web("POST /api/target", &visit.set, &change, output);
 
+    let Some((first, connected)) = connected else { return };
     let spent = cost(&connecting);
-    let total = visit.ended.saturating_sub(user);
-    let connected = connected.unwrap_or_default();
+    let first_byte = visit.began.saturating_add(micros(visit.page.first_byte));
+    let fetching = stage.timeline.data_turns(first_byte);
+    let took = connected.saturating_sub(first);
+    let total = visit.ended.saturating_sub(first);
     output.line(format!(
-        "\n{GOOD}Connected{GOOD:#} after {} and {} round trips: {} messages, {} bytes.",
-        millis(connected),
-        spent.round_trips,
+        "\n{GOOD}Connected{GOOD:#} {} after the user's first packet: {} round trips, {} messages, \
+         {} bytes.\nThe page's first byte came {} round trips later; all of it, to the set \
+         thermostat, took {}.",
+        millis(took),
+        halves(spent.chain),
         spent.messages,
-        spent.bytes
-    ));
-    output.line(format!(
-        "First byte of the page {} after asking for it; everything from start of the user's \
-         program to the set thermostat took {}.",
-        millis_of(visit.page.first_byte),
+        spent.bytes,
+        fetching,
         millis(total)
     ));
-    output.json(
-        &Event::new("summary")
-            .with("connect_us", connected)
-            .with("round_trips", spent.round_trips)
-            .with("messages", spent.messages)
-            .with("bytes", spent.bytes)
-            .with("page_bytes", visit.page.bytes)
-            .with("total_us", total)
-            .with("target", json!({ "before": visit.before["target"], "after": visit.after["target"] }))
-            .into_value(),
-    );
+    let target = json!({ "before": visit.before["target"], "after": visit.after["target"] });
+    let summary = Event::new("summary")
+        .with("connect_us", took)
+        .with("connect_links", spent.chain)
+        .with("first_byte_round_trips", fetching)
+        .with("messages", spent.messages)
+        .with("bytes", spent.bytes)
+        .with("page_bytes", visit.page.bytes)
+        .with("total_us", total)
+        .with("target", target);
+    output.json(&summary.into_value());
+}
+
+/// Half a number, in the form that people write.
+fn halves(count: usize) -> String {
+    format!("{}{}", count / 2, if count.is_multiple_of(2) { "" } else { ".5" })
 }
 
 fn web(request: &str, reply: &super::http::Reply, what: &str, output: &Output) {
     output.line(format!(
-        "   {DIM}{:>12}{DIM:#}  {request:<17} {GOOD}{}{GOOD:#}  {what:<26} {:>6} bytes",
-        millis_of(reply.took),
+        "{DIM}{:>13}{DIM:#}  {request:<21}  {GOOD}{}{GOOD:#}  {what:<38} {DIM}tunnel{DIM:#} {:>5}",
+        millis(micros(reply.took)),
         reply.status,
         reply.bytes
     ));
 }
 
-/// Prints entries with times from the first on. Returns when the path stood, from the first on.
-fn table(entries: &[&Entry], output: &Output) -> Option<u64> {
+/// Prints entries with times from the first message on. Returns when that was, and when the user's
+/// path stood.
+fn table(entries: &[&Entry], output: &Output) -> Option<(u64, u64)> {
+    output.line(format!(
+        "{DIM}{:>13}  {:>9} → {:<9}  {:<43} {:>6} {:>5}{DIM:#}",
+        "time", "from", "to", "what", "path", "bytes"
+    ));
     let is_message = |entry: &&&Entry| matches!(entry.what, What::Message(_));
     let begin = entries.iter().find(is_message).map_or(0, |entry| entry.at);
     let mut connected = None;
     for entry in entries.iter().filter(|entry| entry.at >= begin) {
-        let at = entry.at.saturating_sub(begin);
-        let time = millis(at);
+        let time = millis(entry.at.saturating_sub(begin));
         match &entry.what {
             What::Message(message) => output.line(format!(
-                "   {DIM}{time:>12}{DIM:#}  {:>9} → {:<9}  {:<52} {} {:>5} bytes",
+                "{DIM}{time:>13}{DIM:#}  {:>9} → {:<9}  {:<43} {DIM}{:>6}{DIM:#} {:>5}",
                 message.from.name(),
                 message.to.name(),
                 message.text,
                 message.over,
-                message.bytes
+                message.bytes.map_or_else(|| "–".to_owned(), |bytes| bytes.to_string())
             )),
             What::Milestone { who, text } => {
                 if *who == Who::User && connected.is_none() {
-                    connected = Some(at);
+                    connected = Some((begin, entry.at));
                 }
                 output.line(format!(
-                    "   {DIM}{time:>12}{DIM:#}  {GOOD}{:>9}{GOOD:#}              {GOOD}{}{GOOD:#}",
+                    "{DIM}{time:>13}{DIM:#}  {GOOD}{:>9}              {}{GOOD:#}",
                     who.name(),
                     clean(text)
                 ));

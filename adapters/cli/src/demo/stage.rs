@@ -107,12 +107,14 @@ impl<'a> Stage<'a> {
         match who {
             Who::Server => {
                 let bind = if facts.server.is_empty() { "127.0.0.1:0" } else { &facts.server };
-                push(&["serve", "--bind", bind, "--name", "demo"]);
+                push(&["serve", "--bind", bind, "--name", "demo", "--interval", "5"]);
             }
             Who::Appliance => push(&["accept", "--thermostat"]),
             Who::User => {
                 let door = facts.door.map_or_else(|| "127.0.0.1:0".into(), |door| door.to_string());
                 push(&["connect", &facts.appliance, "--listen", &door]);
+                // Started again, it may be there before the others are.
+                push(if facts.door.is_some() { &["--keep-trying"] } else { &[] });
             }
         }
         if who != Who::Server {
@@ -160,7 +162,7 @@ impl<'a> Stage<'a> {
         let (sender, receiver) = mpsc::channel();
         std::thread::Builder::new()
             .name("visit".into())
-            .spawn(move || sender.send(visit(door)))
+            .spawn(move || drop(sender.send(visit(door))))
             .map_err(|error| Failure::other(format!("cannot start a thread: {error}")))?;
         let deadline = Instant::now() + PATIENCE;
         loop {

@@ -37,7 +37,10 @@ pub(crate) struct Message {
     pub(crate) text: &'static str,
     /// `UDP` or `TCP`.
     pub(crate) over: String,
-    pub(crate) bytes: u64,
+    /// Its length; `None` for the packets that open a TCP connection.
+    pub(crate) bytes: Option<u64>,
+    /// Whether the connection had to wait for it.
+    pub(crate) link: bool,
 }
 
 /// The events of all processes, in the order of time.
@@ -46,6 +49,10 @@ pub(crate) struct Timeline {
     entries: Vec<Entry>,
     /// Which bodies, told apart only by their order, were seen: (from, to).
     seen: HashSet<(Who, Who)>,
+    /// The user's request went ahead with the first message of the key exchange.
+    ahead: bool,
+    /// Application data as the user's side saw it, in its own order: when, and whether it was sent.
+    data: Vec<(u64, bool)>,
 }
 
 /// Longer encrypted messages than this carry a sealed offer (288 bytes) within.
@@ -55,10 +62,10 @@ impl Timeline {
     /// Takes a process's event; those that are not for a timeline are ignored.
     pub(crate) fn add(&mut self, who: Who, event: &Value) {
         let Some(at) = event["at"].as_u64() else { return };
-        let what = if event["event"] == "message" {
-            self.message(who, event).map(What::Message)
-        } else {
-            milestone(event).map(|text| What::Milestone { who, text })
+        let what = match event["event"].as_str() {
+            Some("message") => self.message(who, event).map(What::Message),
+            Some("stream") => call(who, event).map(What::Message),
+            _ => milestone(event).map(|text| What::Milestone { who, text }),
         };
         if let Some(what) = what {
             self.entries.push(Entry { at, what });
@@ -66,12 +73,14 @@ impl Timeline {
     }
 
     fn message(&mut self, who: Who, event: &Value) -> Option<Message> {
-        let other = match (who, event["with"].as_str()?) {
-            (Who::Server, _) => return None,
-            (_, "server") => Who::Server,
-            (Who::User, _) => Who::Appliance,
-            (Who::Appliance, _) => Who::User,
-        };
+        let other = other_end(who, event)?;
+        let kind = event["kind"].as_str()?;
+        if kind == "issuer-transport" || kind == "acceptor-transport" {
+            if who == Who::User {
+                self.data.push((event["at"].as_u64()?, event["action"] == "sent"));
+            }
+            return None;
+        }
         let (from, to) = match event["action"].as_str()? {
             "sent" => (who, other),
             // Between the equipments, the sender tells it.
@@ -79,45 +88,57 @@ impl Timeline {
             _ => return None,
         };
         let bytes = event["bytes"].as_u64()?;
-        let text = self.words(event["kind"].as_str()?, from, to, bytes)?;
+        let (text, link) = self.words(kind, from, to, bytes);
         let over = event["over"].as_str()?.to_uppercase();
-        Some(Message { from, to, text, over, bytes })
+        Some(Message { from, to, text, over, bytes: Some(bytes), link })
     }
 
-    /// What a message is, for somebody who has never heard of the protocol. Encrypted bodies look
-    /// alike from outside; who sends them, in which order and how long tells them apart.
-    fn words(&mut self, kind: &str, from: Who, to: Who, bytes: u64) -> Option<&'static str> {
+    /// What a message is, for somebody who has never heard of the protocol, and whether the
+    /// connection waits for it. Encrypted bodies look alike from outside; who sends them, in which
+    /// order and how long tells them apart.
+    fn words(&mut self, kind: &str, from: Who, to: Who, bytes: u64) -> (&'static str, bool) {
         let offer = bytes > WITH_OFFER;
-        Some(match kind {
-            "certificate-request" => "who are you? (asks for the certificate)",
-            "certificate" => "certificate, signed by the authority",
-            "initiation" if offer => "key exchange 1/2, with the connection request sealed in it",
-            "initiation" => "key exchange 1/2",
-            "response" => "key exchange 2/2",
-            "cookie" => "prove your address first",
-            "keepalive" => "still here",
-            "keepalive-answer" => "still known",
-            "challenge" => "new address? prove it",
-            "echo" => "proves the new address",
-            "hint" => "your session is unknown here",
-            "resume" | "resumed" => "takes the old session up again",
-            "answer" => "communication request: end-to-end key exchange 2/2",
-            "issuer-transport" | "acceptor-transport" => return None,
-            "transport" | "server-transport" => {
-                let first = self.seen.insert((from, to));
-                match (from, to) {
-                    (Who::Appliance, Who::Server) if first => "registers its id",
-                    (Who::Appliance, Who::Server) => "accepts the request",
-                    (Who::Server, Who::Appliance) if offer => "connection request, passed on sealed",
-                    (Who::Server, Who::Appliance) if first => "registered, with the address seen",
-                    (Who::Server, Who::Appliance) => "there is a request for you",
-                    (Who::User, Who::Server) if offer => "connection request, sealed for the appliance",
-                    (Who::User, Who::Server) => "confirms the session",
-                    _ => "the appliance accepts, and its address",
-                }
+        match kind {
+            "certificate-request" => ("who are you? (certificate, please)", true),
+            "certificate" => ("certificate, signed by the authority", true),
+            "initiation" if offer => {
+                self.ahead = true;
+                ("key exchange 1/2, with the sealed request", true)
             }
-            _ => "message of an unknown kind",
-        })
+            "initiation" => ("key exchange 1/2", true),
+            "response" => ("key exchange 2/2", !self.ahead),
+            "cookie" => ("prove your address first", true),
+            "keepalive" => ("still here", false),
+            "keepalive-answer" => ("still known", false),
+            "challenge" => ("new address? prove it", false),
+            "echo" => ("proves the new address", false),
+            "hint" => ("your session is unknown here", false),
+            "resume" | "resumed" => ("takes the old session up again", true),
+            "answer" => ("communication request (end-to-end keys 2/2)", true),
+            "transport" | "server-transport" => self.body(from, to, offer),
+            _ => ("message of an unknown kind", false),
+        }
+    }
+
+    fn body(&mut self, from: Who, to: Who, offer: bool) -> (&'static str, bool) {
+        let first = self.seen.insert((from, to));
+        match (from, to) {
+            (Who::Appliance, Who::Server) if first => ("registers its id", true),
+            (Who::Appliance, Who::Server) => ("accepts the request", false),
+            (Who::Server, Who::Appliance) if offer => ("sealed request, passed on", true),
+            (Who::Server, Who::Appliance) if first => ("registered; your address as seen", true),
+            (Who::Server, Who::Appliance) => ("there is a request for you", true),
+            (Who::User, Who::Server) if offer => ("sealed request", true),
+            (Who::User, Who::Server) => ("confirms the session", false),
+            _ => ("the appliance accepts; its address", false),
+        }
+    }
+
+    /// How often the user waited for application data, from the first that it sent until `until`.
+    pub(crate) fn data_turns(&self, until: u64) -> usize {
+        let data: Vec<bool> =
+            self.data.iter().filter(|(at, _)| *at <= until).map(|(_, sent)| *sent).collect();
+        data.windows(2).filter(|pair| *pair == [true, false]).count()
     }
 
     /// The entries from `begin` (inclusive) to `end` (exclusive), in the order of time.
@@ -131,14 +152,39 @@ impl Timeline {
 
 /// What an event means in plain words; `None` for those that a timeline does not need.
 fn milestone(event: &Value) -> Option<String> {
-    let text = |name: &str| event[name].as_str().unwrap_or_default();
     Some(match event["event"].as_str()? {
-        "requested" if event["verdict"] == "accepted" => "password is right, request accepted".into(),
-        "connected" if text("path") == "stream" => "direct path stands, over TCP".into(),
-        "connected" => format!("direct path stands, over {}", text("path").to_uppercase()),
-        "connecting" => "dials back to the user, over TCP".into(),
+        "requested" if event["verdict"] == "accepted" => {
+            "opens the seal: password right, accepted".into()
+        }
+        "requested" if event["verdict"] == "declined" => "declines".into(),
+        "connected" => {
+            let over = event["path"].as_str().unwrap_or_default().to_uppercase();
+            format!("direct path stands, over {over}")
+        }
         _ => return None,
     })
+}
+
+/// Who is at the other end of a message or call that `who` tells of. The server's own view would
+/// tell everything twice.
+fn other_end(who: Who, event: &Value) -> Option<Who> {
+    match (who, event["with"].as_str()?) {
+        (Who::Server, _) => None,
+        (_, "server") => Some(Who::Server),
+        (Who::User, _) => Some(Who::Appliance),
+        (Who::Appliance, _) => Some(Who::User),
+    }
+}
+
+/// The two packets that open a TCP connection, as the side sees them that opens it.
+fn call(who: Who, event: &Value) -> Option<Message> {
+    let other = other_end(who, event)?;
+    let (from, to, text) = match event["action"].as_str()? {
+        "connecting" => (who, other, "opens a TCP connection"),
+        "connected" => (other, who, "takes it"),
+        _ => return None,
+    };
+    Some(Message { from, to, text, over: "TCP".to_owned(), bytes: None, link: true })
 }
 
 /// What a connection cost.
@@ -146,34 +192,112 @@ fn milestone(event: &Value) -> Option<String> {
 pub(crate) struct Cost {
     pub(crate) messages: usize,
     pub(crate) bytes: u64,
-    /// How often the user had to wait for somebody's answer.
-    pub(crate) round_trips: usize,
+    /// How many packets had to wait for each other: each is half a round trip on a long line.
+    pub(crate) chain: usize,
 }
 
 /// Adds up the messages of `entries`.
 pub(crate) fn cost(entries: &[&Entry]) -> Cost {
     let mut cost = Cost::default();
-    let mut waiting = false;
+    // A message that was sent twice, or over UDP and TCP, still is one link.
+    let mut links: HashSet<(Who, Who, &str)> = HashSet::new();
     for entry in entries {
         let What::Message(message) = &entry.what else { continue };
-        cost.messages += 1;
-        cost.bytes += message.bytes;
-        if message.from == Who::User {
-            waiting = true;
-        } else if message.to == Who::User && waiting {
-            waiting = false;
-            cost.round_trips += 1;
+        if let Some(bytes) = message.bytes {
+            cost.messages += 1;
+            cost.bytes += bytes;
+        }
+        if message.link {
+            links.insert((message.from, message.to, message.text));
         }
     }
+    cost.chain = links.len();
     cost
 }
 
-/// `1.234 ms`, aligned for a column.
+/// `1.234 ms`.
 pub(crate) fn millis(micros: u64) -> String {
     format!("{}.{:03} ms", micros / 1_000, micros % 1_000)
 }
 
-/// The same of a duration.
-pub(crate) fn millis_of(duration: Duration) -> String {
-    millis(u64::try_from(duration.as_micros()).unwrap_or(u64::MAX))
+/// A duration in microseconds.
+pub(crate) fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn message(at: u64, action: &str, with: &str, kind: &str, bytes: u64) -> Value {
+        json!({ "event": "message", "at": at, "action": action, "with": with, "over": "udp",
+            "remote": "127.0.0.1:1", "kind": kind, "bytes": bytes })
+    }
+
+    /// A connection as it goes: key exchange with the request in it, notification, dial-back.
+    fn connection() -> Timeline {
+        let call = |at, action| json!({ "event": "stream", "at": at, "action": action, "with": "peer", "over": "tcp" });
+        let mut timeline = Timeline::default();
+        let mut add = |who, event: &Value| timeline.add(who, event);
+        add(Who::Appliance, &message(60, "sent", "peer", "answer", 102));
+        add(Who::User, &message(60, "received", "peer", "answer", 102));
+        add(Who::User, &message(10, "sent", "server", "initiation", 476));
+        add(Who::Server, &message(11, "received", "equipment", "initiation", 476));
+        add(Who::Appliance, &message(20, "received", "server", "server-transport", 331));
+        add(Who::Appliance, &json!({ "event": "requested", "at": 30, "verdict": "accepted" }));
+        add(Who::Appliance, &call(40, "connecting"));
+        add(Who::User, &message(45, "received", "server", "response", 98));
+        add(Who::Appliance, &call(50, "connected"));
+        add(Who::User, &json!({ "event": "connected", "at": 70, "path": "tcp" }));
+        add(Who::User, &message(80, "sent", "peer", "issuer-transport", 90));
+        timeline
+    }
+
+    #[test]
+    fn each_message_is_told_once_and_in_the_order_of_time() {
+        let timeline = connection();
+        let told: Vec<String> = timeline
+            .between(0, 100)
+            .iter()
+            .map(|entry| match &entry.what {
+                What::Message(m) => format!("{} > {}: {}", m.from.name(), m.to.name(), m.text),
+                What::Milestone { who, text } => format!("{} {text}", who.name()),
+            })
+            .collect();
+        assert_eq!(
+            told,
+            [
+                "user > server: key exchange 1/2, with the sealed request",
+                "server > appliance: sealed request, passed on",
+                "appliance opens the seal: password right, accepted",
+                "appliance > user: opens a TCP connection",
+                "server > user: key exchange 2/2",
+                "user > appliance: takes it",
+                "appliance > user: communication request (end-to-end keys 2/2)",
+                "user direct path stands, over TCP",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_cost_counts_the_packets_that_wait_for_each_other_once() {
+        let mut timeline = connection();
+        // Sent again, because the answer was late.
+        timeline.add(Who::User, &message(12, "sent", "server", "initiation", 476));
+        let cost = cost(&timeline.between(0, 100));
+        assert_eq!(cost, Cost { messages: 5, bytes: 2 * 476 + 331 + 98 + 102, chain: 5 });
+    }
+
+    #[test]
+    fn data_that_goes_to_and_fro_is_counted_in_turns() {
+        let mut timeline = connection();
+        for (at, action) in
+            [(81, "sent"), (82, "received"), (83, "sent"), (84, "received"), (85, "received")]
+        {
+            timeline.add(Who::User, &message(at, action, "peer", "issuer-transport", 90));
+        }
+        assert_eq!(timeline.data_turns(100), 2);
+        assert_eq!(timeline.data_turns(83), 1);
+    }
 }

@@ -109,8 +109,17 @@ mod tests {
             assert!(matches!(result, Err(BadTarget::OutOfRange(_))), "{far}: {result:?}");
         }
         for bad in [
-            "", "{}", "21", "[21]", "null", r#"{"target":"21"}"#, r#"{"target":null}"#,
-            r#"{"target":1e999}"#, r#"{"target":NaN}"#, r#"{"target":21,"more":1}"#, "\u{0}",
+            "",
+            "{}",
+            "21",
+            "[21]",
+            "null",
+            r#"{"target":"21"}"#,
+            r#"{"target":null}"#,
+            r#"{"target":1e999}"#,
+            r#"{"target":NaN}"#,
+            r#"{"target":21,"more":1}"#,
+            "\u{0}",
         ] {
             assert_eq!(model.set(START, bad.as_bytes()), Err(BadTarget::NotATarget), "{bad}");
         }

@@ -1,7 +1,7 @@
 //! The thermostat's web server.
 
+use core::net::{Ipv4Addr, SocketAddr};
 use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -106,7 +106,9 @@ fn answer(model: &mut Model, started: Instant, request: &mut Request) -> Answer 
     match (request.method(), request.url()) {
         (Method::Get | Method::Head, "/") => page("text/html; charset=utf-8", PAGE),
         (Method::Get | Method::Head, "/style.css") => page("text/css; charset=utf-8", STYLE),
-        (Method::Get | Method::Head, "/script.js") => page("text/javascript; charset=utf-8", SCRIPT),
+        (Method::Get | Method::Head, "/script.js") => {
+            page("text/javascript; charset=utf-8", SCRIPT)
+        }
         (Method::Get | Method::Head, "/api") => Answer::json(200, &model.state(now)),
         (Method::Post, "/api/target") => match body(request) {
             Err(refusal) => refusal,
@@ -131,9 +133,12 @@ fn answer(model: &mut Model, started: Instant, request: &mut Request) -> Answer 
 fn body(request: &mut Request) -> Result<Vec<u8>, Answer> {
     let is_json = request.headers().iter().any(|header| {
         header.field.equiv("Content-Type")
-            && header.value.as_str().split(';').next().is_some_and(|kind| {
-                kind.trim().eq_ignore_ascii_case("application/json")
-            })
+            && header
+                .value
+                .as_str()
+                .split(';')
+                .next()
+                .is_some_and(|kind| kind.trim().eq_ignore_ascii_case("application/json"))
     });
     if !is_json {
         return Err(Answer::error(415, "the body must be application/json"));
@@ -176,7 +181,8 @@ mod tests {
     fn the_target_can_be_read_and_set_and_nonsense_is_told_apart() {
         let thermostat = Thermostat::start().unwrap();
         assert_eq!(set(&thermostat, r#"{"target":23.5}"#), 200);
-        let state: serde_json::Value = serde_json::from_str(&get(&thermostat, "/api").body).unwrap();
+        let state: serde_json::Value =
+            serde_json::from_str(&get(&thermostat, "/api").body).unwrap();
         assert_eq!(state["target"], 23.5);
         assert_eq!(state["heating"], true);
         assert_eq!(set(&thermostat, r#"{"target":31}"#), 422);

@@ -10,7 +10,8 @@ fn certified(dir: &Path, more: &[&str]) -> (String, Ran) {
     let made = run(&["authority", "new", &path("authority"), "--json"]);
     assert_eq!(made.status, 0, "{}", made.err);
     let authority = made.json()["authority"].as_str().unwrap().to_owned();
-    let server = run(&["key", "new", &path("key"), "--json"]).json()["id"].as_str().unwrap().to_owned();
+    let server =
+        run(&["key", "new", &path("key"), "--json"]).json()["id"].as_str().unwrap().to_owned();
     let (key, out) = (path("authority"), path("certificate"));
     let mut arguments =
         vec!["authority", "certify", "--authority", &key, "--server", &server, "--out", &out];
@@ -46,8 +47,7 @@ fn another_authority_s_certificate_is_refused() {
     assert_eq!(signed.status, 0);
     let (stranger, _) = certified(other.path(), &["--name", "a"]);
     let file = one.path().join("certificate");
-    let refused =
-        run(&["authority", "inspect", file.to_str().unwrap(), "--authority", &stranger]);
+    let refused = run(&["authority", "inspect", file.to_str().unwrap(), "--authority", &stranger]);
     assert_eq!(refused.status, 4);
     assert!(refused.err.contains("not signed by a trusted authority"), "{}", refused.err);
 }

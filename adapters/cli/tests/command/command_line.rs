@@ -2,8 +2,6 @@
 
 use crate::support::{run, run_with_input};
 
-const ID: &str = "gk1qyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqszqgpqyqsk6mdul";
-
 #[test]
 fn help_tells_the_commands_and_the_exit_statuses() {
     for flag in ["--help", "-h"] {
@@ -13,6 +11,7 @@ fn help_tells_the_commands_and_the_exit_statuses() {
             assert!(help.out.contains(part), "{part} in {}", help.out);
         }
     }
+    assert!(run(&["serve", "--help"]).out.contains("prints the authority key"), "the long form");
     assert!(run(&["--version"]).out.starts_with("genkan "));
     for command in ["demo", "serve", "accept", "connect", "key", "authority", "completions"] {
         let help = run(&[command, "--help"]);
@@ -43,7 +42,8 @@ fn a_wrong_command_line_ends_with_status_2_and_says_what_is_wrong() {
 
 #[test]
 fn there_is_no_way_to_give_a_password_as_an_argument() {
-    for command in [&["connect", ID, "--stdio"][..], &["accept", "--forward", "127.0.0.1:1"]] {
+    let id = genkan_core::EquipmentId([1; 32]).to_string();
+    for command in [&["connect", &id, "--stdio"][..], &["accept", "--forward", "127.0.0.1:1"]] {
         for option in ["--password", "--password=secret", "-p"] {
             let arguments = [command, &[option, "secret"]].concat();
             let refused = run(&arguments);
@@ -55,7 +55,9 @@ fn there_is_no_way_to_give_a_password_as_an_argument() {
 
 #[test]
 fn completions_know_the_commands_and_fit_their_shells() {
-    for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef genkan"), ("fish", "complete -c")] {
+    for (shell, mark) in
+        [("bash", "complete -F"), ("zsh", "#compdef genkan"), ("fish", "complete -c")]
+    {
         let script = run(&["completions", shell]);
         assert_eq!(script.status, 0);
         for part in [mark, "connect", "password-file"] {

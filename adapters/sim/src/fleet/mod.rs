@@ -5,17 +5,18 @@
 //! 10.`n`.0.2 and so on. Wall clocks start at [`START`]. Every machine has entropy of its own from
 //! the world's seed, and each host keeps a [`Flash`] over its reboots.
 
+mod acts;
 mod devices;
 
 use core::net::{IpAddr, SocketAddr};
 
 use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, authority_public};
 use genkan_core::{
-    AcceptorConfig, Anchors, ClientSlot, ConnectionId, EquipmentId, Identity, Instant,
-    IssuerConfig, RequestSlot, Server, ServerAddress, ServerConfig, StaticKey, StreamSlot, Target,
+    AcceptorConfig, Anchors, ClientSlot, EquipmentId, Identity, Instant, IssuerConfig, RequestSlot,
+    Server, ServerAddress, ServerConfig, StaticKey, StreamSlot,
 };
 
-use crate::entropy::SimEntropy;
+use crate::entropy::{EntropySwitch, SimEntropy};
 use crate::host::{Host, Log};
 use crate::nat::NatConfig;
 use crate::net::{HostId, NatId};
@@ -28,11 +29,37 @@ pub const START: u64 = 1_767_225_600;
 /// The port of the server, and of everybody's UDP socket.
 pub const PORT: u16 = 4_600;
 
+/// How many equipments, requests and TCP connections the server of a fleet holds at once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tables {
+    /// Equipments.
+    pub clients: usize,
+    /// Requests.
+    pub requests: usize,
+    /// TCP connections.
+    pub streams: usize,
+}
+
+impl Default for Tables {
+    /// 64, 32 and 32.
+    fn default() -> Self {
+        Self { clients: 64, requests: 32, streams: 32 }
+    }
+}
+
 /// What a device of the fleet was made from, to make it again.
 #[derive(Clone, Debug)]
 enum Device {
     Acceptor(Box<AcceptorConfig>),
     Issuer(Box<IssuerConfig>),
+}
+
+/// One equipment.
+#[derive(Debug)]
+struct Member {
+    host: HostId,
+    device: Device,
+    switch: EntropySwitch,
 }
 
 /// A world with a server and its equipment.
@@ -44,7 +71,8 @@ pub struct Fleet {
     pub server: HostId,
     authority: [u8; 32],
     config: ServerConfig,
-    devices: Vec<(HostId, Device)>,
+    tables: Tables,
+    members: Vec<Member>,
     nats: u8,
 }
 
@@ -58,6 +86,12 @@ impl Fleet {
     /// As [`Fleet::new`], with the server's settings changed by `adjust`.
     #[must_use]
     pub fn with_server(seed: u64, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
+        Self::with_tables(seed, Tables::default(), adjust)
+    }
+
+    /// As [`Fleet::with_server`], with tables of other sizes.
+    #[must_use]
+    pub fn with_tables(seed: u64, tables: Tables, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         let mut world = World::new(seed);
         let authority = secret(&world, "authority");
         let key = StaticKey::from_secret(secret(&world, "server"));
@@ -67,9 +101,9 @@ impl Fleet {
         adjust(&mut config);
         let spec = HostSpec::new("server", SERVER_IP).port(PORT).listening();
         let entropy = world.entropy("server");
-        let boot = |now| Host::new(server(now, config.clone(), entropy), Log::default());
+        let boot = |now| Host::new(server(now, config.clone(), tables, entropy), Log::default());
         let server = world.add_host(spec, boot);
-        Self { world, server, authority, config, devices: Vec::new(), nats: 0 }
+        Self { world, server, authority, config, tables, members: Vec::new(), nats: 0 }
     }
 
     /// The server's address.
@@ -89,11 +123,7 @@ impl Fleet {
 
     /// A certificate for `key` by the fleet's authority, valid for a year from [`START`].
     #[must_use]
-    pub fn certificate(
-        &self,
-        key: &StaticKey,
-        serial: u32,
-    ) -> heapless::Vec<u8, MAX_CERTIFICATE> {
+    pub fn certificate(&self, key: &StaticKey, serial: u32) -> heapless::Vec<u8, MAX_CERTIFICATE> {
         certify(&self.authority, key, serial)
     }
 
@@ -105,11 +135,7 @@ impl Fleet {
     }
 
     /// Adds an acceptor in the public internet, with its settings changed by `adjust`.
-    pub fn acceptor(
-        &mut self,
-        name: &str,
-        adjust: impl FnOnce(&mut AcceptorConfig),
-    ) -> HostId {
+    pub fn acceptor(&mut self, name: &str, adjust: impl FnOnce(&mut AcceptorConfig)) -> HostId {
         self.acceptor_behind(None, name, adjust)
     }
 
@@ -150,30 +176,19 @@ impl Fleet {
     /// When `host` is not of this fleet.
     #[must_use]
     pub fn id(&self, host: HostId) -> EquipmentId {
-        match self.config_of(host) {
+        match &self.member(host).device {
             Device::Acceptor(config) => config.identity.key.id(),
             Device::Issuer(config) => config.identity.key.id(),
         }
     }
 
-    /// An issuer asks for an acceptor, without password.
+    /// What changes the mode of an equipment's entropy; a reboot makes it good again.
     ///
     /// # Panics
-    /// When it cannot ask, or one of them is something else.
-    pub fn request(&mut self, issuer: HostId, acceptor: HostId) -> ConnectionId {
-        let target = Target::new(self.id(acceptor));
-        self.request_target(issuer, &target)
-    }
-
-    /// An issuer asks for a target.
-    ///
-    /// # Panics
-    /// When it cannot ask, or is not an issuer.
-    #[expect(clippy::expect_used, reason = "the test asked for what cannot be")]
-    pub fn request_target(&mut self, issuer: HostId, target: &Target) -> ConnectionId {
-        self.world
-            .with(issuer, |machine: &mut FleetIssuer, io| machine.request(io.now(), target))
-            .expect("the issuer can ask")
+    /// When `host` is not of this fleet.
+    #[must_use]
+    pub fn entropy(&self, host: HostId) -> EntropySwitch {
+        self.member(host).switch.clone()
     }
 
     /// An equipment's power fails and comes back: memory is lost, flash is kept.
@@ -181,7 +196,7 @@ impl Fleet {
     /// # Panics
     /// When `host` is not of this fleet, or off.
     pub fn reboot(&mut self, host: HostId, death: Death) {
-        let device = self.config_of(host).clone();
+        let device = self.member(host).device.clone();
         let name = self.world.name(host).to_owned();
         let flash = match &device {
             Device::Acceptor(_) => self.world.app::<AcceptorApp>(host).flash.clone(),
@@ -190,13 +205,18 @@ impl Fleet {
         self.world.kill(host, death);
         let flash = Flash { boots: flash.boots + 1, ..flash };
         let entropy = self.world.entropy(&format!("{name} {}", flash.boots));
+        if let Some(member) = self.members.iter_mut().find(|member| member.host == host) {
+            member.switch = entropy.switch();
+        }
         let since = self.world.now().as_secs();
         match device {
             Device::Acceptor(config) => {
-                self.world.restart(host, |now| devices::acceptor(now, *config, entropy, flash, since));
+                self.world
+                    .restart(host, |now| devices::acceptor(now, *config, entropy, flash, since));
             }
             Device::Issuer(config) => {
-                self.world.restart(host, |now| devices::issuer(now, *config, entropy, flash, since));
+                self.world
+                    .restart(host, |now| devices::issuer(now, *config, entropy, flash, since));
             }
         }
     }
@@ -209,7 +229,8 @@ impl Fleet {
             config.wall_clock += self.world.now().as_secs();
         }
         let entropy = self.world.entropy(&format!("server {:?}", self.world.now()));
-        let boot = |now| Host::new(server(now, config, entropy), Log::default());
+        let tables = self.tables;
+        let boot = |now| Host::new(server(now, config, tables, entropy), Log::default());
         self.world.restart(self.server, boot);
     }
 
@@ -218,7 +239,7 @@ impl Fleet {
     }
 
     fn device(&mut self, nat: Option<NatId>, name: &str, device: Device) -> HostId {
-        let number = u8::try_from(self.devices.len() + 1).unwrap_or(u8::MAX);
+        let number = u8::try_from(self.members.len() + 1).unwrap_or(u8::MAX);
         let address = match nat {
             Some(NatId(nat)) => IpAddr::from([10, nat as u8, 0, number.saturating_add(1)]),
             None => IpAddr::from([198, 51, 100, number]),
@@ -226,24 +247,25 @@ impl Fleet {
         let mut spec = HostSpec::new(name, address).port(PORT);
         spec.behind = nat;
         let entropy = self.world.entropy(name);
+        let switch = entropy.switch();
         let flash = Flash::default();
         let since = self.world.now().as_secs();
         let host = match device.clone() {
-            Device::Acceptor(config) => {
-                self.world.add_host(spec, |now| devices::acceptor(now, *config, entropy, flash, since))
-            }
-            Device::Issuer(config) => {
-                self.world.add_host(spec, |now| devices::issuer(now, *config, entropy, flash, since))
-            }
+            Device::Acceptor(config) => self
+                .world
+                .add_host(spec, |now| devices::acceptor(now, *config, entropy, flash, since)),
+            Device::Issuer(config) => self
+                .world
+                .add_host(spec, |now| devices::issuer(now, *config, entropy, flash, since)),
         };
-        self.devices.push((host, device));
+        self.members.push(Member { host, device, switch });
         host
     }
 
     #[expect(clippy::expect_used, reason = "the test asked for what cannot be")]
-    fn config_of(&self, host: HostId) -> &Device {
-        let found = self.devices.iter().find(|(known, _)| *known == host);
-        &found.expect("the host is an equipment of this fleet").1
+    fn member(&self, host: HostId) -> &Member {
+        let found = self.members.iter().find(|member| member.host == host);
+        found.expect("the host is an equipment of this fleet")
     }
 }
 
@@ -274,9 +296,9 @@ fn certify(
 }
 
 #[expect(clippy::expect_used, reason = "the test gave settings that cannot be")]
-fn server(now: Instant, config: ServerConfig, entropy: SimEntropy) -> FleetServer {
-    let clients = core::iter::repeat_with(|| ClientSlot::EMPTY).take(64).collect();
-    let requests = core::iter::repeat_with(|| RequestSlot::EMPTY).take(32).collect();
-    let streams = core::iter::repeat_with(|| StreamSlot::EMPTY).take(32).collect();
+fn server(now: Instant, config: ServerConfig, tables: Tables, entropy: SimEntropy) -> FleetServer {
+    let clients = core::iter::repeat_with(|| ClientSlot::EMPTY).take(tables.clients).collect();
+    let requests = core::iter::repeat_with(|| RequestSlot::EMPTY).take(tables.requests).collect();
+    let streams = core::iter::repeat_with(|| StreamSlot::EMPTY).take(tables.streams).collect();
     Server::new(now, config, clients, requests, streams, entropy).expect("a good server")
 }

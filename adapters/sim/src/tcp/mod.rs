@@ -16,6 +16,8 @@
 //! Not modelled: congestion control, windows other than the above, urgent data, options.
 
 mod connect;
+mod ending;
+mod segments;
 mod stream;
 
 use core::net::SocketAddr;

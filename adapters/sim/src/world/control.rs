@@ -130,7 +130,8 @@ impl World {
         slot.paused = false;
         slot.open_sockets();
         self.note(host, "on".into());
-        self.enter(host, |_, _| ());
+        // As every caller's loop begins: what a new machine wants may be due at once.
+        self.enter(host, |node, io| node.timeout(io));
     }
 
     /// Whether a host is on.
@@ -193,6 +194,11 @@ impl World {
     /// Wake-ups come up to this late, as on a busy device.
     pub fn set_late_wakes(&mut self, host: HostId, most: Duration) {
         self.slots[host.0].late = most;
+    }
+
+    /// With this probability a host cannot send a datagram: its machine is told to abandon it.
+    pub fn set_send_errors(&mut self, host: HostId, probability: f64) {
+        self.slots[host.0].io.send_errors = probability;
     }
 
     /// How many outputs a host's machine may make in one drain.

@@ -271,11 +271,11 @@ impl World {
         self.run_until(self.now + duration);
     }
 
-    /// Steps until `done`, which is asked after every event; false when that was not the case for
-    /// so long.
-    pub fn run_while(&mut self, longest: Duration, mut busy: impl FnMut(&Self) -> bool) -> bool {
+    /// Steps until `done`, which is asked before and after every event; false when that did not
+    /// come about in so long.
+    pub fn wait_for(&mut self, longest: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
         let end = self.now + longest;
-        while busy(self) {
+        while !done(self) {
             if self.queue.next_at().is_none_or(|at| at > end) {
                 self.now = end;
                 return false;

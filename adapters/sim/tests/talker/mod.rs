@@ -20,6 +20,7 @@ pub(crate) struct Talker {
     /// How many bytes stood there each time that it was asked.
     pub(crate) shown: Vec<usize>,
     pub(crate) timeouts: Vec<Instant>,
+    pub(crate) booted: bool,
     pub(crate) alarm: Option<Instant>,
     pub(crate) refuses: bool,
     /// What it still has to write, as long as there is room.
@@ -54,7 +55,10 @@ impl Node for Talker {
     }
 
     fn timeout(&mut self, io: &mut Io) {
-        self.timeouts.push(io.now());
+        if self.booted {
+            self.timeouts.push(io.now());
+        }
+        self.booted = true;
         if self.alarm.is_some_and(|at| at <= io.now()) {
             self.alarm = None;
         }

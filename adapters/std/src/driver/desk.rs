@@ -31,7 +31,8 @@ impl<E> Journal<E> {
     /// A step that is no message.
     pub(crate) fn step(&self, now: Instant, remote: SocketAddr, action: Action) {
         if self.trace != Trace::Off {
-            self.events.push(now, Happening::Step(Step { carrier: Carrier::Stream, remote, action }));
+            self.events
+                .push(now, Happening::Step(Step { carrier: Carrier::Stream, remote, action }));
         }
     }
 

@@ -15,8 +15,8 @@ use core::time::Duration;
 
 use genkan_core::{Channel, ConnectionId, Instant, Machine};
 
-pub(crate) use control::{Control, Engine, Nudge};
 pub use control::Stopped;
+pub(crate) use control::{Control, Engine, Nudge};
 pub(crate) use desk::{Desk, Journal};
 pub(crate) use run::Parts;
 

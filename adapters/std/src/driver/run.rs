@@ -82,15 +82,14 @@ impl<R: Role> Loop<R> {
             let now = self.clock.now();
             self.role.machine().handle_bound(now, SocketId::MAIN, Some(local));
         }
+        self.drain(self.clock.now());
         while !self.turn()? {}
         Ok(())
     }
 
     /// One turn; says whether it was the last one.
     fn turn(&mut self) -> io::Result<bool> {
-        let now = self.clock.now();
-        self.drain(now);
-        let timeout = self.timeout(now);
+        let timeout = self.timeout(self.clock.now());
         self.net.wait(timeout)?;
         self.control.nudge.clear();
         self.control.count_turn();
@@ -107,7 +106,6 @@ impl<R: Role> Loop<R> {
         self.callers(now);
         self.changes(now);
         self.streams(now);
-        self.drain(now);
         self.role.pump(now, &mut Desk { net: &mut self.net, journal: &self.journal });
         self.drain(now);
         Ok(self.advance(now))

@@ -110,7 +110,12 @@ impl<R: Role> Loop<R> {
                     break;
                 }
                 let bytes = consumed.saturating_sub(FRAME_PREFIX);
-                self.journal.kind(now, (Carrier::Stream, remote), kind, Action::Received { kind, bytes });
+                self.journal.kind(
+                    now,
+                    (Carrier::Stream, remote),
+                    kind,
+                    Action::Received { kind, bytes },
+                );
                 if let Received::Payload { connection, channel, plaintext } = input.received {
                     self.role.payload(now, connection, channel, plaintext);
                 }

@@ -64,8 +64,7 @@ fn open(path: &Path, access: Access) -> Result<File, Problem> {
     if access == Access::Secret {
         flags |= OFlags::NOFOLLOW;
     }
-    let opened =
-        OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
     opened.map_err(|error| match error.raw_os_error() {
         Some(code) if code == Errno::LOOP.raw_os_error() => Problem::Symlink,
         Some(code) if code == Errno::NXIO.raw_os_error() => Problem::WrongType("file"),

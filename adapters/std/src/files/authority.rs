@@ -9,8 +9,7 @@ use super::atomic::{self, Access};
 use super::error::{FileError, Problem};
 use super::secret::{Format, KEY_FILE_LIMIT, draw};
 
-const SECRET: Format =
-    Format { prefix: "gk-authority-secret-", what: "an authority's secret key" };
+const SECRET: Format = Format { prefix: "gk-authority-secret-", what: "an authority's secret key" };
 const PUBLIC: Format = Format { prefix: "gk-authority-", what: "an authority's public key" };
 
 /// An authority's Ed25519 key pair.

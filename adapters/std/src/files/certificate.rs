@@ -17,8 +17,7 @@ const WHAT: &str = "a Genkan certificate";
 /// When it is missing or does not hold a certificate.
 pub fn load_certificate(path: &Path) -> Result<Vec<u8>, FileError> {
     let content = atomic::read(path, Access::Public, 4_096, WHAT)?;
-    decode(&content)
-        .map_err(|why| FileError::new(path, Problem::Content { wanted: WHAT, why }))
+    decode(&content).map_err(|why| FileError::new(path, Problem::Content { wanted: WHAT, why }))
 }
 
 fn decode(content: &[u8]) -> Result<Vec<u8>, &'static str> {

@@ -17,7 +17,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use zeroize::Zeroizing;
+use genkan_core::Resumption;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::atomic::{self, Access};
 use super::error::{FileError, Problem};
@@ -141,27 +142,29 @@ impl StateDir {
         self.write("certificate", certificate)
     }
 
-    /// Handle and root of the session to take up again after a reboot.
+    /// The session to take up again after a reboot.
     ///
     /// # Errors
     /// As [`StateDir::read`].
-    pub fn session(&self) -> Result<Option<(u32, Zeroizing<[u8; 32]>)>, FileError> {
+    pub fn session(&self) -> Result<Option<Resumption>, FileError> {
         let Some(value) = self.number::<36>("session")? else { return Ok(None) };
         let value = Zeroizing::new(value);
-        let (mut handle, mut root) = ([0; 4], Zeroizing::new([0; 32]));
+        let (mut handle, mut root) = ([0; 4], [0; 32]);
         let (head, tail) = value.split_at(handle.len());
         handle.copy_from_slice(head);
         root.copy_from_slice(tail);
-        Ok(Some((u32::from_be_bytes(handle), root)))
+        let kept = Resumption { handle: u32::from_be_bytes(handle), root };
+        root.zeroize();
+        Ok(Some(kept))
     }
 
-    /// Keeps handle and root of a session.
+    /// Keeps a session.
     ///
     /// # Errors
     /// As [`StateDir::write`].
-    pub fn store_session(&self, handle: u32, root: &[u8; 32]) -> Result<(), FileError> {
-        let value = Zeroizing::new([&handle.to_be_bytes()[..], &root[..]].concat());
-        self.write("session", &value)
+    pub fn store_session(&self, kept: &Resumption) -> Result<(), FileError> {
+        let value = [&kept.handle.to_be_bytes()[..], &kept.root[..]].concat();
+        self.write("session", &Zeroizing::new(value))
     }
 
     /// Seconds since 1970 that have certainly passed; 0 when nothing is known.
@@ -202,10 +205,7 @@ impl StateDir {
 }
 
 fn make(path: &Path) -> Result<(), Problem> {
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    match builder.create(path) {
+    match make_private(path) {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.into()),
@@ -215,6 +215,18 @@ fn make(path: &Path) -> Result<(), Problem> {
         return Err(Problem::WrongType("directory"));
     }
     atomic::owned(&metadata, 0o022, 0o700)
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+
+    fs::DirBuilder::new().mode(0o700).create(path)
+}
+
+#[cfg(not(unix))]
+fn make_private(path: &Path) -> std::io::Result<()> {
+    fs::create_dir(path)
 }
 
 fn lock_file(path: &Path) -> Result<File, Problem> {

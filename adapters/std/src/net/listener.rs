@@ -7,7 +7,6 @@ use std::io;
 use genkan_core::{Instant, canonical};
 use mio::net::{TcpListener, TcpStream};
 
-
 /// First and longest pause when the system has no room for another connection.
 const PAUSES: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 

@@ -9,6 +9,8 @@ mod listener;
 mod sleep;
 mod stream;
 mod table;
+#[cfg(test)]
+mod tests;
 mod udp;
 
 use core::net::SocketAddr;
@@ -21,14 +23,14 @@ use mio::{Events, Interest, Poll, Token};
 
 pub use bind::Bind;
 pub(crate) use bind::{pair, tcp, udp};
-use listener::Listener;
 pub(crate) use listener::Accepted;
+use listener::Listener;
 use sleep::Sleep;
 pub(crate) use stream::QUEUE_LIMIT;
 use stream::{Phase, Progress};
 use table::Wires;
-use udp::Udp;
 pub(crate) use udp::Sent;
+use udp::Udp;
 
 type TokenNumber = usize;
 
@@ -262,11 +264,8 @@ impl Net {
 
     /// Gives the kernel what is queued, and closes what is done with. Streams that broke are returned.
     pub(crate) fn flush(&mut self, now: Instant) -> Vec<(StreamId, SocketAddr)> {
-        self.wires.flush();
-        for token in self.wires.tokens(|wire| wire.is_done(now)) {
-            self.wires.remove(token);
-        }
-        let broken = self.wires.tokens(|wire| wire.ended);
+        self.wires.flush(now);
+        let broken = self.wires.tokens(|wire| wire.phase == Phase::Open && wire.ended);
         broken
             .into_iter()
             .filter_map(|token| self.wires.remove(token))

@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
 
 use genkan_core::{Instant, StreamId};
 use mio::net::TcpStream;
@@ -17,6 +18,11 @@ use mio::net::TcpStream;
 pub(crate) const QUEUE_LIMIT: usize = 32 << 10;
 /// How long a connection that the machine has let go may take to send what is queued.
 const LINGER: Duration = Duration::from_secs(5);
+/// How much longer the other side may then take to close. A socket that is closed with bytes unread
+/// resets the connection, and what was sent last may never be read.
+const PARTING: Duration = Duration::from_secs(1);
+/// How much is read and thrown away at once meanwhile.
+const WASTE: usize = 4 << 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Phase {
@@ -24,8 +30,11 @@ pub(super) enum Phase {
     Connecting(Instant),
     /// It stands.
     Open,
-    /// The machine has forgotten it; the queue leaves until this time, then it is closed.
+    /// The machine has forgotten it; the queue leaves until this time.
     Leaving(Instant),
+    /// The queue has left, and the other side was told that no more comes; closed when it closes
+    /// too, or at this time.
+    Parting(Instant),
 }
 
 /// What a look at a connection in the making found.
@@ -149,17 +158,32 @@ impl Wire {
         self.phase = Phase::Leaving(now.after(LINGER));
     }
 
-    /// Whether it can be closed now, being of no use to anybody.
-    pub(super) fn is_done(&self, now: Instant) -> bool {
-        match self.phase {
-            Phase::Leaving(until) => self.queue.is_empty() || self.ended || now >= until,
-            _ => false,
+    /// Moves a connection that the machine has forgotten towards its end; whether it is there.
+    pub(super) fn part(&mut self, now: Instant) -> bool {
+        if let Phase::Leaving(until) = self.phase {
+            if self.ended || now >= until {
+                return true;
+            }
+            if !self.queue.is_empty() {
+                return false;
+            }
+            if self.socket.shutdown(Shutdown::Write).is_err() {
+                return true;
+            }
+            self.phase = Phase::Parting(now.after(PARTING));
         }
+        let Phase::Parting(until) = self.phase else { return false };
+        let mut waste = [0; WASTE];
+        while self.readable && !self.ended {
+            self.partial.clear();
+            self.fill(&mut waste);
+        }
+        self.ended || now >= until
     }
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting(until) | Phase::Leaving(until) => Some(until),
+            Phase::Connecting(until) | Phase::Leaving(until) | Phase::Parting(until) => Some(until),
             Phase::Open => None,
         }
     }

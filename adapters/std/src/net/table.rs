@@ -107,11 +107,23 @@ impl Wires {
         Some(wire)
     }
 
-    pub(super) fn flush(&mut self) {
-        for wire in self.wires.values_mut() {
-            if wire.queued() > 0 && !matches!(wire.phase, Phase::Connecting(_)) {
-                wire.flush();
+    /// Gives the kernel what is queued, and closes what is done with.
+    pub(super) fn flush(&mut self, now: Instant) {
+        let mut done = Vec::new();
+        for (token, wire) in &mut self.wires {
+            match wire.phase {
+                Phase::Connecting(_) => continue,
+                Phase::Open => wire.flush(),
+                Phase::Leaving(_) | Phase::Parting(_) => {
+                    wire.flush();
+                    if wire.part(now) {
+                        done.push(*token);
+                    }
+                }
             }
+        }
+        for token in done {
+            self.remove(token);
         }
     }
 
@@ -136,7 +148,8 @@ impl Wires {
     }
 
     pub(super) fn is_flushed(&self) -> bool {
-        self.wires.values().all(|wire| wire.queued() == 0 || wire.ended)
+        let leaves = |wire: &Wire| matches!(wire.phase, Phase::Leaving(_) | Phase::Parting(_));
+        !self.wires.values().any(|wire| leaves(wire) || (wire.queued() > 0 && !wire.ended))
     }
 
     pub(super) fn len(&self) -> usize {

@@ -26,6 +26,12 @@ pub(crate) enum Sent {
     Blocked,
 }
 
+/// Windows says of a datagram that is longer than the room that it was cut.
+fn cut_short(error: &io::Error) -> bool {
+    const WSAEMSGSIZE: i32 = 10_040;
+    cfg!(windows) && error.raw_os_error() == Some(WSAEMSGSIZE)
+}
+
 #[derive(Debug)]
 pub(crate) struct Udp {
     pub(super) socket: UdpSocket,
@@ -60,6 +66,7 @@ impl Udp {
                     }
                     // An ICMP message about an earlier datagram (some systems tell): not news.
                     io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused => {}
+                    _ if cut_short(&error) => {}
                     _ => {
                         self.pause = Some(now.after(PAUSE));
                         return None;

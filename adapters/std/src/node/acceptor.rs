@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Channel, ConnectionId, Counters,
-    EquipmentId, Instant, Resumption,
+    EquipmentId, Instant,
 };
 
 use super::open::{Groundwork, StartError, optional, own_address};
@@ -39,10 +39,10 @@ pub struct AcceptorOptions {
 }
 
 impl AcceptorOptions {
-    /// Any address, 8 connections of 16 streams, no tracing, no state.
+    /// Any address, 8 connections of 64 streams, no tracing, no state.
     #[must_use]
     pub const fn new(config: AcceptorConfig) -> Self {
-        let (connections, streams) = (8, 16);
+        let (connections, streams) = (8, 64);
         Self { config, bind: Bind::Any, connections, streams, trace: Trace::Off, state: None }
     }
 }
@@ -86,7 +86,7 @@ impl AcceptorNode {
             // An expired one is simply fetched anew.
             let _ = machine.restore_certificate(&bytes);
         }
-        if let Some(kept) = optional(state.as_ref(), &mut trouble, session) {
+        if let Some(kept) = optional(state.as_ref(), &mut trouble, StateDir::session) {
             machine.restore_session(&kept);
         }
         let (events, bound, id) = (ground.events.clone(), ground.bound, machine.id());
@@ -193,11 +193,6 @@ fn recall(config: &mut AcceptorConfig, state: &StateDir) -> Result<(), FileError
     Ok(())
 }
 
-fn session(state: &StateDir) -> Result<Option<Resumption>, FileError> {
-    let Some((handle, root)) = state.session()? else { return Ok(None) };
-    Ok(Some(Resumption { handle, root: *root }))
-}
-
 impl Acceptance {
     fn keep(&self, what: &AcceptorEvent) -> Result<(), FileError> {
         let Some(state) = &self.state else { return Ok(()) };
@@ -207,7 +202,7 @@ impl Acceptance {
                 state.store_certificate(self.machine.certificate())
             }
             AcceptorEvent::Resumable => match self.machine.resumption() {
-                Some(kept) => state.store_session(kept.handle, &kept.root),
+                Some(kept) => state.store_session(&kept),
                 None => Ok(()),
             },
             AcceptorEvent::Persist => state.store_failures(self.machine.failures()),

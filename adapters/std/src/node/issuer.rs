@@ -44,7 +44,7 @@ pub struct IssuerOptions {
 }
 
 impl IssuerOptions {
-    /// Any addresses, 8 connections of 16 streams, no tracing, no state.
+    /// Any addresses, 8 connections of 64 streams, no tracing, no state.
     #[must_use]
     pub const fn new(config: IssuerConfig) -> Self {
         Self {
@@ -52,7 +52,7 @@ impl IssuerOptions {
             bind: Bind::Any,
             listen: Bind::Any,
             connections: 8,
-            streams: 16,
+            streams: 64,
             trace: Trace::Off,
             state: None,
         }
@@ -161,7 +161,8 @@ impl IssuerNode {
     /// # Errors
     /// [`StartError`].
     pub fn start(options: IssuerOptions) -> Result<Self, StartError> {
-        let IssuerOptions { mut config, bind, listen, connections, streams, trace, state } = options;
+        let IssuerOptions { mut config, bind, listen, connections, streams, trace, state } =
+            options;
         let state = state.map(Arc::new);
         if let Some(state) = &state {
             config.identity.boots = state.count_boot()?;

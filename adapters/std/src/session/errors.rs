@@ -21,10 +21,14 @@ pub(super) fn closed(cause: CloseCause) -> io::Error {
 pub(super) fn ended(reason: EndReason) -> io::Error {
     let (kind, text) = match reason {
         EndReason::Finished => (ErrorKind::BrokenPipe, "the stream is finished"),
-        EndReason::Refused => (ErrorKind::ConnectionRefused, "the peer does not take streams there"),
+        EndReason::Refused => {
+            (ErrorKind::ConnectionRefused, "the peer does not take streams there")
+        }
         EndReason::Reset => (ErrorKind::ConnectionReset, "the peer has aborted the stream"),
         EndReason::TimedOut => (ErrorKind::TimedOut, "the peer did not answer on the stream"),
-        EndReason::SessionLost => (ErrorKind::ConnectionAborted, "the session under the stream is closed"),
+        EndReason::SessionLost => {
+            (ErrorKind::ConnectionAborted, "the session under the stream is closed")
+        }
         _ => (ErrorKind::ConnectionAborted, "the stream is over"),
     };
     io::Error::new(kind, text)

@@ -23,10 +23,10 @@ use std::sync::Arc;
 
 use genkan_core::{CloseCause, ConnectionId, EquipmentId, MAX_PAYLOAD, Path};
 
+pub use link::Traffic;
 pub(crate) use link::{Link, Owner};
 pub(crate) use listener::Ports;
 pub use listener::StreamListener;
-pub use link::Traffic;
 pub(crate) use pump::Peer;
 pub(crate) use sessions::Sessions;
 pub use splice::{Spliced, splice};
@@ -134,7 +134,8 @@ impl Session {
     }
 
     /// Closes the session: waits up to five seconds for streams that both ends have finished, or
-    /// that were dropped here, to deliver what they hold; then the peer is told.
+    /// that were dropped here, to deliver what they hold; then the peer is told. Streams that are
+    /// held and open use that time up: finish or drop them before.
     pub fn close(&self) {
         self.close_within(CLOSE_GRACE);
     }

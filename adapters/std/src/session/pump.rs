@@ -108,7 +108,8 @@ pub(super) fn pump<M: Peer, E>(
             None => match inner.stack.poll_packet(now.as_micros(), &mut packet) {
                 Some(length) => (Channel::Stream, packet.get(..length).unwrap_or_default()),
                 None => {
-                    let timeout = inner.stack.poll_timeout(now.as_micros()).map(Instant::from_micros);
+                    let timeout =
+                        inner.stack.poll_timeout(now.as_micros()).map(Instant::from_micros);
                     let ours = [timeout, inner.closing];
                     link.notify();
                     return Left::Idle(ours.into_iter().flatten().min());

@@ -2,6 +2,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use super::stream::Stream;
@@ -24,26 +25,29 @@ pub struct Spliced {
 /// # Errors
 /// What broke first.
 pub fn splice(socket: &TcpStream, stream: &Stream) -> io::Result<Spliced> {
-    let upward = thread::scope(|scope| {
-        let sender = thread::Builder::new().name("splice".to_owned()).spawn_scoped(scope, || {
-            move_all(socket, stream, || stream.shutdown(Shutdown::Write))
-                .inspect_err(|_| break_both(socket, stream))
-        })?;
-        let received = move_all(stream, socket, || socket.shutdown(Shutdown::Write))
-            .inspect_err(|_| break_both(socket, stream));
-        let sent = sender.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
+    // What breaks first breaks the other direction too; the second error tells nothing.
+    let first = Mutex::new(None);
+    let note = |moved: io::Result<u64>| {
+        moved.unwrap_or_else(|error| {
+            first.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+            // It may be closed already.
+            let _ = socket.shutdown(Shutdown::Both);
+            stream.abort();
+            0
+        })
+    };
+    let (sent, received) = thread::scope(|scope| {
+        let upward = || note(move_all(socket, stream, || stream.shutdown(Shutdown::Write)));
+        let sender =
+            thread::Builder::new().name("splice".to_owned()).spawn_scoped(scope, upward)?;
+        let received = note(move_all(stream, socket, || socket.shutdown(Shutdown::Write)));
+        let sent = sender.join().map_err(|_| io::Error::other("a thread panicked"))?;
         Ok::<_, io::Error>((sent, received))
     })?;
-    match upward {
-        (Ok(sent), Ok(received)) => Ok(Spliced { sent, received }),
-        (Err(error), _) | (_, Err(error)) => Err(error),
+    match first.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some(error) => Err(error),
+        None => Ok(Spliced { sent, received }),
     }
-}
-
-fn break_both(socket: &TcpStream, stream: &Stream) {
-    // It may be closed already.
-    let _ = socket.shutdown(Shutdown::Both);
-    stream.abort();
 }
 
 fn move_all(

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use genkan_core::EquipmentId;
 use genkan_stream::{StreamError, StreamHandle, StreamState};
 
+use super::Session;
 use super::errors;
 use super::link::{Link, Owner};
-use super::Session;
 
 /// One byte stream of a session. Clones are the same stream: give one to the thread that reads and
 /// one to the thread that writes. When the last is dropped, what was written is still delivered.

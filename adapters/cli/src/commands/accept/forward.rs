@@ -20,9 +20,8 @@ pub(super) fn start(listener: StreamListener, service: Vec<SocketAddr>) -> Resul
         // It ends with the node.
         while let Ok(stream) = listener.accept() {
             let service = service.clone();
-            let joined = thread::Builder::new()
-                .name("stream".into())
-                .spawn(move || join(&stream, &service));
+            let joined =
+                thread::Builder::new().name("stream".into()).spawn(move || join(&stream, &service));
             if let Err(error) = joined {
                 // The stream went with the thread that could not be made.
                 tracing::warn!("a stream was dropped: {error}");

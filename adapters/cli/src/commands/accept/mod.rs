@@ -6,21 +6,21 @@
 
 mod forward;
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use genkan_core::wire::message::Verdict;
-use genkan_core::{
-    AcceptorConfig, AcceptorEvent, AdmissionPolicy, Discard, EquipmentId, Identity,
-};
+use genkan_core::{AcceptorConfig, AcceptorEvent, AdmissionPolicy, Discard, EquipmentId, Identity};
 use genkan_std::files::{self, StateDir};
 use genkan_std::{AcceptorNode, AcceptorOptions, Happening, Trace};
 
 use super::key::FILE;
 use super::make_private_dir;
 use crate::args::{HostPort, PolicyArgs, ServerArgs, data_dir};
-use crate::events::{self, Event};
+use crate::events::{self, Event, Times};
 use crate::exit::{Failure, Outcome};
 use crate::logs::tag;
 use crate::node;
@@ -29,8 +29,6 @@ use crate::password::{self, PasswordArgs};
 use crate::stop::Stop;
 use crate::thermostat::Thermostat;
 
-/// How often the loop looks whether to stop.
-const GLANCE: Duration = Duration::from_millis(100);
 /// After this long without an answer from the server, the user is told.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long streams may finish when it is stopped.
@@ -62,7 +60,7 @@ pub(crate) struct Args {
     #[command(flatten)]
     policy: PolicyArgs,
     /// Where the key and the state are kept [default: the user's data directory]
-    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// With --json: also an event for each message on the wire
     #[arg(long)]
@@ -109,8 +107,14 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     output.line(format!("{DIM}forwards{DIM:#}  {shown}"));
     output.json(&Event::new("ready").text("id", id).with("forward", shown).into_value());
     forward::start(listener, service)?;
-    watch(&node, server, &stop, output)?;
-    node.stop(GRACE).map_err(|error| Failure::other(format!("the appliance ended: {error}")))?;
+    let node = Arc::new(node);
+    let stopped = Arc::clone(&node);
+    let stopper = stop.then(move || stopped.stop(GRACE))?;
+    let watched = watch(&node, server, output);
+    // It may have ended by itself; then this says why.
+    stop.set();
+    node::stopped(stopper)?;
+    watched?;
     output.json(&Event::new("stopped").into_value());
     Ok(())
 }
@@ -130,47 +134,37 @@ fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<Admissio
     Ok(AdmissionPolicy { password, paired, open: args.open, ..AdmissionPolicy::default() })
 }
 
-/// Tells what happens until it is time to stop.
-fn watch(
-    node: &AcceptorNode,
-    server: core::net::SocketAddr,
-    stop: &Stop,
-    output: &Output,
-) -> Outcome {
+/// Tells what happens until the node ends.
+fn watch(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome {
     let events = node.events();
-    let started = Instant::now();
-    let (mut registered, mut told) = (false, false);
     output.progress(format!("registering at {server} …"));
-    while !stop.is_set() {
-        if !registered && !told && started.elapsed() >= PATIENCE {
-            told = true;
-            complain(node, server, output)?;
-        }
-        let Some(stamped) = events.next_within(GLANCE) else {
-            if events.is_ended() {
-                // Whatever ended it is what `stop` says.
-                return Ok(());
-            }
-            continue;
+    let mut times = Times::new();
+    let mut patience = Some(Instant::now() + PATIENCE);
+    loop {
+        let stamped = match patience {
+            Some(until) => events.next_within(until.saturating_duration_since(Instant::now())),
+            None => events.next(),
         };
-        match &stamped.event {
-            Happening::Machine(event) => {
-                registered |= matches!(event, AcceptorEvent::Registered { .. });
-                tell(event, stamped.wall, output);
+        match stamped {
+            Some(stamped) => {
+                let registered =
+                    matches!(stamped.event, Happening::Machine(AcceptorEvent::Registered { .. }));
+                patience = patience.filter(|_| !registered);
+                tell(&stamped.event, times.of(&stamped), server, output);
             }
-            Happening::Step(step) => {
-                output.json(&events::step(step, stamped.wall, Some(server)).into_value());
+            None if events.is_ended() => return Ok(()),
+            None => {
+                patience = None;
+                complain(node, server, output)?;
             }
-            Happening::Trouble(text) => tracing::warn!("{text}"),
-            _ => {}
         }
     }
-    Ok(())
 }
 
 /// The server does not answer, or is not the one that it should be.
-fn complain(node: &AcceptorNode, server: core::net::SocketAddr, output: &Output) -> Outcome {
-    let strange = node.counters().is_ok_and(|counters| counters.get(Discard::BadCertificate) > 0);
+fn complain(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome {
+    let strange =
+        node.counters().is_ok_and(|counters| counters.discarded(Discard::BadCertificate) > 0);
     if strange {
         return Err(node::wrong_certificate());
     }
@@ -178,7 +172,23 @@ fn complain(node: &AcceptorNode, server: core::net::SocketAddr, output: &Output)
     Ok(())
 }
 
-fn tell(event: &AcceptorEvent, wall: SystemTime, output: &Output) {
+fn tell(
+    happening: &Happening<AcceptorEvent>,
+    wall: SystemTime,
+    server: SocketAddr,
+    output: &Output,
+) {
+    match happening {
+        Happening::Machine(event) => tell_event(event, wall, output),
+        Happening::Step(step) => {
+            output.json(&events::step(step, wall, Some(server)).into_value());
+        }
+        Happening::Trouble(text) => tracing::warn!("{text}"),
+        _ => {}
+    }
+}
+
+fn tell_event(event: &AcceptorEvent, wall: SystemTime, output: &Output) {
     let told = match event {
         AcceptorEvent::Registered { observed, over } => {
             let over = events::transport(*over);

@@ -10,6 +10,7 @@ use genkan_std::{IssuerNode, ReachError, Session, Stream};
 
 use crate::exit::Failure;
 use crate::node;
+use crate::stop::Stop;
 
 /// The first wait between attempts, and the longest.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -29,13 +30,22 @@ struct State {
 }
 
 impl Door {
-    /// Begins to connect, and to keep the connection, on a thread of its own.
-    pub(super) fn open(node: Arc<IssuerNode>, target: Target) -> Result<Self, Failure> {
+    /// Begins to connect, and to keep the connection, on a thread of its own, until `stop`.
+    /// When the first attempt fails, that is a failure unless `patient`.
+    pub(super) fn open(
+        node: Arc<IssuerNode>,
+        target: Target,
+        patient: bool,
+        stop: &Stop,
+    ) -> Result<Self, Failure> {
         let door = Self { shared: Arc::default() };
-        let keeper = door.clone();
+        let (keeper, stop) = (door.clone(), stop.clone());
         thread::Builder::new()
             .name("door".into())
-            .spawn(move || keeper.keep(&node, &target))
+            .spawn(move || {
+                keeper.keep(&node, &target, patient);
+                stop.set();
+            })
             .map_err(|error| Failure::other(format!("cannot start a thread: {error}")))?;
         Ok(door)
     }
@@ -59,7 +69,7 @@ impl Door {
         self.lock().was_open
     }
 
-    fn keep(&self, node: &IssuerNode, target: &Target) {
+    fn keep(&self, node: &IssuerNode, target: &Target, patient: bool) {
         let mut wait = FIRST_WAIT;
         loop {
             match node.connect(target) {
@@ -75,7 +85,7 @@ impl Door {
                     self.change(|state| state.session = None);
                 }
                 Err(ReachError::Stopped(_)) => return,
-                Err(error) if !self.was_open() => {
+                Err(error) if !patient && !self.was_open() => {
                     self.change(|state| state.failure = Some(failure(error)));
                     return;
                 }
@@ -94,9 +104,9 @@ impl Door {
     /// A stream to the service. While there is no connection, waits for one for up to `patience`.
     pub(super) fn stream(&self, patience: Duration) -> Result<Stream, Failure> {
         let session = self.session(patience)?;
-        session
-            .open(node::SERVICE)
-            .map_err(|error| Failure::unreachable(format!("the appliance gives no stream: {error}")))
+        session.open(node::SERVICE).map_err(|error| {
+            Failure::unreachable(format!("the appliance gives no stream: {error}"))
+        })
     }
 
     fn session(&self, patience: Duration) -> Result<Session, Failure> {

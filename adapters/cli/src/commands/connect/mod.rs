@@ -17,12 +17,12 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 use genkan_core::{EquipmentId, Identity, IssuerConfig, IssuerEvent, RequestTransport, Target};
 use genkan_std::files::{self, Problem, StateDir};
-use genkan_std::{Events, Happening, IssuerNode, IssuerOptions, Stamped, Trace};
+use genkan_std::{Happening, IssuerNode, IssuerOptions, Trace};
 
 use super::key::FILE;
 use super::make_private_dir;
 use crate::args::{HostPort, ServerArgs, data_dir, listen_address};
-use crate::events::{self, Event};
+use crate::events::{self, Event, Times};
 use crate::exit::{Failure, Outcome};
 use crate::logs::tag;
 use crate::node;
@@ -32,8 +32,6 @@ use crate::stop::Stop;
 
 use door::Door;
 
-/// How often the loop looks whether to stop.
-const GLANCE: Duration = Duration::from_millis(50);
 /// How long streams may finish when it is stopped.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -62,8 +60,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
+    /// Go on trying when the first attempt fails, too
+    #[arg(long)]
+    keep_trying: bool,
     /// Where the key and the state are kept [default: the user's data directory]
-    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// With --json: also an event for each message on the wire
     #[arg(long)]
@@ -110,19 +111,27 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         output.json(&ready.into_value());
     }
     output.progress(format!("asking {server} for {} …", tag(&args.id)));
-    let door = Door::open(Arc::clone(&node), target)?;
-    let visitor = Visitor { door: &door, events: &events, server, stdio: args.stdio, output };
-    let outcome = match listener {
-        Some((listener, _)) => local::start(listener, &door).and_then(|()| visitor.watch(&stop)),
-        None => stdio::start(&door, &stop).and_then(|()| visitor.watch(&stop)),
-    };
-    // It may have ended by itself; that is what `outcome` says.
-    let _ = node.stop(GRACE);
-    while let Some(stamped) = events.try_next() {
-        visitor.tell(&stamped);
+    let stopped = Arc::clone(&node);
+    let stopper = stop.then(move || stopped.stop(GRACE))?;
+    let door = Door::open(Arc::clone(&node), target, args.keep_trying, &stop)?;
+    match listener {
+        Some((listener, _)) => local::start(listener, &door)?,
+        None => stdio::start(&door, &stop)?,
     }
+    let visitor = Visitor { server, stdio: args.stdio, output };
+    let mut times = Times::new();
+    while let Some(stamped) = events.next() {
+        visitor.tell(&stamped.event, times.of(&stamped));
+    }
+    // It may have ended by itself; then this says why.
+    stop.set();
+    node::stopped(stopper)?;
     output.json(&Event::new("stopped").into_value());
-    outcome.map_err(|failure| explain(failure, password.is_some()))
+    match door.failure() {
+        Some(failure) => Err(explain(failure, password.is_some())),
+        None if door.was_open() => Ok(()),
+        None => Err(Failure::interrupted()),
+    }
 }
 
 /// A refusal tells a stranger nothing; what it may mean depends on what was tried.
@@ -166,35 +175,17 @@ fn state(data: &Path) -> Result<Option<StateDir>, Failure> {
 /// Tells what happens.
 #[derive(Debug)]
 struct Visitor<'a> {
-    door: &'a Door,
-    events: &'a Events<IssuerEvent>,
     server: SocketAddr,
     stdio: bool,
     output: &'a Output,
 }
 
 impl Visitor<'_> {
-    /// Until it is time to stop, or the first attempt has failed.
-    fn watch(&self, stop: &Stop) -> Outcome {
-        while !stop.is_set() {
-            if let Some(stamped) = self.events.next_within(GLANCE) {
-                self.tell(&stamped);
-            }
-            if let Some(failure) = self.door.failure() {
-                return Err(failure);
-            }
-            if self.events.is_ended() {
-                return Err(Failure::other("the node has stopped"));
-            }
-        }
-        if self.door.was_open() { Ok(()) } else { Err(Failure::interrupted()) }
-    }
-
-    fn tell(&self, stamped: &Stamped<IssuerEvent>) {
-        match &stamped.event {
-            Happening::Machine(event) => self.tell_event(event, stamped.wall),
+    fn tell(&self, happening: &Happening<IssuerEvent>, wall: SystemTime) {
+        match happening {
+            Happening::Machine(event) => self.tell_event(event, wall),
             Happening::Step(step) => {
-                let event = events::step(step, stamped.wall, Some(self.server));
+                let event = events::step(step, wall, Some(self.server));
                 self.output.json(&event.into_value());
             }
             Happening::Trouble(text) => tracing::warn!("{text}"),

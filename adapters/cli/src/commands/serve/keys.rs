@@ -99,7 +99,9 @@ fn check(
     let certificate = parse(certificate)?;
     if certificate.server_key != *key.public() {
         return Err(Failure::keys("the certificate in the data directory is for another key")
-            .hint("genkan authority certify --server ID, with the id that `genkan key id` prints"));
+            .hint(
+                "genkan authority certify --server ID, with the id that `genkan key id` prints",
+            ));
     }
     let now = clock::seconds();
     if now > certificate.not_after {

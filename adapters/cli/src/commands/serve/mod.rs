@@ -3,7 +3,6 @@
 mod keys;
 
 use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use core::time::Duration;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -16,15 +15,12 @@ use super::make_private_dir;
 use crate::args::{PORT, data_dir};
 use crate::authority_key::AuthorityKey;
 use crate::clock;
-use crate::events::{self, Event};
+use crate::events::{self, Event, Times};
 use crate::exit::{Failure, Outcome};
 use crate::logs::tag;
 use crate::node;
 use crate::output::{DIM, KEY, Output, clean};
 use crate::stop::Stop;
-
-/// How often the loop looks whether to stop.
-const GLANCE: Duration = Duration::from_millis(100);
 
 /// Run the server that appliances register with and users ask
 ///
@@ -51,7 +47,7 @@ pub(crate) struct Args {
     #[arg(value_parser = clap::value_parser!(u16).range(5..=1_800))]
     interval: u16,
     /// Where keys and certificate are kept [default: the user's data directory]
-    #[arg(long, value_name = "DIR", env = "GENKAN_DATA")]
+    #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// With --json: also an event for each message on the wire
     #[arg(long)]
@@ -89,8 +85,15 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     config.wall_clock = clock::seconds();
     let node = start(args, config)?;
     announce(&keys, node.local_addr(), output)?;
-    watch(&node, &stop, output);
-    node.stop().map_err(|error| Failure::other(format!("the server ended: {error}")))?;
+    let events = node.events();
+    let stopper = stop.then(move || node.stop())?;
+    let mut times = Times::new();
+    while let Some(stamped) = events.next() {
+        tell(&stamped.event, times.of(&stamped), output);
+    }
+    // It may have ended by itself; then this says why.
+    stop.set();
+    node::stopped(stopper)?;
     output.json(&Event::new("stopped").into_value());
     Ok(())
 }
@@ -132,29 +135,19 @@ fn announce(keys: &keys::Keys, address: SocketAddr, output: &Output) -> Outcome 
     Ok(())
 }
 
-/// Tells what happens until it is time to stop.
-fn watch(node: &ServerNode, stop: &Stop, output: &Output) {
-    let events = node.events();
-    while !stop.is_set() {
-        let Some(stamped) = events.next_within(GLANCE) else {
-            if events.is_ended() {
-                return;
-            }
-            continue;
-        };
-        match &stamped.event {
-            Happening::Machine(event) => tell(event, stamped.wall, output),
-            Happening::Step(step) => {
-                output.json(&events::step(step, stamped.wall, None).into_value());
-            }
-            Happening::Trouble(text) => tracing::warn!("{text}"),
-            _ => {}
+fn tell(happening: &Happening<ServerEvent>, wall: SystemTime, output: &Output) {
+    match happening {
+        Happening::Machine(event) => tell_event(event, wall, output),
+        Happening::Step(step) => {
+            output.json(&events::step(step, wall, None).into_value());
         }
+        Happening::Trouble(text) => tracing::warn!("{text}"),
+        _ => {}
     }
 }
 
 /// People see the list change only with `-v`: a server may have very many appliances.
-fn tell(event: &ServerEvent, wall: SystemTime, output: &Output) {
+fn tell_event(event: &ServerEvent, wall: SystemTime, output: &Output) {
     let told = match event {
         ServerEvent::Registered { id, address, over } => {
             let over = events::transport(*over);
@@ -178,7 +171,11 @@ fn tell(event: &ServerEvent, wall: SystemTime, output: &Output) {
         }
         ServerEvent::Refused { issuer, target, reason } => {
             let reason = events::reason(*reason);
-            tracing::info!("the request of {} for {} was refused: {reason}", tag(issuer), tag(target));
+            tracing::info!(
+                "the request of {} for {} was refused: {reason}",
+                tag(issuer),
+                tag(target)
+            );
             Event::at("refused", wall)
                 .text("issuer", issuer)
                 .text("target", target)
