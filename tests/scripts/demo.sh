@@ -4,6 +4,14 @@ set -u
 
 # Extended regular expressions; each must match a line that the demo prints.
 key_lines=(
+    'registers its id'
+    'certificate, signed by the authority'
+    'key exchange 1/2, with the sealed request'
+    'opens the seal: password right, accepted'
+    'communication request \(end-to-end keys 2/2\)'
+    'direct path stands, over TCP'
+    'POST /api/target +200 +target 20\.0 °C → 22\.5 °C +tunnel'
+    '^Connected [0-9.]+ ms after'
 )
 
 ((${#key_lines[@]} > 0)) || {

@@ -204,4 +204,26 @@ mod tests {
         let text = event.into_value().to_string();
         assert_eq!(text, r#"{"event":"ready","at":0,"n":1,"address":"a:1"}"#);
     }
+
+    #[test]
+    fn what_was_sent_is_dated_back_but_never_before_what_caused_it() {
+        let (clock, mut times) = (Clock::new(), Times::new());
+        let begin = clock.now();
+        let stamped = |action| {
+            let remote = SocketAddr::from(([127, 0, 0, 1], 1));
+            let step = Step { carrier: Carrier::Datagram, remote, action };
+            Stamped::<()> { at: begin, wall: SystemTime::now(), event: Happening::Step(step) }
+        };
+        let pause = || std::thread::sleep(core::time::Duration::from_millis(20));
+        pause();
+        let first = stamped(Action::Sent { kind: None, bytes: 1 });
+        let sent = times.of(&first);
+        let back = first.wall.duration_since(sent).unwrap();
+        assert!(back.as_millis() >= 10, "dated back by {back:?}");
+        let received = stamped(Action::Received { kind: None, bytes: 1 });
+        assert_eq!(times.of(&received), received.wall);
+        pause();
+        let answer = stamped(Action::Sent { kind: None, bytes: 1 });
+        assert_eq!(times.of(&answer), received.wall, "no earlier than its cause");
+    }
 }

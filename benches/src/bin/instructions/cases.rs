@@ -1,0 +1,174 @@
+//! What is counted, how often, and how much it may cost.
+
+use core::hint::black_box;
+
+use genkan_benches::bodies::Buffer;
+use genkan_benches::connection::{PAYLOAD, connected};
+use genkan_benches::fleet::Fleet;
+use genkan_benches::handshake::{device, later};
+use genkan_benches::world::{ACCEPTOR, Datagram, SERVER, server, turn, wake};
+use genkan_benches::{bodies, mac};
+use genkan_core::{Instant, MAX_FRAME, StaticKey};
+use serde::{Deserialize, Serialize};
+
+use crate::count_this;
+
+/// One operation.
+#[derive(Debug)]
+pub(crate) struct Case {
+    pub(crate) name: &'static str,
+    /// The figure is the mean of so many.
+    pub(crate) rounds: u64,
+    /// Instructions that it may cost.
+    pub(crate) budget: Option<u64>,
+    pub(crate) run: fn(u64),
+}
+
+const fn case(name: &'static str, rounds: u64, budget: Option<u64>, run: fn(u64)) -> Case {
+    Case { name, rounds, budget, run }
+}
+
+const ROOM: Buffer = [0; genkan_core::wire::MAX_BODY];
+
+/// What counting itself costs; subtracted from the others.
+pub(crate) const NOTHING: &str = "nothing";
+
+/// All operations. The keepalive's budget is the project's goal, both authentications included; the
+/// others keep what was reached, with room for another compiler.
+pub(crate) const CASES: &[Case] = &[
+    case(NOTHING, 1_000, None, |rounds| (0..rounds).for_each(|_| count_this(&mut || ()))),
+    case("keepalive/answered", 1_000, Some(2_500), |rounds| keepalives(rounds, true)),
+    case("keepalive/unanswered", 1_000, Some(2_500), |rounds| keepalives(rounds, false)),
+    case("keepalive/forged", 1_000, Some(2_500), forged),
+    case("handshake/server", 20, Some(4_300_000), |rounds| handshakes(rounds, Side::Server)),
+    case("handshake/device", 20, Some(4_300_000), |rounds| handshakes(rounds, Side::Device)),
+    case("payload-1200/seal", 1_000, Some(20_000), seal),
+    case("payload-1200/open", 1_000, Some(20_000), open),
+    case("decode/register", 1_000, Some(1_000), |rounds| {
+        decode(rounds, &bodies::register(), &mut { ROOM })
+    }),
+    case("decode/registered", 1_000, Some(400), |rounds| {
+        decode(rounds, &bodies::registered(), &mut { ROOM })
+    }),
+    case("decode/connect-request", 1_000, Some(1_100), |rounds| {
+        decode(rounds, &bodies::connect(), &mut { ROOM })
+    }),
+    case("decode/connect-notify", 1_000, Some(550), |rounds| {
+        decode(rounds, &bodies::notify(), &mut { ROOM })
+    }),
+    case("decode/notify-reply", 1_000, Some(300), |rounds| {
+        decode(rounds, &bodies::reply(), &mut { ROOM })
+    }),
+    case("decode/plan", 1_000, Some(450), |rounds| decode(rounds, &bodies::plan(), &mut { ROOM })),
+    case("encode/register", 1_000, Some(700), |rounds| encode(rounds, &bodies::register())),
+    case("encode/registered", 1_000, Some(300), |rounds| encode(rounds, &bodies::registered())),
+    case("encode/connect-notify", 1_000, Some(950), |rounds| encode(rounds, &bodies::notify())),
+    case("mac/siphash-2-4-128", 1_000, None, |rounds| {
+        macs(rounds, |head| mac::siphash(&[7; 16], head)[0]);
+    }),
+    case("mac/chacha20-poly1305", 1_000, None, |rounds| {
+        macs(rounds, |head| mac::aead(&[7; 32], 1, head)[0]);
+    }),
+    case("mac/hmac-sha256", 1_000, None, |rounds| {
+        macs(rounds, |head| mac::hmac(&[7; 32], head)[0]);
+    }),
+];
+
+fn keepalives(rounds: u64, wants_answer: bool) {
+    let mut fleet = Fleet::new(16);
+    let mut out = Datagram::default();
+    for _ in 0..rounds {
+        let mut keepalive = fleet.keepalive(wants_answer);
+        count_this(&mut || fleet.handle(&mut keepalive, &mut out));
+        assert_eq!(out.bytes().is_empty(), !wants_answer);
+    }
+    assert_eq!(fleet.server.counters().all_discarded(), 0);
+}
+
+/// A keepalive with a wrong tag: a stranger's, or one of a session that ended. It is hinted at.
+fn forged(rounds: u64) {
+    let mut fleet = Fleet::new(16);
+    let mut out = Datagram::default();
+    for _ in 0..rounds {
+        let mut keepalive = fleet.keepalive(true);
+        keepalive.bytes[20] ^= 1;
+        later(&mut fleet.now);
+        count_this(&mut || fleet.handle(&mut keepalive, &mut out));
+        assert_eq!(out.bytes().len(), keepalive.bytes.len());
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Server,
+    Device,
+}
+
+fn handshakes(rounds: u64, side: Side) {
+    let mut now = Instant::from_millis(1_000);
+    let mut server = server(now, 16);
+    let key = StaticKey::from_secret([2; 32]);
+    let (mut up, mut down) = (Datagram::default(), Datagram::default());
+    for seed in 0..rounds {
+        let now = later(&mut now);
+        let mut device = device(now, key.clone(), seed);
+        let step = |of: Side, step: &mut dyn FnMut()| {
+            if of == side { count_this(step) } else { step() }
+        };
+        step(Side::Device, &mut || wake(&mut device, now, &mut up));
+        for _ in 0..2 {
+            step(Side::Server, &mut || turn(&mut *server, now, ACCEPTOR, up.bytes(), &mut down));
+            step(Side::Device, &mut || turn(&mut device, now, SERVER, down.bytes(), &mut up));
+        }
+        assert_eq!(server.location(&device.id()), Some(ACCEPTOR));
+    }
+}
+
+fn seal(rounds: u64) {
+    let (mut sender, _receiver) = connected();
+    let mut frame = [0; MAX_FRAME];
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(sender.seal(&[7; PAYLOAD], &mut frame));
+        });
+    }
+}
+
+fn open(rounds: u64) {
+    let (mut sender, mut receiver) = connected();
+    let mut frame = [0; MAX_FRAME];
+    for _ in 0..rounds {
+        let len = sender.seal(&[7; PAYLOAD], &mut frame);
+        count_this(&mut || {
+            black_box(receiver.open(&mut frame[..len]));
+        });
+    }
+}
+
+fn encode<T: Serialize>(rounds: u64, value: &T) {
+    let mut out = ROOM;
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(bodies::encode(value, &mut out));
+        });
+    }
+}
+
+fn decode<'a, T: Serialize + Deserialize<'a>>(rounds: u64, value: &T, room: &'a mut Buffer) {
+    let len = bodies::encode(value, room);
+    let bytes: &'a [u8] = &room[..len];
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(bodies::decode::<T>(bytes));
+        });
+    }
+}
+
+fn macs(rounds: u64, mac: impl Fn(&[u8; 12]) -> u8) {
+    let head = [0x44; 12];
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(mac(black_box(&head)));
+        });
+    }
+}

@@ -1,0 +1,136 @@
+//! One sample of each message body, and the two operations on them.
+//!
+//! The core adds to this that a decoded body must have the one length that it would be encoded to;
+//! that measurement is in [`decode`] as it is there.
+
+use core::hint::black_box;
+
+use genkan_core::EquipmentId;
+use genkan_core::wire::OFFER_LEN;
+use genkan_core::wire::message::{
+    ConnectNotify, ConnectRequest, Hello, NotifyReply, Plan, Refused, Register, Registered, Role,
+    ToEquipment, ToServer, Verdict, Welcome,
+};
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+use crate::world::{ACCEPTOR, ISSUER};
+
+/// Room for any body.
+pub type Buffer = [u8; genkan_core::wire::MAX_BODY];
+
+static OFFER: [u8; OFFER_LEN] = [0x77; OFFER_LEN];
+
+/// The device's registration.
+#[must_use]
+pub const fn register() -> ToServer<'static> {
+    ToServer::Register(Register {
+        id: EquipmentId([0xa5; 32]),
+        local: ACCEPTOR,
+        capabilities: 7,
+        early_key: Some([0x3c; 16]),
+    })
+}
+
+/// Its answer.
+#[must_use]
+pub const fn registered() -> ToEquipment<'static> {
+    ToEquipment::Registered(Registered { observed: ACCEPTOR, interval: 25, register_every: 8 })
+}
+
+/// The first connection request.
+#[must_use]
+pub fn connect() -> ToServer<'static> {
+    ToServer::Connect(request())
+}
+
+fn request() -> ConnectRequest<'static> {
+    ConnectRequest {
+        request: 0x1234_5678,
+        target: EquipmentId([0xa5; 32]),
+        issuer: ISSUER,
+        early_tag: Some([0x3c; 16]),
+        offer: &OFFER,
+    }
+}
+
+/// The second connection request.
+#[must_use]
+pub fn notify() -> ToEquipment<'static> {
+    ToEquipment::Notify(ConnectNotify {
+        request: 0x1234_5678,
+        issuer: ISSUER,
+        paired: true,
+        offer: &OFFER,
+    })
+}
+
+/// The acceptor's word on it.
+#[must_use]
+pub const fn reply() -> ToServer<'static> {
+    ToServer::Reply(NotifyReply { request: 0x1234_5678, verdict: Verdict::Accepted })
+}
+
+/// How the direct path comes about.
+#[must_use]
+pub const fn plan() -> ToEquipment<'static> {
+    ToEquipment::Plan(Plan { request: 0x1234_5678, acceptor: ACCEPTOR, accepted: true })
+}
+
+/// A refusal.
+#[must_use]
+pub const fn refused() -> ToEquipment<'static> {
+    let reason = genkan_core::wire::message::Reason::Unspecified;
+    ToEquipment::Refused(Refused { request: 0x1234_5678, reason })
+}
+
+/// The payload of an issuer's Noise message 1, with a request in it.
+#[must_use]
+pub fn hello() -> Hello<'static> {
+    Hello { role: Role::Issuer, time: 1_790_000_000, early: Some(request()) }
+}
+
+/// The payload of the server's Noise message 2.
+#[must_use]
+pub const fn welcome() -> Welcome {
+    Welcome { observed: ACCEPTOR, time: 1_790_000_000, early_taken: false }
+}
+
+/// Encodes a body to the front of `out`; its length.
+///
+/// # Panics
+/// When it does not fit.
+pub fn encode<T: Serialize>(value: &T, out: &mut Buffer) -> usize {
+    postcard::to_slice(black_box(value), out).unwrap().len()
+}
+
+/// Decodes a body that fills `bytes`.
+///
+/// # Panics
+/// When it is not one.
+pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> T {
+    let (value, rest) = postcard::take_from_bytes::<T>(black_box(bytes)).unwrap();
+    let canonical = postcard::serialize_with_flavor::<T, Measure, usize>(&value, Measure(0));
+    assert!(rest.is_empty() && canonical == Ok(bytes.len()));
+    value
+}
+
+struct Measure(usize);
+
+impl Flavor for Measure {
+    type Output = usize;
+
+    fn try_push(&mut self, _byte: u8) -> postcard::Result<()> {
+        self.0 += 1;
+        Ok(())
+    }
+
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        self.0 += bytes.len();
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.0)
+    }
+}

@@ -1,0 +1,350 @@
+//! A fleet in the simulator that can be looked into afterwards.
+//!
+//! A [`Lab`] is a [`Fleet`] that asks every machine for its session roots, and the server for its
+//! equipment list, after each event of the world. From that and the transcript [`Lab::story`] tells
+//! what happened in plain words. Let time pass through the lab's own calls: what the fleet's calls
+//! let happen is on the transcript too, but keys that came and went meanwhile are missed, and their
+//! messages stay [`Sealed`](crate::story::What::Sealed). After such a call, [`Lab::observe`].
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use genkan_core::inspect::{KeyLog, LoggedRoot};
+use genkan_core::{
+    AcceptorConfig, AcceptorEvent, ConnectionId, EquipmentId, Instant, IssuerConfig, IssuerEvent,
+    SendError, ServerConfig, ServerEvent, StaticKey, Target,
+};
+use genkan_sim::fleet::{AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
+use genkan_sim::{HostId, Log, NatId, Sent, World};
+
+use crate::story::{Key, Listed, Member, Role, Story, Told, read};
+
+/// The server's name.
+pub const SERVER: &str = "server";
+
+#[derive(Debug)]
+struct Device {
+    host: HostId,
+    role: Role,
+    key: StaticKey,
+}
+
+/// What was seen between the events of the world.
+#[derive(Clone, Debug, Default)]
+struct Seen {
+    keys: Vec<Key>,
+    listed: Vec<Listed>,
+}
+
+/// A fleet whose keys and list are remembered.
+#[derive(Debug)]
+pub struct Lab {
+    /// The fleet.
+    pub fleet: Fleet,
+    server_key: StaticKey,
+    devices: Vec<Device>,
+    seen: Seen,
+}
+
+impl Lab {
+    /// A server with default settings and a clock.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self::with_server(seed, |_| ())
+    }
+
+    /// As [`Lab::new`], with the server's settings changed by `adjust`.
+    #[must_use]
+    pub fn with_server(seed: u64, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
+        let mut key = None;
+        let fleet = Fleet::with_server(seed, |config| {
+            adjust(config);
+            key = Some(config.key.clone());
+        });
+        let server_key = key.expect("the fleet has asked for the server's settings");
+        Self { fleet, server_key, devices: Vec::new(), seen: Seen::default() }
+    }
+
+    /// Adds an acceptor in the public internet.
+    pub fn acceptor(&mut self, name: &str, adjust: impl FnOnce(&mut AcceptorConfig)) -> HostId {
+        self.acceptor_behind(None, name, adjust)
+    }
+
+    /// Adds an acceptor behind a NAT.
+    pub fn acceptor_behind(
+        &mut self,
+        nat: Option<NatId>,
+        name: &str,
+        adjust: impl FnOnce(&mut AcceptorConfig),
+    ) -> HostId {
+        let mut key = None;
+        let host = self.fleet.acceptor_behind(nat, name, |config| {
+            adjust(config);
+            key = Some(config.identity.key.clone());
+        });
+        self.device(host, Role::Acceptor, key)
+    }
+
+    /// Adds an issuer in the public internet.
+    pub fn issuer(&mut self, name: &str, adjust: impl FnOnce(&mut IssuerConfig)) -> HostId {
+        self.issuer_behind(None, name, adjust)
+    }
+
+    /// Adds an issuer behind a NAT.
+    pub fn issuer_behind(
+        &mut self,
+        nat: Option<NatId>,
+        name: &str,
+        adjust: impl FnOnce(&mut IssuerConfig),
+    ) -> HostId {
+        let mut key = None;
+        let host = self.fleet.issuer_behind(nat, name, |config| {
+            adjust(config);
+            key = Some(config.identity.key.clone());
+        });
+        self.device(host, Role::Issuer, key)
+    }
+
+    fn device(&mut self, host: HostId, role: Role, key: Option<StaticKey>) -> HostId {
+        let key = key.expect("the fleet has asked for the device's settings");
+        self.devices.push(Device { host, role, key });
+        self.observe();
+        host
+    }
+
+    /// The world that they live in.
+    #[must_use]
+    pub const fn world(&self) -> &World {
+        &self.fleet.world
+    }
+
+    /// An equipment's id.
+    #[must_use]
+    pub fn id(&self, host: HostId) -> EquipmentId {
+        self.fleet.id(host)
+    }
+
+    /// The server's static key.
+    #[must_use]
+    pub const fn server_key(&self) -> &StaticKey {
+        &self.server_key
+    }
+
+    /// An equipment's static key.
+    #[must_use]
+    pub fn key(&self, host: HostId) -> &StaticKey {
+        let found = self.devices.iter().find(|device| device.host == host);
+        &found.expect("the host is an equipment of this lab").key
+    }
+
+    /// Steps until `done`, which is asked before and after every event; false when that did not
+    /// come about in so long.
+    pub fn wait_for(&mut self, longest: Duration, mut done: impl FnMut(&World) -> bool) -> bool {
+        let Self { fleet, devices, seen, .. } = self;
+        let server = fleet.server;
+        let reached = fleet.world.wait_for(longest, |world| {
+            seen.observe(world, server, devices);
+            done(world)
+        });
+        self.observe();
+        reached
+    }
+
+    /// Lets everything happen for that long.
+    pub fn run_for(&mut self, duration: Duration) {
+        self.wait_for(duration, |_| false);
+    }
+
+    /// Asks all machines for their keys, and the server for its list.
+    pub fn observe(&mut self) {
+        self.seen.observe(&self.fleet.world, self.fleet.server, &self.devices);
+    }
+
+    /// The registered address of an equipment.
+    #[must_use]
+    pub fn location(&self, id: &EquipmentId) -> Option<SocketAddr> {
+        location(&self.fleet.world, self.fleet.server, id)
+    }
+
+    /// Runs until the server has an acceptor on its list; false when it has not in so long.
+    pub fn wait_registered(&mut self, acceptor: HostId, longest: Duration) -> bool {
+        let (id, server) = (self.id(acceptor), self.fleet.server);
+        self.wait_for(longest, |world| location(world, server, &id).is_some())
+    }
+
+    /// An issuer asks for a target.
+    pub fn request(&mut self, issuer: HostId, target: &Target) -> ConnectionId {
+        let request = self.fleet.request_target(issuer, target);
+        self.observe();
+        request
+    }
+
+    /// Runs until a request has become a connection or has come to nothing; what the issuer was
+    /// told then, or `None` when it was told nothing in so long.
+    pub fn wait_outcome(
+        &mut self,
+        issuer: HostId,
+        request: ConnectionId,
+        longest: Duration,
+    ) -> Option<IssuerEvent> {
+        let outcome = |world: &World| {
+            let log = &world.app::<IssuerApp>(issuer).log;
+            log.events.iter().map(|&(_, event)| event).find(|event| is_outcome(event, request))
+        };
+        self.wait_for(longest, |world| outcome(world).is_some());
+        outcome(&self.fleet.world)
+    }
+
+    /// The name that an acceptor gave to the connection that stood last.
+    #[must_use]
+    pub fn connection_of(&self, acceptor: HostId) -> Option<ConnectionId> {
+        self.acceptor_events(acceptor).into_iter().rev().find_map(|(_, event)| match event {
+            AcceptorEvent::Connected { connection, .. } => Some(connection),
+            _ => None,
+        })
+    }
+
+    /// An equipment sends a datagram over a connection of its own.
+    ///
+    /// # Errors
+    /// As the machine's `send`.
+    pub fn say(
+        &mut self,
+        host: HostId,
+        connection: ConnectionId,
+        bytes: &[u8],
+    ) -> Result<Sent, SendError> {
+        let sent = self.fleet.say(host, connection, bytes);
+        self.observe();
+        sent
+    }
+
+    /// The application data that an equipment has been sent, in order.
+    #[must_use]
+    pub fn heard(&self, host: HostId) -> Vec<Vec<u8>> {
+        self.fleet.heard(host).into_iter().map(<[u8]>::to_vec).collect()
+    }
+
+    /// What an acceptor was told, with the world's time.
+    #[must_use]
+    pub fn acceptor_events(&self, host: HostId) -> Vec<(Duration, AcceptorEvent)> {
+        self.timed(host, &self.world().app::<AcceptorApp>(host).log.events)
+    }
+
+    /// What an issuer was told, with the world's time.
+    #[must_use]
+    pub fn issuer_events(&self, host: HostId) -> Vec<(Duration, IssuerEvent)> {
+        self.timed(host, &self.world().app::<IssuerApp>(host).log.events)
+    }
+
+    /// What the server was told, with the world's time.
+    #[must_use]
+    pub fn server_events(&self) -> Vec<(Duration, ServerEvent)> {
+        let server = self.fleet.server;
+        self.timed(server, &self.world().app::<Log<ServerEvent>>(server).events)
+    }
+
+    fn timed<E: Copy>(&self, host: HostId, events: &[(Instant, E)]) -> Vec<(Duration, E)> {
+        let start = self.world().instant_at(host, Duration::ZERO);
+        events.iter().map(|&(at, event)| (at.since(start), event)).collect()
+    }
+
+    /// What has happened so far, decrypted.
+    #[must_use]
+    pub fn story(&self) -> Story {
+        let statics: Vec<&StaticKey> = self.devices.iter().map(|device| &device.key).collect();
+        let entries = self.world().transcript().entries();
+        let roots: Vec<LoggedRoot> = self.seen.keys.iter().map(|key| key.root).collect();
+        let open = read::Opener::new(&self.server_key, statics, roots);
+        Story {
+            members: self.members(),
+            server: self.fleet.server_address(),
+            server_key: *self.server_key.public(),
+            packets: entries.map(|entry| open.packet(entry)).collect(),
+            listed: self.seen.listed.clone(),
+            keys: self.seen.keys.clone(),
+            told: self.told(),
+        }
+    }
+
+    fn members(&self) -> Vec<Member> {
+        let member = |device: &Device| Member {
+            name: self.world().name(device.host).to_owned(),
+            id: device.key.id(),
+            role: device.role,
+        };
+        self.devices.iter().map(member).collect()
+    }
+
+    fn told(&self) -> Vec<Told> {
+        let mut told: Vec<Told> =
+            self.server_events().into_iter().map(|(at, event)| Told::Server(at, event)).collect();
+        for device in self.devices.iter().filter(|device| self.world().is_on(device.host)) {
+            let host = device.host;
+            let name = || self.world().name(host).to_owned();
+            match device.role {
+                Role::Acceptor => told.extend(
+                    self.acceptor_events(host)
+                        .into_iter()
+                        .map(|(at, event)| Told::Acceptor(at, name(), event)),
+                ),
+                Role::Issuer => told.extend(
+                    self.issuer_events(host)
+                        .into_iter()
+                        .map(|(at, event)| Told::Issuer(at, name(), event)),
+                ),
+            }
+        }
+        told.sort_by_key(Told::at);
+        told
+    }
+}
+
+impl Seen {
+    fn observe(&mut self, world: &World, server: HostId, devices: &[Device]) {
+        if world.is_on(server) {
+            self.roots(world, SERVER, world.machine::<FleetServer>(server));
+        }
+        for device in devices {
+            let name = world.name(device.host);
+            if world.is_on(device.host) {
+                match device.role {
+                    Role::Acceptor => {
+                        self.roots(world, name, world.machine::<FleetAcceptor>(device.host));
+                    }
+                    Role::Issuer => {
+                        self.roots(world, name, world.machine::<FleetIssuer>(device.host));
+                    }
+                }
+            }
+            let id = device.key.id();
+            let address = location(world, server, &id);
+            let before = self.listed.iter().rev().find(|entry| entry.id == id);
+            if before.and_then(|entry| entry.address) != address {
+                self.listed.push(Listed { at: world.now(), id, address });
+            }
+        }
+    }
+
+    fn roots(&mut self, world: &World, owner: &str, machine: &dyn KeyLog) {
+        machine.roots(&mut |root| {
+            if !self.keys.iter().any(|key| key.root == root && key.owner == owner) {
+                self.keys.push(Key { at: world.now(), owner: owner.to_owned(), root });
+            }
+        });
+    }
+}
+
+fn location(world: &World, server: HostId, id: &EquipmentId) -> Option<SocketAddr> {
+    if world.is_on(server) { world.machine::<FleetServer>(server).location(id) } else { None }
+}
+
+fn is_outcome(event: &IssuerEvent, request: ConnectionId) -> bool {
+    match event {
+        IssuerEvent::Connected { connection, .. }
+        | IssuerEvent::Refused { connection, .. }
+        | IssuerEvent::Failed { connection, .. }
+        | IssuerEvent::Closed { connection, .. } => *connection == request,
+        _ => false,
+    }
+}
