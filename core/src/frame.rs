@@ -1,10 +1,10 @@
 //! Frames on a stream: a two-byte big-endian length, then one message.
 
-use crate::machine::{FRAME_PREFIX, MAX_DATAGRAM};
+use crate::machine::{FRAME_PREFIX, MAX_DATAGRAM, Received, StreamInput};
 
 /// What stands at the front of a stream's bytes.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Split<'d> {
+enum Split<'d> {
     /// Not a whole frame yet.
     Incomplete,
     /// No frame can have this length: the stream is of no use any more. So many bytes stand there.
@@ -13,8 +13,20 @@ pub(crate) enum Split<'d> {
     Frame(usize, &'d mut [u8]),
 }
 
+/// Lets `handle` have the first frame; `None` stands for bytes that can be no frame.
+pub(crate) fn input<'d>(
+    bytes: &'d mut [u8],
+    handle: impl FnOnce(Option<&'d mut [u8]>) -> Received<'d>,
+) -> StreamInput<'d> {
+    match split(bytes) {
+        Split::Incomplete => StreamInput::incomplete(),
+        Split::Bad(consumed) => StreamInput { consumed, received: handle(None) },
+        Split::Frame(consumed, frame) => StreamInput { consumed, received: handle(Some(frame)) },
+    }
+}
+
 /// Takes the first frame off.
-pub(crate) fn split(bytes: &mut [u8]) -> Split<'_> {
+fn split(bytes: &mut [u8]) -> Split<'_> {
     let whole = bytes.len();
     let Some((prefix, rest)) = bytes.split_first_chunk_mut::<FRAME_PREFIX>() else {
         return Split::Incomplete;

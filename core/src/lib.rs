@@ -123,9 +123,7 @@ mod transmit;
 pub mod wire;
 
 pub use acceptor::ConnectionSlot as AcceptorSlot;
-pub use acceptor::{
-    Acceptor, AcceptorConfig, AcceptorEvent, AdmissionPolicy, ConnectionInfo, Resumption,
-};
+pub use acceptor::{Acceptor, AcceptorConfig, AcceptorEvent, AdmissionPolicy, Resumption};
 pub use addr::{AddressClass, AddressPolicy, canonical};
 pub use counters::Counters;
 pub use crypto::StaticKey;
@@ -139,6 +137,7 @@ pub use limit::Rate;
 pub use link::{Anchors, Identity, ServerAddress, Transport};
 pub use machine::*;
 pub use peer::payload::{MAX_PAYLOAD, Payload};
+pub use peer::slots::ConnectionInfo;
 pub use peer::{CloseCause, Path};
 pub use server::{
     ClientSlot, Delivery, MAX_CLIENTS, RequestSlot, Server, ServerConfig, ServerError, ServerEvent,

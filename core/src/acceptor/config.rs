@@ -103,13 +103,3 @@ pub enum AcceptorEvent {
         cause: CloseCause,
     },
 }
-
-/// Who is at the other end of a connection, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct ConnectionInfo {
-    /// The peer's id.
-    pub peer: EquipmentId,
-    /// What carries the connection.
-    pub path: Path,
-}

@@ -11,11 +11,11 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::ConnectionInfo;
 use crate::error::SendError;
-use crate::id::{ConnectionId, StreamId};
+use crate::id::StreamId;
 use crate::link::Transport;
 use crate::peer::Peer;
+use crate::peer::slots::Slot;
 use crate::time::Instant;
 use crate::wire::ANSWER_LEN;
 use crate::wire::message::Verdict;
@@ -110,30 +110,16 @@ impl Default for ConnectionSlot {
     }
 }
 
-/// The slot that an id names.
-pub(super) fn find(
-    slots: &mut [ConnectionSlot],
-    id: ConnectionId,
-) -> Result<&mut ConnectionSlot, SendError> {
-    let slot = slots.get_mut(usize::from(id.index)).ok_or(SendError::UnknownConnection)?;
-    if slot.generation == id.generation && slot.stage != Stage::Free {
-        Ok(slot)
-    } else {
-        Err(SendError::UnknownConnection)
+impl Slot for ConnectionSlot {
+    fn used(&self) -> Option<u16> {
+        (self.stage != Stage::Free).then_some(self.generation)
     }
-}
 
-pub(super) fn info(slots: &[ConnectionSlot], id: ConnectionId) -> Option<ConnectionInfo> {
-    let slot = slots.get(usize::from(id.index))?;
-    let peer = slot.peer.as_ref()?;
-    (slot.generation == id.generation && slot.stage == Stage::Open)
-        .then_some(ConnectionInfo { peer: peer.id, path: peer.path })
-}
+    fn generation(&self) -> u16 {
+        self.generation
+    }
 
-/// The name of the connection in slot `index`.
-pub(super) fn name(slots: &[ConnectionSlot], index: usize) -> ConnectionId {
-    ConnectionId {
-        index: u16::try_from(index).unwrap_or(u16::MAX),
-        generation: slots.get(index).map_or(0, |slot| slot.generation),
+    fn open(&self) -> Option<&Peer> {
+        self.peer.as_ref().filter(|_| self.stage == Stage::Open)
     }
 }

@@ -2,13 +2,14 @@
 
 use core::net::SocketAddr;
 
-use super::connection::{CONFIRM, Stage, name};
+use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
 use crate::entropy::Draw;
 use crate::id::{ConnectionId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
+use crate::peer::slots::name;
 use crate::peer::{CloseCause, Opened};
 use crate::session::keepalive::{ADDRESS_UNCHANGED, Keepalive};
 use crate::wire::Kind;
@@ -183,8 +184,8 @@ impl View<'_> {
         let header = crate::session::Header::parse(kind, message).ok_or(Discard::Malformed)?;
         let connection = ConnectionId::from_handle(header.receiver);
         let now = self.state.now;
-        let slot =
-            super::connection::find(self.slots, connection).map_err(|_| Discard::UnknownSession)?;
+        let slot = crate::peer::slots::find(self.slots, connection)
+            .map_err(|_| Discard::UnknownSession)?;
         if slot.stream() != stream
             || !matches!(slot.stage, Stage::Answering | Stage::Unconfirmed | Stage::Open)
         {

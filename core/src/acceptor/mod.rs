@@ -40,12 +40,13 @@ use crate::machine::{
     Channel, Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
 };
 use crate::peer::payload::Payload;
+use crate::peer::slots::ConnectionInfo;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{NotifyReply, PeerMessage};
 use admission::Admission;
 pub use admission::AdmissionPolicy;
-pub use config::{AcceptorConfig, AcceptorEvent, ConnectionInfo};
+pub use config::{AcceptorConfig, AcceptorEvent};
 pub use connection::ConnectionSlot;
 pub(crate) use inbound::transport_len;
 pub(crate) use outbound::seal_body;
@@ -219,7 +220,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
     ) -> Result<Payload<'a>, SendError> {
         self.state.now = self.state.now.max(now);
         let now = self.state.now;
-        let slot = connection::find(self.slots.as_mut(), connection)?;
+        let slot = crate::peer::slots::find(self.slots.as_mut(), connection)?;
         Payload::new(slot.confirmed()?, now, channel, bytes)
     }
 
@@ -231,7 +232,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
 
     /// Who is at the other end of a connection that stands.
     pub fn connection(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
-        connection::info(self.slots.as_ref(), connection)
+        crate::peer::slots::info(self.slots.as_ref(), connection)
     }
 
     /// What was discarded and why.
@@ -282,17 +283,14 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         stream: StreamId,
         bytes: &'d mut [u8],
     ) -> StreamInput<'d> {
-        let (consumed, frame) = match crate::frame::split(bytes) {
-            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
-            crate::frame::Split::Bad(len) => {
-                self.view(now).stream_failed(stream);
-                let received = self.state.counters.tally(Err(Discard::Malformed));
-                return StreamInput { consumed: len, received };
+        crate::frame::input(bytes, |frame| {
+            let mut view = self.view(now);
+            let result = frame.map_or(Err(Discard::Malformed), |frame| view.frame(stream, frame));
+            if result == Err(Discard::Malformed) {
+                view.stream_failed(stream);
             }
-            crate::frame::Split::Frame(consumed, frame) => (consumed, frame),
-        };
-        let result = self.view(now).frame(stream, frame);
-        StreamInput { consumed, received: self.state.counters.tally(result) }
+            self.state.counters.tally(result)
+        })
     }
 
     fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {

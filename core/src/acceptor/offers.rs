@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::admission::{Entry, dial_address};
-use super::connection::{DIAL, PARK, Stage, name};
+use super::connection::{DIAL, PARK, Stage};
 use super::{AcceptorEvent, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
@@ -11,6 +11,7 @@ use crate::crypto::noise::{Link as NoiseLink, Responder};
 use crate::id::{EquipmentId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard};
+use crate::peer::slots::name;
 use crate::peer::{Path, Peer};
 use crate::wire::codec::{Writer, read_padded_body, write_body};
 use crate::wire::message::{Accept, ConnectNotify, NotifyReply, Offer, Reason, Verdict};

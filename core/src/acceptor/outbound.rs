@@ -289,7 +289,7 @@ impl View<'_> {
     /// Asks for a control message on a connection.
     pub(super) fn say(&mut self, connection: ConnectionId, message: PeerMessage) {
         let now = self.state.now;
-        let Ok(slot) = super::connection::find(self.slots, connection) else { return };
+        let Ok(slot) = crate::peer::slots::find(self.slots, connection) else { return };
         match (slot.stage, &mut slot.peer) {
             (Stage::Open, Some(peer)) => {
                 peer.say(message);

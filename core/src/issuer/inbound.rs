@@ -3,13 +3,14 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::request::{Stage, find, name};
+use super::request::Stage;
 use super::{FailCause, IssuerEvent, Listener, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::{ConnectionId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
+use crate::peer::slots::{find, name};
 use crate::peer::{CloseCause, Opened, Path, Peer};
 use crate::session::Header;
 use crate::wire::codec::{Reader, read_body, read_padded_body};

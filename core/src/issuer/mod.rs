@@ -25,7 +25,6 @@ use core::time::Duration;
 
 use heapless::{Deque, Vec};
 
-use crate::acceptor::ConnectionInfo;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
@@ -35,6 +34,7 @@ use crate::machine::{
     Channel, Command, Discard, Machine, Received, StreamInput, StreamState, Wakeup,
 };
 use crate::peer::payload::Payload;
+use crate::peer::slots::ConnectionInfo;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{MAX_CANDIDATES, PeerMessage};
@@ -213,7 +213,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
     ) -> Result<Payload<'a>, SendError> {
         self.state.now = self.state.now.max(now);
         let now = self.state.now;
-        let slot = request::find(self.slots.as_mut(), connection)?;
+        let slot = crate::peer::slots::find(self.slots.as_mut(), connection)?;
         Payload::new(slot.open_peer()?, now, channel, bytes)
     }
 
@@ -224,7 +224,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
 
     /// Who is at the other end of a connection that stands.
     pub fn connection(&self, connection: ConnectionId) -> Option<ConnectionInfo> {
-        request::info(self.slots.as_ref(), connection)
+        crate::peer::slots::info(self.slots.as_ref(), connection)
     }
 
     /// What was discarded and why.
@@ -275,17 +275,14 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         stream: StreamId,
         bytes: &'d mut [u8],
     ) -> StreamInput<'d> {
-        let (consumed, frame) = match crate::frame::split(bytes) {
-            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
-            crate::frame::Split::Bad(len) => {
-                self.view(now).stream_failed(stream);
-                let received = self.state.counters.tally(Err(Discard::Malformed));
-                return StreamInput { consumed: len, received };
+        crate::frame::input(bytes, |frame| {
+            let mut view = self.view(now);
+            let result = frame.map_or(Err(Discard::Malformed), |frame| view.frame(stream, frame));
+            if result == Err(Discard::Malformed) {
+                view.stream_failed(stream);
             }
-            crate::frame::Split::Frame(consumed, frame) => (consumed, frame),
-        };
-        let result = self.view(now).frame(stream, frame);
-        StreamInput { consumed, received: self.state.counters.tally(result) }
+            self.state.counters.tally(result)
+        })
     }
 
     fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {

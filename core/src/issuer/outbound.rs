@@ -1,13 +1,14 @@
 //! What is due to leave an issuer, and what time brings.
 
 use super::reach::WARM;
-use super::request::{ConnectionSlot, LINGER, REPEAT, Stage, find};
+use super::request::{ConnectionSlot, LINGER, REPEAT, Stage};
 use super::{FailCause, Listener, State, View};
 use crate::acceptor::{seal_body, transport_len};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, FRAME_PREFIX, TimerKind, Wakeup};
 use crate::peer::CloseCause;
+use crate::peer::slots::find;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::message::{PeerMessage, ToServer};

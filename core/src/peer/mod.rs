@@ -7,6 +7,7 @@
 //! authenticated one closes (threats T18, T32).
 
 pub(crate) mod payload;
+pub(crate) mod slots;
 
 use core::net::SocketAddr;
 use core::time::Duration;

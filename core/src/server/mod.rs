@@ -307,17 +307,15 @@ where
         stream: StreamId,
         bytes: &'d mut [u8],
     ) -> StreamInput<'d> {
-        let (consumed, result) = match crate::frame::split(bytes) {
-            crate::frame::Split::Incomplete => return StreamInput::incomplete(),
-            crate::frame::Split::Bad(len) => (len, Err(Discard::Malformed)),
-            crate::frame::Split::Frame(len, frame) => (len, self.view(now).frame(stream, frame)),
-        };
-        if result.is_err() {
-            // A stream that brings what we cannot use is closed: TCP does not garble.
-            self.view(now).close_stream(stream);
-        }
-        let received = self.state.counters.tally(result.map(|()| Received::Control));
-        StreamInput { consumed, received }
+        crate::frame::input(bytes, |frame| {
+            let mut view = self.view(now);
+            let result = frame.map_or(Err(Discard::Malformed), |frame| view.frame(stream, frame));
+            if result.is_err() {
+                // A stream that brings what we cannot use is closed: TCP does not garble.
+                view.close_stream(stream);
+            }
+            self.state.counters.tally(result.map(|()| Received::Control))
+        })
     }
 
     fn handle_stream_state(&mut self, now: Instant, stream: StreamId, state: StreamState) {
