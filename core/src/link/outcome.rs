@@ -15,7 +15,7 @@ pub enum Transport {
 /// What became of a handshake message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Progress {
-    /// The certificate was accepted; call [`Link::start`] again.
+    /// The certificate was accepted; call [`Link::start`](super::Link::start) again.
     Certified,
     /// A new session stands.
     Up(Welcome),
