@@ -43,6 +43,11 @@ impl Output {
         self.json
     }
 
+    /// Whether a person reads standard output on a terminal.
+    pub(crate) fn is_terminal(&self) -> bool {
+        !self.json && io::stdout().is_terminal()
+    }
+
     /// A line of text for a person: the command's result. Nothing with `--json`.
     pub(crate) fn line(&self, text: impl AsRef<str>) {
         if !self.json {

@@ -49,13 +49,14 @@ pub(crate) struct PasswordArgs {
 }
 
 impl PasswordArgs {
-    /// The password, if any source gives one: file, prompt, environment, in this order.
-    pub(crate) fn read(&self) -> Result<Option<Password>, Failure> {
+    /// The password, if any source gives one: file, prompt, environment, in this order. A `new` one
+    /// is asked for twice, because a typing error would lock everybody out.
+    pub(crate) fn read(&self, new: bool) -> Result<Option<Password>, Failure> {
         if let Some(path) = &self.password_file {
             return from_file(path).map(Some);
         }
         if self.ask_password {
-            return prompt().map(Some);
+            return prompt(new).map(Some);
         }
         std::env::var_os(VARIABLE).map(from_variable).transpose()
     }
@@ -108,14 +109,21 @@ fn refuse_public(_: &File, _: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn prompt() -> Result<Password, Failure> {
+fn prompt(new: bool) -> Result<Password, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::usage("there is no terminal to ask for the password")
             .hint("--password-file FILE, or the environment variable GENKAN_PASSWORD"));
     }
-    let password = rpassword::prompt_password("Password: ")
-        .map_err(|error| Failure::keys(format!("cannot ask for the password: {error}")))?;
-    checked(Zeroizing::new(password.into_bytes()), "the prompt")
+    let ask = |question| {
+        rpassword::prompt_password(question)
+            .map(|password| Zeroizing::new(password.into_bytes()))
+            .map_err(|error| Failure::keys(format!("cannot ask for the password: {error}")))
+    };
+    let password = ask("Password: ")?;
+    if new && ask("The same again: ")? != password {
+        return Err(Failure::keys("the two passwords differ"));
+    }
+    checked(password, "the prompt")
 }
 
 fn checked(password: Password, source: &str) -> Result<Password, Failure> {

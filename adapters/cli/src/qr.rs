@@ -1,15 +1,29 @@
 //! QR codes in a terminal.
 //!
 //! Bech32 in capitals is the QR code's "alphanumeric" mode, which needs a quarter fewer modules. Half
-//! blocks put two modules into one character, so the code is about square. It is drawn dark on light
-//! whatever the terminal's own colours are, with the quiet zone that readers need.
+//! blocks put two modules into one character, so the code is about square, with the quiet zone that
+//! readers need. Light modules are ink. With colours, ink is white on black whatever the terminal's own
+//! are; without, a terminal with dark ink wants the inverted code.
 
-use qrcode::{Color, EcLevel, QrCode};
+use anstyle::{Ansi256Color, Color, Style};
+use qrcode::{Color as Module, EcLevel, QrCode};
 
 use crate::exit::Failure;
 
 /// Modules of quiet zone on each side.
 const QUIET: usize = 4;
+
+/// White and black, of the 256 colours that no theme changes.
+const WHITE: Color = Color::Ansi256(Ansi256Color(231));
+const BLACK: Color = Color::Ansi256(Ansi256Color(16));
+
+/// `text` as a code in fixed colours, where there are colours.
+pub(crate) fn painted(text: &str, inverted: bool) -> Result<String, Failure> {
+    let (ink, ground) = if inverted { (BLACK, WHITE) } else { (WHITE, BLACK) };
+    let style = Style::new().fg_color(Some(ink)).bg_color(Some(ground));
+    let code = half_blocks(text, inverted)?;
+    Ok(code.lines().map(|line| format!("{style}{line}{style:#}\n")).collect())
+}
 
 /// `text` as lines of half blocks. With `inverted`, for terminals with dark text on light ground.
 pub(crate) fn half_blocks(text: &str, inverted: bool) -> Result<String, Failure> {
@@ -17,7 +31,7 @@ pub(crate) fn half_blocks(text: &str, inverted: bool) -> Result<String, Failure>
         .map_err(|error| Failure::other(format!("no QR code for this text: {error}")))?;
     let (width, colors) = (code.width(), code.to_colors());
     let dark = |x: usize, y: usize| {
-        let module = |x: usize, y: usize| colors.get(y * width + x) == Some(&Color::Dark);
+        let module = |x: usize, y: usize| colors.get(y * width + x) == Some(&Module::Dark);
         let (x, y) = (x.wrapping_sub(QUIET), y.wrapping_sub(QUIET));
         x < width && y < width && module(x, y)
     };

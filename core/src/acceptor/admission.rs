@@ -147,6 +147,13 @@ impl Admission {
         let _room_was_made = self.seen.push(Seen { offer, request, verdict, at: now });
     }
 
+    /// The word on a request that had to wait for its try to be persisted.
+    pub(super) fn settled(&mut self, request: u32, verdict: Verdict) {
+        if let Some(seen) = self.seen.iter_mut().rev().find(|seen| seen.request == request) {
+            seen.verdict = verdict;
+        }
+    }
+
     /// How the issuer of an opened offer may come in. `clock` is the trusted clock's time.
     pub(super) fn entry(
         &mut self,

@@ -8,6 +8,7 @@ use core::time::Duration;
 use super::connection::Stage;
 use super::registration::{Due, Stage as Registered, TRIES};
 use super::{AcceptorEvent, View};
+use crate::crypto::keys::fingerprint;
 use crate::entropy::Draw;
 use crate::id::StreamId;
 use crate::link::{Expiry, Progress, Transport};
@@ -78,8 +79,14 @@ impl View<'_> {
 
     pub(super) fn session_up(&mut self, over: Transport) {
         let (now, jitter) = (self.state.now, self.draw().jitter());
+        if self.state.registration.stage == Registered::Left {
+            return self.drop_stream(); // It has left meanwhile, and stays away.
+        }
         if over == Transport::Stream && self.state.registration.fetching.is_some() {
             return; // This stream is for fetching; outbound.rs says what is due on it.
+        }
+        if over == Transport::Stream && self.state.registration.is_over_datagrams() {
+            return self.drop_stream(); // Datagrams came through after all.
         }
         let state = &mut *self.state;
         let link = match over {
@@ -96,6 +103,17 @@ impl View<'_> {
         }
     }
 
+    /// Tells the application of a session that it may keep, once for each root: a session is made
+    /// anew daily and its root goes on in between, and an older one brings nothing back.
+    pub(super) fn announce_session(&mut self, over: Transport) {
+        let session = self.state.datagram.session.as_ref();
+        let print = session.map(|session| fingerprint(&session.root().0));
+        if over == Transport::Datagram && print != self.state.registration.announced {
+            self.state.registration.announced = print;
+            self.state.event(AcceptorEvent::Resumable);
+        }
+    }
+
     /// The server does not know our session: shake hands again, but keep the old one meanwhile.
     pub(super) fn hint(&mut self, over: Transport, message: &[u8]) -> Result<(), Discard> {
         let (hint, tag) = Keepalive::parse(Kind::Hint, message).ok_or(Discard::Malformed)?;
@@ -104,6 +122,9 @@ impl View<'_> {
         let expected = registration.last.ok_or(Discard::Unexpected)?;
         if over != Transport::Datagram || expected != (hint.counter, tag) {
             return Err(Discard::Unauthentic);
+        }
+        if registration.stage == Registered::Left {
+            return Err(Discard::Unexpected);
         }
         registration.last = None;
         registration.due = Due::Nothing;
@@ -189,7 +210,8 @@ impl View<'_> {
             Expiry::Pending => {}
             Expiry::Unanswered => {
                 let idle = state.stream.stream.is_none();
-                if state.registration.fallback && idle && !state.datagram.is_up() {
+                let trying = state.registration.stage == Registered::Trying;
+                if state.registration.fallback && idle && trying {
                     self.open_stream();
                 }
             }
@@ -254,6 +276,11 @@ impl View<'_> {
     pub(super) fn deregister(&mut self) {
         let session = self.state.datagram.is_up() || self.state.stream.is_up();
         self.state.registration.stage = Registered::Left;
+        self.state.registration.forget_kept_session();
+        self.state.registration.datagram_at = None;
+        if !self.state.stream.is_up() {
+            self.drop_stream();
+        }
         self.state.registration.say(if session { Due::Deregister } else { Due::Nothing });
         self.state.datagram.stop();
     }

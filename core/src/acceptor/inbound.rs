@@ -118,14 +118,15 @@ impl View<'_> {
                 if news {
                     let observed = answer.observed;
                     self.state.event(AcceptorEvent::Registered { observed, over });
-                    self.state.event(AcceptorEvent::Resumable);
                 }
+                self.announce_session(over);
                 if over == Transport::Datagram && self.state.registration.fetching.is_none() {
                     self.drop_stream();
                 }
             }
             ToEquipment::Notify(notify) => self.notify(over, &notify),
             ToEquipment::Wake(wake) => self.wake(wake.request),
+            ToEquipment::Goodbye if self.state.registration.stage == Registered::Left => {}
             ToEquipment::Goodbye => {
                 let jitter = self.draw().jitter();
                 self.state.registration.back_off(self.state.now, jitter);

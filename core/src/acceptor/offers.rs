@@ -24,6 +24,12 @@ impl View<'_> {
         if self.state.registration.fetching == Some(request) {
             self.state.registration.fetched = true;
         }
+        let parked = |slot: &super::ConnectionSlot| {
+            slot.stage == Stage::Parked && slot.request == request
+        };
+        if self.slots.iter().any(parked) {
+            return; // Not a word before the try is counted on stable storage (T19).
+        }
         if let Some(verdict) = self.state.admission.repeated(notify.offer, request) {
             return self.reply(over, request, verdict);
         }
@@ -33,7 +39,8 @@ impl View<'_> {
             Ok((issuer, verdict, parked)) => (Some(issuer), verdict, parked),
             Err(reason) => (None, Verdict::Declined(reason), false),
         };
-        self.state.admission.remember(now, notify.offer, request, verdict);
+        let word = if parked { Verdict::Declined(Reason::Busy) } else { verdict };
+        self.state.admission.remember(now, notify.offer, request, word);
         if parked {
             self.state.event(AcceptorEvent::Persist);
             return;
@@ -177,6 +184,7 @@ impl View<'_> {
             let (over, request, verdict) = (slot.over, slot.request, slot.verdict);
             let issuer = slot.peer.as_ref().map(|peer| peer.id);
             let address = slot.address;
+            self.state.admission.settled(request, verdict);
             if verdict == Verdict::Accepted {
                 self.dial(index);
             } else {

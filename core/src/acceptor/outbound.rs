@@ -248,7 +248,11 @@ impl View<'_> {
                 if self.state.registration.due == Due::Resume {
                     self.remember_resume();
                 }
+                let left = self.state.registration.due == Due::Deregister;
                 self.state.registration.sent(now, jitter);
+                if left && self.state.registration.over == Transport::Stream {
+                    self.drop_stream();
+                }
             }
             Ticket::Reply(_) => {
                 self.state.replies.pop_front();

@@ -111,6 +111,8 @@ pub(crate) struct Registration {
     /// Counter and tag of what was sent last: a hint must echo them.
     pub(super) last: Option<(u64, [u8; TAG_LEN])>,
     resuming: Option<Resuming>,
+    /// Fingerprint of the session that the application was told it may keep.
+    pub(super) announced: Option<[u8; 16]>,
     /// The request that the TCP connection to the server was opened for.
     pub(super) fetching: Option<u32>,
     /// When that connection is given up.
@@ -143,6 +145,7 @@ impl Registration {
             keepalive_down: [0; 16],
             last: None,
             resuming: None,
+            announced: None,
             fetching: None,
             fetch_until: None,
             fetch_sent: false,
@@ -179,6 +182,13 @@ impl Registration {
             }
             None => false,
         }
+    }
+
+    /// Whether a registration over datagrams stands, or has been sent and not failed yet.
+    pub(super) fn is_over_datagrams(&self) -> bool {
+        let said = self.due == Due::Register || self.deadline.is_some();
+        let stands = self.stage == Stage::Registered || (self.stage == Stage::Trying && said);
+        self.over == Transport::Datagram && stands && !self.is_resuming()
     }
 
     pub(super) const fn is_resuming(&self) -> bool {
@@ -252,7 +262,6 @@ impl Registration {
         let due = core::mem::replace(&mut self.due, Due::Nothing);
         self.deadline = match due {
             Due::Keepalive { wants_answer: false } => {
-                self.since_register = self.since_register.saturating_add(1);
                 self.tries = 0;
                 Some(now.after(self.pause(jitter)))
             }

@@ -96,6 +96,7 @@ impl View<'_> {
                 self.server_says(over, &body)?;
             }
             Kind::Hint => self.hint(over, message)?,
+            Kind::Challenge if over == Transport::Datagram => self.challenge(message)?,
             _ => return Err(Discard::UnknownKind),
         }
         Ok(Received::Control)

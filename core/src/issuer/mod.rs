@@ -81,6 +81,8 @@ pub(crate) struct State {
     pub(crate) next_request: u32,
     /// Counter and tag of what was sent last over datagrams: a hint must echo them.
     pub(crate) last: Option<(u64, [u8; 16])>,
+    /// Authenticates challenges in the session over datagrams.
+    pub(crate) keepalive_down: [u8; 16],
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
@@ -157,6 +159,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             inbound: [nobody; INBOUND],
             next_request: u32::from(first) << 8,
             last: None,
+            keepalive_down: [0; 16],
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),

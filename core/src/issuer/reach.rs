@@ -4,6 +4,7 @@ use core::time::Duration;
 
 use super::request::{REPEAT, Stage};
 use super::{FailCause, INBOUND, IssuerEvent, Listener, RequestTransport, State, View};
+use crate::crypto::keys::Direction;
 use crate::entropy::Draw;
 use crate::id::{SocketId, StreamId};
 use crate::link::{Expiry, Progress, Transport};
@@ -113,6 +114,10 @@ impl View<'_> {
             Transport::Datagram => {
                 self.drop_stream();
                 self.state.last = None;
+                let session = self.state.datagram.session.as_ref();
+                self.state.keepalive_down = session
+                    .map(|session| session.root().keepalive(Direction::Down))
+                    .unwrap_or_default();
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
             Transport::Stream => self.state.datagram.stop(),
@@ -146,6 +151,24 @@ impl View<'_> {
             return Err(Discard::Unauthentic);
         }
         self.lost(over);
+        Ok(())
+    }
+
+    /// Our address has changed under a session that stood idle (a NAT has forgotten us), and the
+    /// server wants the new one proven. A new handshake does that, and takes a request along.
+    pub(super) fn challenge(&mut self, message: &[u8]) -> Result<(), Discard> {
+        let (challenge, tag) =
+            Keepalive::parse(Kind::Challenge, message).ok_or(Discard::Malformed)?;
+        if !self.state.datagram.is_up() || challenge.handle != self.state.datagram.index() {
+            return Err(Discard::UnknownSession);
+        }
+        if !crate::crypto::equal(&challenge.tag(&self.state.keepalive_down), &tag) {
+            return Err(Discard::Unauthentic);
+        }
+        self.lost(Transport::Datagram);
+        if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+            self.reach_server();
+        }
         Ok(())
     }
 

@@ -82,6 +82,16 @@ fn parse(message: &[u8]) -> Option<Initiation<'_>> {
 impl View<'_> {
     /// Whether unauthenticated work for this source is still within its limit.
     pub(super) fn source_allowed(&mut self, remote: SocketAddr) -> Result<(), Discard> {
+        self.within_limit(remote, false)
+    }
+
+    /// As `source_allowed`, for a source that has shown its address to be its own. These have
+    /// buckets that no flood of made-up addresses empties (threat T7).
+    fn proven_allowed(&mut self, remote: SocketAddr) -> Result<(), Discard> {
+        self.within_limit(remote, true)
+    }
+
+    fn within_limit(&mut self, remote: SocketAddr, proven: bool) -> Result<(), Discard> {
         let [a, b, c, d, e, f, g, h, rest @ ..] = mac::address_bytes(remote);
         // IPv4 by address, IPv6 by /64.
         let prefix = if [a, b, c, d, e, f, g, h] == [0; 8] {
@@ -92,10 +102,12 @@ impl View<'_> {
         };
         let [.., secret] = &self.state.secrets;
         let hash = mac::hash(secret, &[&prefix]);
-        let len = u64::try_from(self.state.sources.len()).unwrap_or(1).max(1);
+        let len = u64::try_from(super::SOURCES).unwrap_or(1).max(1);
         let at = usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0);
         let now = self.state.now;
-        let bucket = self.state.sources.get_mut(at).ok_or(Discard::RateLimited)?;
+        let [unproven, own] = &mut self.state.sources;
+        let buckets = if proven { own } else { unproven };
+        let bucket = buckets.get_mut(at).ok_or(Discard::RateLimited)?;
         if bucket.take(now, PER_SOURCE) { Ok(()) } else { Err(Discard::RateLimited) }
     }
 
@@ -117,10 +129,11 @@ impl View<'_> {
         let keys = self.filter(&initiation)?;
         let now = self.state.now;
         let loaded = !self.state.handshakes.take(now, self.state.config.handshakes);
-        if loaded && !self.proven(remote, &initiation) {
+        if self.proven(remote, &initiation) {
+            self.proven_allowed(remote)?;
+        } else if loaded || self.source_allowed(remote).is_err() {
             return self.demand_cookie(remote, keys, &initiation);
         }
-        self.source_allowed(remote)?;
         let mut plain = [0; MAX_BODY];
         let (responder, who, hello) = self.read(keys, &initiation, &mut plain)?;
         let index = self.slot_for(&who, hello.role)?;
@@ -164,7 +177,6 @@ impl View<'_> {
         keys: usize,
         initiation: &Initiation<'_>,
     ) -> Result<(), Discard> {
-        self.source_allowed(remote)?;
         let nonce: [u8; 12] = self.draw().public().map_err(|_| Discard::NoEntropy)?;
         let mut cookie = self.cookie(0, remote);
         let key = self.state.keys.get(keys).and_then(Option::as_ref).ok_or(Discard::Unauthentic)?;
@@ -287,7 +299,7 @@ impl View<'_> {
     ) -> Result<(Answered, EquipmentId, Role), Discard> {
         let initiation = parse(message).ok_or(Discard::Malformed)?;
         let keys = self.filter(&initiation)?;
-        self.source_allowed(remote)?;
+        self.proven_allowed(remote)?;
         let mut plain = [0; MAX_BODY];
         let (responder, who, hello) = self.read(keys, &initiation, &mut plain)?;
         let role = hello.role;

@@ -268,6 +268,8 @@ impl View<'_> {
         let Some(slot) = self.clients.get(at) else { return };
         let (id, registered) = (slot.id, slot.registered);
         self.state.index.remove(self.clients, at);
+        // The slot may be another equipment's soon: no old handshake may take that one's place (T1).
+        self.state.pending.retain(|pending| clients::parts(pending.handle).0 != at);
         if registered {
             self.state.event(ServerEvent::Left { id });
         }

@@ -55,6 +55,8 @@ const PENDING: usize = 128;
 /// Source buckets: unauthenticated work for one address is limited; addresses share buckets by a
 /// keyed hash.
 const SOURCES: usize = 512;
+/// When more is due than the queues take, the rest waits so long: the caller drains meanwhile.
+const MOMENT: core::time::Duration = core::time::Duration::from_millis(1);
 /// Requests in first messages that are remembered, to recognise repeats.
 const EPHEMERALS: usize = 256;
 
@@ -72,7 +74,8 @@ pub(crate) struct State {
     /// Key of cookies and challenges, the one before, and when it changes.
     secrets: [[u8; 16]; 2],
     secret_until: Instant,
-    sources: [Bucket; SOURCES],
+    /// Of sources that have not proven their address, and of those that have.
+    sources: [[Bucket; SOURCES]; 2],
     handshakes: Bucket,
     requests: Bucket,
     request_at: Option<Instant>,
@@ -178,7 +181,7 @@ where
         {
             return Err(ServerError::TableSize);
         }
-        let mut hedge = Hedge::new(config.key.secret(), 0);
+        let mut hedge = Hedge::new(config.key.secret(), config.wall_clock);
         let mut rng = Draw { source: &mut entropy, hedge: &mut hedge };
         let index = Index::new(rng.public()?, table);
         let secrets = [rng.public()?, rng.public()?];
@@ -194,7 +197,7 @@ where
             ephemerals: Deque::new(),
             secrets,
             secret_until: now.after(handshake::SECRET_LIFE),
-            sources: [Bucket::EMPTY; SOURCES],
+            sources: [[Bucket::EMPTY; SOURCES]; 2],
             handshakes: Bucket::EMPTY,
             requests: Bucket::EMPTY,
             request_at: None,

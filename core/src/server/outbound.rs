@@ -6,7 +6,7 @@ use core::time::Duration;
 use super::clients::{ClientSlot, Use};
 use super::handshake::SECRET_LIFE;
 use super::streams::{Due, find};
-use super::{State, View};
+use super::{MOMENT, State, View};
 use crate::id::{SocketId, StreamId};
 use crate::machine::FRAME_PREFIX;
 use crate::transmit::{DatagramHead, FrameHead};
@@ -191,18 +191,34 @@ impl View<'_> {
     }
 
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
-        let due = *find(self.streams, stream)?.due.front()?;
-        let len = match due {
-            Due::Certificate(_) => self.state.config.certificate.len().saturating_add(10),
-            Due::Response(bytes) => bytes.len(),
-            Due::Answer(bytes) => bytes.len(),
-            _ => transport_len(&self.frame_body(stream, due)?),
-        };
-        let len = len.saturating_add(FRAME_PREFIX);
-        Some(FrameHead { ticket: Ticket::Frame(stream), stream, len })
+        loop {
+            let due = *find(self.streams, stream)?.due.front()?;
+            let len = match due {
+                Due::Certificate(_) => Some(self.state.config.certificate.len().saturating_add(10)),
+                Due::Response(bytes) => Some(bytes.len()),
+                Due::Answer(bytes) => Some(bytes.len()),
+                _ => self.frame_body(stream, due).map(|body| transport_len(&body)),
+            };
+            if let Some(len) = len {
+                let len = len.saturating_add(FRAME_PREFIX);
+                return Some(FrameHead { ticket: Ticket::Frame(stream), stream, len });
+            }
+            // Its request is gone meanwhile.
+            find(self.streams, stream)?.due.pop_front();
+        }
     }
 
     fn frame_body(&self, stream: StreamId, due: Due) -> Option<ToEquipment<'_>> {
+        // A request slot may have been used anew since: nothing goes to another equipment.
+        let id = self.streams.get(usize::from(stream.index))?.id;
+        let meant = match due {
+            Due::Notify(index) => self.requests.get(index)?.target == id,
+            Due::Plan(index) | Due::Refused(index) => self.requests.get(index)?.issuer == id,
+            _ => true,
+        };
+        if !meant {
+            return None;
+        }
         match due {
             Due::Notify(index) => self.notify(index),
             Due::Plan(index) => self.plan(index),
@@ -325,13 +341,16 @@ impl View<'_> {
             return;
         }
         for index in 0..self.streams.len() {
+            if self.state.commands.len() >= self.state.commands.capacity() / 2 {
+                break;
+            }
             let due = self.streams.get(index).is_some_and(|slot| now >= slot.until);
             if due && let Some(stream) = self.stream_id(index) {
                 self.close_stream(stream);
             }
         }
         let open = self.streams.iter().filter(|slot| slot.remote.is_some());
-        self.state.stream_at = open.map(|slot| slot.until).min();
+        self.state.stream_at = open.map(|slot| slot.until.max(now.after(MOMENT))).min();
     }
 
     /// Goes through a part of the list and takes off what has ended.

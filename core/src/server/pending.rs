@@ -3,10 +3,11 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::View;
+use super::{ServerEvent, View};
 use super::clients::{self, Use};
 use super::outbound::{Out, Reply};
 use crate::crypto::keys::Root;
+use crate::link::Transport;
 use crate::machine::Discard;
 use crate::time::Instant;
 use crate::wire::codec::{Reader, Writer};
@@ -73,7 +74,14 @@ impl View<'_> {
             let pending = self.state.pending.get(place)?;
             (pending.root.clone(), pending.peer_index, pending.remote)
         };
-        self.clients.get_mut(at)?.install(&root, peer_index, generation, remote);
+        let slot = self.clients.get_mut(at)?;
+        let moved = slot.registered && slot.address() != Some(remote);
+        slot.install(&root, peer_index, generation, remote);
+        let id = slot.id;
+        if moved {
+            let over = Transport::Datagram;
+            self.state.event(ServerEvent::Registered { id, address: remote, over });
+        }
         // Earlier handshakes of the same equipment are void now.
         self.state.pending.retain(|pending| clients::parts(pending.handle).0 != at);
         Some(at)

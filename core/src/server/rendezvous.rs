@@ -7,7 +7,7 @@ use super::clients::Use;
 use super::outbound::Out;
 use super::requests::{Stage, Via, find, number};
 use super::streams::{Due, find as find_stream};
-use super::{Delivery, ServerEvent, View};
+use super::{Delivery, MOMENT, ServerEvent, View};
 use crate::id::{EquipmentId, StreamId};
 use crate::issuer::early_tag;
 use crate::limit::Rate;
@@ -59,8 +59,7 @@ impl View<'_> {
         if !self.issuer_bucket(from, now) || !self.state.requests.take(now, ALL) {
             return Err(Discard::RateLimited);
         }
-        let free = self.requests.iter().position(|slot| slot.stage == Stage::Free);
-        let index = free.ok_or(Discard::TableFull)?;
+        let index = self.request_slot(issuer, observed)?;
         // An issuer states a port; the address is the one that it is seen at (T11).
         let stated = crate::addr::canonical(request.issuer);
         let honest = stated.ip().is_unspecified() || stated.ip() == observed.ip();
@@ -83,6 +82,29 @@ impl View<'_> {
         }
         self.arm(index);
         Ok(())
+    }
+
+    /// A slot for a new request. One issuer, and one address, holds at most a quarter of the table
+    /// with requests that wait (threat T22); what is only remembered for repeats makes room.
+    fn request_slot(
+        &mut self,
+        issuer: &EquipmentId,
+        observed: SocketAddr,
+    ) -> Result<usize, Discard> {
+        let theirs = self.requests.iter().filter(|slot| {
+            let same = slot.issuer == *issuer || slot.address.ip() == observed.ip();
+            slot.stage == Stage::Waiting && same
+        });
+        if theirs.count() >= (self.requests.len() / 4).max(4) {
+            return Err(Discard::RateLimited);
+        }
+        if let Some(index) = self.requests.iter().position(|slot| slot.stage == Stage::Free) {
+            return Ok(index);
+        }
+        let done = self.requests.iter().enumerate().filter(|(_, slot)| slot.stage != Stage::Waiting);
+        let (index, _) = done.min_by_key(|(_, slot)| slot.until).ok_or(Discard::TableFull)?;
+        self.requests.get_mut(index).ok_or(Discard::TableFull)?.free();
+        Ok(index)
     }
 
     fn arm(&mut self, index: usize) {
@@ -232,6 +254,9 @@ impl View<'_> {
             return;
         }
         for index in 0..self.requests.len() {
+            if self.state.out.len() >= self.state.out.capacity() / 2 {
+                break;
+            }
             let Some(slot) = self.requests.get_mut(index) else { continue };
             if slot.ask_at.take_if(|at| now >= *at).is_some() {
                 let target = slot.target;
@@ -247,7 +272,8 @@ impl View<'_> {
                 }
             }
         }
-        self.state.request_at = self.requests.iter().filter_map(super::RequestSlot::deadline).min();
+        let next = self.requests.iter().filter_map(super::RequestSlot::deadline).min();
+        self.state.request_at = next.map(|at| at.max(now.after(MOMENT)));
     }
 
     /// The stream and number for a notification.

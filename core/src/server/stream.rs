@@ -64,7 +64,8 @@ impl View<'_> {
         }
         let remote = slot.remote.ok_or(Discard::UnknownSession)?;
         match kind {
-            Kind::CertificateRequest => {
+            // The first frame or none: asking again and again would hold the connection open (T29).
+            Kind::CertificateRequest if slot.received == len => {
                 let nonce = certificate_nonce(message)?;
                 slot.until = now.after(HANDSHAKE);
                 push(slot, Due::Certificate(nonce))
@@ -72,6 +73,7 @@ impl View<'_> {
             Kind::Initiation => self.stream_initiation(stream, remote, message),
             Kind::Transport => self.stream_transport(stream, remote, message),
             Kind::Keepalive => self.stream_keepalive(stream, message),
+            Kind::CertificateRequest => Err(Discard::Unexpected),
             kind if kind.is_downward() => Err(Discard::WrongDirection),
             _ => Err(Discard::UnknownKind),
         }
@@ -111,7 +113,9 @@ impl View<'_> {
         let session = slot.session.as_mut().ok_or(Discard::UnknownSession)?;
         let body = session.open(now, header, message)?;
         let body = read_body::<ToServer<'_>>(body).ok_or(Discard::Malformed)?;
-        slot.until = now.after(IDLE);
+        if body != ToServer::Confirm {
+            slot.until = now.after(IDLE);
+        }
         let (id, role) = (slot.id, slot.role);
         match (body, role) {
             (ToServer::Confirm, _) => Ok(()),
@@ -202,11 +206,11 @@ impl View<'_> {
         request: u32,
     ) -> Result<(), Discard> {
         let index = super::requests::find(self.requests, request).ok_or(Discard::Unexpected)?;
-        let slot = self.requests.get_mut(index).ok_or(Discard::Unexpected)?;
+        let slot = self.requests.get(index).ok_or(Discard::Unexpected)?;
         if slot.target != *id || slot.stage != super::requests::Stage::Waiting {
             return Err(Discard::Unexpected);
         }
-        slot.ask_at = None;
+        // It stays due for another wake-up until it is answered: this connection may break.
         let slot = find(self.streams, stream).ok_or(Discard::UnknownSession)?;
         push(slot, Due::Notify(index))
     }

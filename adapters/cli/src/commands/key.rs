@@ -41,7 +41,7 @@ pub(crate) struct FileArgs {
 pub(crate) struct ShowArgs {
     #[command(flatten)]
     file: FileArgs,
-    /// Draw the QR code for dark text on a light ground
+    /// Draw the QR code for dark text on a light ground; needed only without colours
     #[arg(long)]
     light: bool,
 }
@@ -98,8 +98,8 @@ fn new(args: &FileArgs, output: &Output) -> Outcome {
 
 fn show(args: &ShowArgs, output: &Output) -> Outcome {
     let id = args.file.load()?.id().to_string();
-    let code = qr::half_blocks(&id, args.light)?;
-    output.line(format!("{code}{KEY}{id}{KEY:#}"));
+    let (code, painted) = (qr::half_blocks(&id, args.light)?, qr::painted(&id, args.light)?);
+    output.line(format!("{painted}{KEY}{id}{KEY:#}"));
     output.line(format!("{DIM}The id is public. Whoever connects needs it.{DIM:#}"));
     output.json(&json!({ "event": "key", "at": clock::micros(), "id": id, "qr": code }));
     Ok(())

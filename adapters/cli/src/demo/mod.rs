@@ -45,6 +45,7 @@ fn show(stage: &mut Stage<'_>, keep: bool, output: &Output) -> Outcome {
     stage.start_appliance()?;
     stage.start_user()?;
     let visit = stage.visit()?;
+    stage.settle()?;
     report::print(stage, &visit, output);
     if keep { hold::hold(stage, output) } else { Ok(()) }
 }

@@ -24,7 +24,7 @@ pub(crate) fn print(stage: &Stage<'_>, visit: &Visit, output: &Output) {
     let _ = table(&entries, output);
 
     output.line(format!("\n{HEAD}3. A user asks for it{HEAD:#}, with the id and a password"));
-    let connecting = stage.timeline.between(user, visit.began);
+    let connecting = stage.timeline.between(user, visit.ended);
     let connected = table(&connecting, output);
 
     output.line(format!("\n{HEAD}4. The thermostat's page{HEAD:#}, through the direct path"));

@@ -3,6 +3,8 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::time::Instant;
 
@@ -23,6 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const GLANCE: Duration = Duration::from_millis(50);
 /// A child that ends within this time of Ctrl-C was stopped, and did not fail.
 const SETTLE: Duration = Duration::from_millis(100);
+/// When nothing was told for so long, everything was; and how long to wait for that at most.
+const QUIET: Duration = Duration::from_millis(20);
+const LONGEST_SETTLE: Duration = Duration::from_millis(500);
 /// What the demo sets the thermostat to, in °C.
 const TARGET: f64 = 22.5;
 
@@ -67,7 +72,7 @@ pub(crate) struct Visit {
 impl<'a> Stage<'a> {
     pub(crate) fn new(output: &'a Output, stop: &'a Stop, loud: u8) -> Result<Self, Failure> {
         let failed = |error| Failure::other(format!("cannot make a temporary directory: {error}"));
-        let data = tempfile::Builder::new().prefix("genkan-demo-").tempdir().map_err(failed)?;
+        let data = temporary().map_err(failed)?;
         // Drawn like any key, so that nobody else on this machine can guess it.
         let drawn = genkan_std::files::create_key(&data.path().join("password-source"))?;
         write_private(&data.path().join("password"), &drawn.id().to_string())?;
@@ -179,6 +184,13 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// Hears out what the processes still have to tell of what has happened.
+    pub(crate) fn settle(&mut self) -> Outcome {
+        let deadline = Instant::now() + LONGEST_SETTLE;
+        while Instant::now() < deadline && self.hear(QUIET)?.is_some() {}
+        Ok(())
+    }
+
     /// Waits until `who` tells the event `name`, recording everything meanwhile.
     fn wait_for(&mut self, who: Who, name: &str) -> Result<Value, Failure> {
         let deadline = Instant::now() + PATIENCE;
@@ -261,6 +273,27 @@ impl<'a> Stage<'a> {
     }
 }
 
+/// A directory that goes with the demo; in memory where the system has such a place, because nothing
+/// here is worth the time that a busy disk takes to keep it.
+fn temporary() -> io::Result<TempDir> {
+    let builder = || {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("genkan-demo-");
+        builder
+    };
+    if std::env::var_os("TMPDIR").is_none() {
+        let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+        for place in runtime.into_iter().chain([PathBuf::from("/dev/shm")]) {
+            if place.is_absolute()
+                && let Ok(made) = builder().tempdir_in(place)
+            {
+                return Ok(made);
+            }
+        }
+    }
+    builder().tempdir()
+}
+
 fn text(event: &Value, name: &str) -> String {
     event[name].as_str().unwrap_or_default().to_owned()
 }
@@ -297,7 +330,7 @@ fn write_private(path: &std::path::Path, content: &str) -> Outcome {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let write = |mut file: std::fs::File| std::io::Write::write_all(&mut file, content.as_bytes());
+    let write = |mut file: std::fs::File| io::Write::write_all(&mut file, content.as_bytes());
     options
         .open(path)
         .and_then(write)

@@ -1,5 +1,6 @@
 //! Running the command.
 
+use core::cell::RefCell;
 use core::time::Duration;
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -77,6 +78,8 @@ pub(crate) struct Running {
     /// It stops when this is closed.
     stdin: Option<ChildStdin>,
     events: Receiver<Value>,
+    /// Told, and not asked for yet: what happens side by side may be told in either order.
+    passed: RefCell<Vec<Value>>,
 }
 
 impl Running {
@@ -103,27 +106,28 @@ impl Running {
             }
         });
         let stdin = child.stdin.take();
-        Self { child, stdin, events }
+        Self { child, stdin, events, passed: RefCell::default() }
     }
 
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// The next event of this name that fits.
+    /// The next event of this name that fits, among those that no one asked for yet.
     pub(crate) fn event_where(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
-        let mut passed = Vec::new();
+        let wanted = |event: &Value| event["event"] == name && fits(event);
+        let mut passed = self.passed.borrow_mut();
+        if let Some(at) = passed.iter().position(wanted) {
+            return passed.remove(at);
+        }
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let event = match self.events.recv_timeout(left) {
-                Ok(event) => event,
+            match self.events.recv_timeout(left) {
+                Ok(event) if wanted(&event) => return event,
+                Ok(event) => passed.push(event),
                 Err(error) => panic!("no {name} ({error}), only {passed:#?}"),
-            };
-            if event["event"] == name && fits(&event) {
-                return event;
             }
-            passed.push(event);
         }
     }
 

@@ -4,6 +4,7 @@
 pub mod acceptor;
 pub mod issuer;
 pub mod keys;
+pub mod network;
 pub mod password;
 pub mod server;
 pub mod wake;

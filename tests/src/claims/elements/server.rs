@@ -51,8 +51,8 @@ fn keeps_list(run: &Run) -> Held {
         let id = run.story.id(name);
         let entry = run.story.address_at(id, asked);
         let entry = entry.ok_or_else(|| format!("{name} is not on the list"))?;
-        let from_there = run.story.between(name, SERVER);
-        let registered = from_there.filter(|packet| is_register(packet)).next_back();
+        let mut from_there = run.story.between(name, SERVER);
+        let registered = from_there.rfind(|packet| is_register(packet));
         let seen = registered.ok_or_else(|| format!("{name} has not registered"))?.source;
         must(seen == entry, "an entry's address is not the equipment's")?;
         addresses.push(entry);
@@ -86,11 +86,7 @@ pub static RECEIVES_REGISTRATION: Element = Element {
         Spoil("there is a long pause between them", |run| {
             let first = run.registers()[0].at;
             hasten(run, |packet| is_register(packet) && packet.at == first);
-            edit(
-                run,
-                |packet| packet.at > Duration::ZERO,
-                |packet| packet.at += PERIOD,
-            );
+            edit(run, |packet| packet.at > Duration::ZERO, |packet| packet.at += PERIOD);
         }),
         Spoil("they carry another id", other_id),
     ],
@@ -240,9 +236,9 @@ pub static IDENTIFIES: Element = Element {
             }
         }),
         Spoil("there was no search", |run| {
-            run.story.told.retain(|told| {
-                !matches!(told, Told::Server(_, ServerEvent::Requested { .. }))
-            });
+            run.story
+                .told
+                .retain(|told| !matches!(told, Told::Server(_, ServerEvent::Requested { .. })));
         }),
         Spoil("it sends to another equipment", |run| {
             edit(

@@ -26,6 +26,7 @@ use crate::logs::tag;
 use crate::node;
 use crate::output::{DIM, GOOD, KEY, Output};
 use crate::password::{self, PasswordArgs};
+use crate::qr;
 use crate::stop::Stop;
 use crate::thermostat::Thermostat;
 
@@ -69,14 +70,6 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     let stop = Stop::on_signals(supervised)?;
-    let data = data_dir(args.data.as_deref(), "appliance")?;
-    make_private_dir(&data)?;
-    let key = files::load_or_create_key(&data.join(FILE))?;
-    let state = StateDir::open(&data)?;
-    let id = key.id();
-    let admission = admission(args, &id, &state)?;
-    let server = node::server(&args.server)?;
-
     let thermostat = args.thermostat.then(Thermostat::start).transpose();
     let thermostat =
         thermostat.map_err(|error| Failure::other(format!("the thermostat: {error}")))?;
@@ -85,29 +78,13 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         (None, Some(forward)) => forward.resolve()?,
         (None, None) => return Err(Failure::usage("--forward HOST:PORT is missing")),
     };
-
-    let anchors = node::anchors(&args.server, 0)?;
-    let identity = Identity { key, boots: 0 };
-    let mut config = AcceptorConfig::new(identity, node::both(server), anchors);
-    config.admission = admission;
-    config.addresses = node::policy(args.policy, server, output);
-    config.wall_clock = genkan_std::Clock::new().wall();
-    // A person watches; whole towns of these do not start in the same second.
-    config.spread = Duration::ZERO;
-    let mut options = AcceptorOptions::new(config);
-    options.state = Some(state);
-    options.trace = if args.trace { Trace::All } else { Trace::Off };
-    let node = AcceptorNode::start(options).map_err(node::cannot_start)?;
+    let server = node::server(&args.server)?;
+    let node = Arc::new(start(args, server, output)?);
     let listener = node
         .listen(node::SERVICE)
         .map_err(|error| Failure::other(format!("cannot take streams: {error}")))?;
-
-    let shown = service.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    output.line(format!("{DIM}id{DIM:#}        {KEY}{id}{KEY:#}"));
-    output.line(format!("{DIM}forwards{DIM:#}  {shown}"));
-    output.json(&Event::new("ready").text("id", id).with("forward", shown).into_value());
+    announce(node.id(), &service, output)?;
     forward::start(listener, service)?;
-    let node = Arc::new(node);
     let stopped = Arc::clone(&node);
     let stopper = stop.then(move || stopped.stop(GRACE))?;
     let watched = watch(&node, server, output);
@@ -119,9 +96,41 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     Ok(())
 }
 
+fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<AcceptorNode, Failure> {
+    let data = data_dir(args.data.as_deref(), "appliance")?;
+    make_private_dir(&data)?;
+    let key = files::load_or_create_key(&data.join(FILE))?;
+    let state = StateDir::open(&data)?;
+    let admission = admission(args, &key.id(), &state)?;
+    let anchors = node::anchors(&args.server, 0)?;
+    let identity = Identity { key, boots: 0 };
+    let mut config = AcceptorConfig::new(identity, node::both(server), anchors);
+    config.admission = admission;
+    config.addresses = node::policy(args.policy, server, output);
+    config.wall_clock = genkan_std::Clock::new().wall();
+    // A person watches; whole towns of these do not start in the same second.
+    config.spread = Duration::ZERO;
+    let mut options = AcceptorOptions::new(config);
+    options.state = Some(state);
+    options.trace = if args.trace { Trace::All } else { Trace::Off };
+    AcceptorNode::start(options).map_err(node::cannot_start)
+}
+
+/// What users need to know.
+fn announce(id: EquipmentId, service: &[SocketAddr], output: &Output) -> Outcome {
+    let service = service.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    if output.is_terminal() {
+        output.line(qr::painted(&id.to_string(), false)?);
+    }
+    output.line(format!("{DIM}id{DIM:#}        {KEY}{id}{KEY:#}"));
+    output.line(format!("{DIM}forwards{DIM:#}  {service}"));
+    output.json(&Event::new("ready").text("id", id).with("forward", service).into_value());
+    Ok(())
+}
+
 /// Who may connect.
 fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<AdmissionPolicy, Failure> {
-    if let Some(password) = args.password.read()? {
+    if let Some(password) = args.password.read(true)? {
         state.set_password(Some(&*password::information(&password, id)?))?;
     }
     let password = state.password()?;

@@ -86,7 +86,7 @@ impl Door {
                 }
                 Err(ReachError::Stopped(_)) => return,
                 Err(error) if !patient && !self.was_open() => {
-                    self.change(|state| state.failure = Some(failure(error)));
+                    self.change(|state| state.failure = Some(failure(error, target)));
                     return;
                 }
                 Err(error) => {
@@ -131,11 +131,16 @@ impl Door {
     }
 }
 
-fn failure(error: ReachError) -> Failure {
+fn failure(error: ReachError, target: &Target) -> Failure {
     match error {
         ReachError::Failed(FailCause::BadCertificate) => node::wrong_certificate(),
         ReachError::File(error) => error.into(),
         ReachError::Request(error) => Failure::other(error.to_string()),
+        // A stranger is not told why; what may help depends on what was tried.
+        ReachError::Refused(_) if target.password.is_none() => {
+            Failure::unreachable(error.to_string())
+                .hint("a password: --ask-password, --password-file FILE or GENKAN_PASSWORD")
+        }
         other => Failure::unreachable(other.to_string()),
     }
 }

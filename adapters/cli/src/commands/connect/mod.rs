@@ -97,9 +97,8 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     // Before anything is sent: a wrong port or password file is told at once.
     let listener = args.listen.as_ref().map(local::bind).transpose()?;
     let mut target = Target::new(args.id);
-    let password = args.password.read()?;
-    if let Some(password) = &password {
-        target.password = Some(*password::information(password, &args.id)?);
+    if let Some(password) = args.password.read(false)? {
+        target.password = Some(*password::information(&password, &args.id)?);
     }
     let server = node::server(&args.server)?;
     let node = Arc::new(start(args, server)?);
@@ -128,19 +127,9 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     node::stopped(stopper)?;
     output.json(&Event::new("stopped").into_value());
     match door.failure() {
-        Some(failure) => Err(explain(failure, password.is_some())),
+        Some(failure) => Err(failure),
         None if door.was_open() => Ok(()),
         None => Err(Failure::interrupted()),
-    }
-}
-
-/// A refusal tells a stranger nothing; what it may mean depends on what was tried.
-fn explain(failure: Failure, with_password: bool) -> Failure {
-    match failure.hint {
-        None if failure.message.contains("refused") && !with_password => {
-            failure.hint("a password: --ask-password, --password-file FILE or GENKAN_PASSWORD")
-        }
-        _ => failure,
     }
 }
 
