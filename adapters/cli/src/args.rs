@@ -89,7 +89,8 @@ pub(crate) struct ServerArgs {
     /// The server; the port is 18251 unless given
     #[arg(long, env = "GENKAN_SERVER", value_name = "HOST[:PORT]", value_parser = server_address)]
     pub(crate) server: HostPort,
-    /// The authority that vouches for the server, as `genkan serve` prints it; twice during a change
+    /// The authority that vouches for the server, as `genkan serve` prints it; twice during a
+    /// change
     #[arg(long = "authority", env = "GENKAN_AUTHORITY", value_name = "KEY", required = true)]
     #[arg(value_delimiter = ',')]
     pub(crate) authorities: Vec<AuthorityKey>,

@@ -1,6 +1,7 @@
 //! The events of `--json`: one object per line, each with `event` (its name) and `at` (microseconds
-//! since 1970). Names and fields are stable: new ones may come, none changes its meaning. The README
-//! lists them. Events carry full ids, unlike logs: they are the answer to whoever started the command.
+//! since 1970). Names and fields are stable: new ones may come, none changes its meaning. The
+//! README lists them. Events carry full ids, unlike logs: they are the answer to whoever started
+//! the command.
 
 use core::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -45,12 +46,13 @@ impl Event {
     }
 }
 
-/// When the events of this process happened, so that the timelines of several processes merge without
-/// an effect before its cause.
+/// When the events of this process happened, so that the timelines of several processes merge
+/// without an effect before its cause.
 ///
-/// A message is stamped after it was sent; on a busy machine its receiver may have stamped it by then.
-/// What was sent is therefore dated back to the beginning of the node's turn, but never before the
-/// event that came before it here: still no later than it left, and no earlier than its cause.
+/// A message is stamped after it was sent; on a busy machine its receiver may have stamped it by
+/// then. What was sent is therefore dated back to the beginning of the node's turn, but never
+/// before the event that came before it here: still no later than it left, and no earlier than its
+/// cause.
 #[derive(Debug)]
 pub(crate) struct Times {
     clock: Clock,

@@ -1,10 +1,11 @@
-//! Logs: one line per record on standard error, that nobody outside can forge or flood (threat T40).
+//! Logs: one line per record on standard error, that nobody outside can forge or flood (threat
+//! T40).
 //!
 //! * Every value is written through [`clean`]: a peer's text cannot start a line of its own.
 //! * Ids appear as [`tag`]s, short hashes: enough to follow one equipment through a log, too little
 //!   to reach it or to find it elsewhere.
-//! * A place in the code may write [`LIMIT`] lines per [`WINDOW`]; what it wanted to say beyond that
-//!   is counted and told once.
+//! * A place in the code may write [`LIMIT`] lines per [`WINDOW`]; what it wanted to say beyond
+//!   that is counted and told once.
 
 use core::fmt::{self, Write as _};
 use core::time::Duration;

@@ -1,5 +1,5 @@
-//! What `accept` and `connect` have in common: the server, whom to believe about it, which addresses
-//! may be contacted.
+//! What `accept` and `connect` have in common: the server, whom to believe about it, which
+//! addresses may be contacted.
 
 use core::net::SocketAddr;
 use std::io;
@@ -43,8 +43,8 @@ pub(crate) fn anchors(args: &ServerArgs, floor: u64) -> Result<Anchors, Failure>
     Ok(Anchors { authorities, name, min_serial: 0, floor })
 }
 
-/// Which addresses may be contacted. A server on this machine or in a private network says that this
-/// is a laboratory, so such addresses are then allowed, and the user is told.
+/// Which addresses may be contacted. A server on this machine or in a private network says that
+/// this is a laboratory, so such addresses are then allowed, and the user is told.
 pub(crate) fn policy(args: PolicyArgs, server: SocketAddr, output: &Output) -> AddressPolicy {
     let class = AddressClass::of(server.ip());
     let mut policy = AddressPolicy {
@@ -93,8 +93,10 @@ pub(crate) fn cannot_bind(error: StartError, bind: SocketAddr) -> Failure {
 
 /// The server shows a certificate that must not be believed.
 pub(crate) fn wrong_certificate() -> Failure {
-    Failure::keys("the server's certificate is not signed by this authority, not for this name, or not valid now")
-        .hint("compare --authority and --server-name with what `genkan serve` prints")
+    Failure::keys(
+        "the server's certificate is not by this authority, not for this name, or not valid now",
+    )
+    .hint("compare --authority and --server-name with what `genkan serve` prints")
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
 //! QR codes in a terminal.
 //!
-//! Bech32 in capitals is the QR code's "alphanumeric" mode, which needs a quarter fewer modules. Half
-//! blocks put two modules into one character, so the code is about square, with the quiet zone that
-//! readers need. Light modules are ink. With colours, ink is white on black whatever the terminal's own
-//! are; without, a terminal with dark ink wants the inverted code.
+//! Bech32 in capitals is the QR code's "alphanumeric" mode, which needs a quarter fewer modules.
+//! Half blocks put two modules into one character, so the code is about square, with the quiet zone
+//! that readers need. Light modules are ink. With colours, ink is white on black whatever the
+//! terminal's own are; without, a terminal with dark ink wants the inverted code.
 
 use anstyle::{Ansi256Color, Color, Style};
 use qrcode::{Color as Module, EcLevel, QrCode};
@@ -39,7 +39,8 @@ pub(crate) fn half_blocks(text: &str, inverted: bool) -> Result<String, Failure>
     let mut out = String::new();
     for y in (0..side).step_by(2) {
         for x in 0..side {
-            // A set half is light ink: a light module, unless inverted. Below the last row is nothing.
+            // A set half is light ink: a light module, unless inverted. Below the last row is
+            // nothing.
             let upper = dark(x, y) == inverted;
             let lower = y + 1 < side && dark(x, y + 1) == inverted;
             out.push(match (upper, lower) {

@@ -1,7 +1,7 @@
 //! When to stop: Ctrl-C, SIGTERM or SIGHUP, and for a supervised process the end of its input.
 //!
-//! The first signal asks; a later one does not wait for an answer. Two at once are one wish: `timeout`
-//! and terminals send a signal to the process and to its group.
+//! The first signal asks; a later one does not wait for an answer. Two at once are one wish:
+//! `timeout` and terminals send a signal to the process and to its group.
 
 use core::time::Duration;
 use std::io::Read;
@@ -48,8 +48,8 @@ impl Stop {
         Ok(stop)
     }
 
-    /// Runs `end` once it is time to stop, on a thread of its own: this is what ends a node, and thus
-    /// the wait for its next event.
+    /// Runs `end` once it is time to stop, on a thread of its own: this is what ends a node, and
+    /// thus the wait for its next event.
     pub(crate) fn then<T: Send + 'static>(
         &self,
         end: impl FnOnce() -> T + Send + 'static,

@@ -100,6 +100,9 @@ impl View<'_> {
             if state.registration.stage != Registered::Registered {
                 state.registration.stage = Registered::Trying;
             }
+            if over == Transport::Stream && !state.datagram.is_trying() {
+                state.registration.retry_datagram(now, jitter);
+            }
         }
     }
 
@@ -145,10 +148,27 @@ impl View<'_> {
             // It came over the very stream that a notification could have come over.
             return;
         }
+        if self.state.registration.fetching.is_some() {
+            // One after the other. Where no room is left, the server wakes again.
+            self.state.registration.fetch_later(request);
+            return;
+        }
         self.drop_stream();
+        self.fetch(request);
+        self.open_stream();
+    }
+
+    fn fetch(&mut self, request: u32) {
         let until = self.state.now.after(FETCH);
         self.state.registration.fetch(Some(request), Some(until));
-        self.open_stream();
+    }
+
+    /// A request has been fetched and replied to: the next one goes over the same connection.
+    pub(super) fn fetch_next(&mut self) {
+        match self.state.registration.wakes.pop_front() {
+            Some(request) => self.fetch(request),
+            None => self.drop_stream(),
+        }
     }
 
     /// Opens the TCP connection to the server.
@@ -217,7 +237,15 @@ impl View<'_> {
             }
             Expiry::Failed => {
                 if self.state.registration.over == Transport::Datagram {
+                    let registration = &self.state.registration;
+                    let trying = registration.stage == Registered::Trying;
+                    // Not even the certificate came: a device without one turns to TCP here.
+                    let turn = registration.fallback && trying;
+                    let idle = self.state.stream.stream.is_none();
                     self.lost();
+                    if turn && idle {
+                        self.open_stream();
+                    }
                 } else {
                     // Registered over TCP: look for UDP again later.
                     let jitter = self.draw().jitter();

@@ -257,8 +257,7 @@ impl View<'_> {
             Ticket::Reply(_) => {
                 self.state.replies.pop_front();
                 if self.state.registration.fetched {
-                    self.state.registration.fetched = false;
-                    self.drop_stream();
+                    self.fetch_next();
                 }
             }
             Ticket::Fetch => self.state.registration.fetch_sent = true,

@@ -15,6 +15,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use heapless::Deque;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::crypto::keys::{Direction, Root};
@@ -115,6 +116,8 @@ pub(crate) struct Registration {
     pub(super) announced: Option<[u8; 16]>,
     /// The request that the TCP connection to the server was opened for.
     pub(super) fetching: Option<u32>,
+    /// Further requests that it will be used for.
+    pub(super) wakes: Deque<u32, 4>,
     /// When that connection is given up.
     pub(super) fetch_until: Option<Instant>,
     /// The fetch has left.
@@ -150,6 +153,7 @@ impl Registration {
             fetch_until: None,
             fetch_sent: false,
             fetched: false,
+            wakes: Deque::new(),
             datagram_at: None,
         }
     }
@@ -321,11 +325,21 @@ impl Registration {
     }
 
     /// A TCP connection is opened to fetch `request`, or (`None`) the one for it is gone.
-    pub(super) const fn fetch(&mut self, request: Option<u32>, until: Option<Instant>) {
+    pub(super) fn fetch(&mut self, request: Option<u32>, until: Option<Instant>) {
+        if request.is_none() {
+            self.wakes.clear();
+        }
         self.fetching = request;
         self.fetch_until = until;
         self.fetch_sent = false;
         self.fetched = false;
+    }
+
+    /// Another request shall be fetched after the one under way.
+    pub(super) fn fetch_later(&mut self, request: u32) {
+        if !self.wakes.iter().any(|waiting| *waiting == request) {
+            let _full = self.wakes.push_back(request);
+        }
     }
 
     /// UDP does not work here: look again later.

@@ -176,6 +176,7 @@ impl View<'_> {
         if let Some(slot) = self.clients.get_mut(at) {
             slot.window.accept(header.counter);
         }
+        self.tell_late(at);
         Ok((at, body))
     }
 

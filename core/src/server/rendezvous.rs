@@ -201,6 +201,20 @@ impl View<'_> {
         }
     }
 
+    /// A session is confirmed whose first message brought a request: what became of that meanwhile
+    /// could not be told before.
+    pub(super) fn tell_late(&mut self, at: usize) {
+        for index in 0..self.requests.len() {
+            let waiting = self.requests.get(index).is_some_and(|slot| {
+                slot.from == Via::Client(at)
+                    && (slot.paired || !matches!(slot.stage, Stage::Free | Stage::Waiting))
+            });
+            if waiting {
+                self.tell_issuer(index);
+            }
+        }
+    }
+
     /// What the acceptor says to a notification.
     pub(super) fn acceptor_says(
         &mut self,

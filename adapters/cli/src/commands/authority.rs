@@ -1,7 +1,7 @@
 //! `genkan authority`: the key that vouches for servers, and the certificates that it signs.
 //!
-//! An authority's secret key need not lie on the server: make it elsewhere, certify the server's key
-//! there, and carry only the certificate over.
+//! An authority's secret key need not lie on the server: make it elsewhere, certify the server's
+//! key there, and carry only the certificate over.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,9 @@
 //! The demo's processes: started, listened to, and certainly ended.
 //!
 //! Each child holds the reading end of a pipe from this process as its standard input and stops by
-//! itself when that closes (`--supervised`). So none of them outlives the demo, even when the demo is
-//! killed with a signal that cannot be caught. On every other way out, [`Child`]'s `Drop` closes the
-//! pipe, waits for [`GRACE`], and then kills.
+//! itself when that closes (`--supervised`). So none of them outlives the demo, even when the demo
+//! is killed with a signal that cannot be caught. On every other way out, [`Child`]'s `Drop` closes
+//! the pipe, waits for [`GRACE`], and then kills.
 
 use core::time::Duration;
 use std::collections::VecDeque;

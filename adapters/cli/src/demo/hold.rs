@@ -27,7 +27,7 @@ pub(crate) fn hold(stage: &mut Stage<'_>, output: &Output) -> Outcome {
         match stage.voices.next(GLANCE) {
             None => {}
             Some((who, Said::Event(event))) => {
-                stage.record(who, &event);
+                stage.pass_on(who, &event);
                 tell(who, &event, output);
             }
             Some((_, Said::Ended)) if stage.stop.wait(GLANCE) => break,

@@ -2,8 +2,8 @@
 //! between them.
 //!
 //! The processes are this same program, started as a user would start them (`serve`, `accept`,
-//! `connect`), with throw-away keys in a temporary directory. [`stage`] brings them up, [`timeline`]
-//! merges what they tell, [`report`] prints it, [`hold`] keeps them up.
+//! `connect`), with throw-away keys in a temporary directory. [`stage`] brings them up,
+//! [`timeline`] merges what they tell, [`report`] prints it, [`hold`] keeps them up.
 
 mod children;
 mod hold;

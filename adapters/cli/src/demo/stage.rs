@@ -242,9 +242,14 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Takes an event into the timeline, and passes it on to whoever reads our own events.
-    pub(crate) fn record(&mut self, who: Who, event: &Value) {
+    /// Takes an event into the timeline, and passes it on.
+    fn record(&mut self, who: Who, event: &Value) {
         self.timeline.add(who, event);
+        self.pass_on(who, event);
+    }
+
+    /// Passes an event on to whoever reads our own events.
+    pub(crate) fn pass_on(&self, who: Who, event: &Value) {
         if self.output.is_json() {
             let mut event = event.clone();
             event["process"] = who.name().into();
@@ -273,8 +278,8 @@ impl<'a> Stage<'a> {
     }
 }
 
-/// A directory that goes with the demo; in memory where the system has such a place, because nothing
-/// here is worth the time that a busy disk takes to keep it.
+/// A directory that goes with the demo; in memory where the system has such a place, because
+/// nothing here is worth the time that a busy disk takes to keep it.
 fn temporary() -> io::Result<TempDir> {
     let builder = || {
         let mut builder = tempfile::Builder::new();

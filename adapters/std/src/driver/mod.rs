@@ -56,8 +56,9 @@ pub(crate) trait Role: Send + 'static {
         true
     }
 
-    /// The node stops: whoever is at the other end is told.
-    fn end(&mut self, now: Instant);
+    /// The node stops: whoever is at the other end is told. Called again after a drain while it
+    /// returns `true`.
+    fn end(&mut self, now: Instant) -> bool;
 
     /// The loop has ended, for whatever reason.
     fn lost(&mut self) {}

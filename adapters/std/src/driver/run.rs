@@ -136,7 +136,9 @@ impl<R: Role> Loop<R> {
                 self.advance(now)
             }
             (Stage::Finishing(until), _) if self.role.is_finished() || now >= until => {
-                self.role.end(now);
+                while self.role.end(now) {
+                    self.drain(now);
+                }
                 self.drain(now);
                 self.stage = Stage::Leaving(now.after(LEAVE));
                 self.advance(now)

@@ -149,11 +149,13 @@ fn a_long_wait_ends_with_another_threads_nudge_and_a_timer_in_time() {
     let waking = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(300));
         waker.wake().unwrap();
+        // Dropped too early, it would take its news with it.
+        waker
     });
     net.wait(Some(Duration::from_secs(3_600))).unwrap();
     let waited = begun.elapsed();
     assert!(waited > Duration::from_millis(200) && waited < Duration::from_secs(60), "{waited:?}");
-    waking.join().unwrap();
+    drop(waking.join().unwrap());
     let begun = std::time::Instant::now();
     // Longer than the poller alone is trusted with.
     net.wait(Some(Duration::from_millis(2_100))).unwrap();

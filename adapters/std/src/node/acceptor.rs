@@ -262,11 +262,12 @@ impl Role for Acceptance {
         self.sessions.is_empty()
     }
 
-    fn end(&mut self, now: Instant) {
+    fn end(&mut self, now: Instant) -> bool {
         for name in self.sessions.names() {
             self.machine.close(now, name);
         }
         self.machine.deregister(now);
+        false
     }
 
     fn lost(&mut self) {

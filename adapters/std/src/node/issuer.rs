@@ -365,10 +365,11 @@ impl Role for Issuance {
         self.sessions.is_empty()
     }
 
-    fn end(&mut self, now: Instant) {
+    fn end(&mut self, now: Instant) -> bool {
         for name in self.sessions.names() {
             self.machine.close(now, name);
         }
+        false
     }
 
     fn lost(&mut self) {

@@ -153,5 +153,7 @@ impl Role for Service {
 
     fn observe(&mut self, _: Instant, _: &ServerEvent, _: &Journal<ServerEvent>) {}
 
-    fn end(&mut self, _: Instant) {}
+    fn end(&mut self, now: Instant) -> bool {
+        self.machine.dismiss(now)
+    }
 }

@@ -13,8 +13,8 @@ use crate::logs::tag;
 /// How long the service may take to accept a connection.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Takes streams on a thread of its own, and joins each to a new connection on another. Their number
-/// is bounded by the node: so many connections of so many streams.
+/// Takes streams on a thread of its own, and joins each to a new connection on another. Their
+/// number is bounded by the node: so many connections of so many streams.
 pub(super) fn start(listener: StreamListener, service: Vec<SocketAddr>) -> Result<(), Failure> {
     let taken = thread::Builder::new().name("forward".into()).spawn(move || {
         // It ends with the node.

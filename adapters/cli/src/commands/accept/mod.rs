@@ -1,8 +1,8 @@
 //! `genkan accept`: this process is the appliance for a local TCP service.
 //!
 //! It keeps itself registered, admits whom it may, and joins each stream that a user opens to a new
-//! connection to the service ([`forward`]). It runs until it is stopped; a server that goes away and
-//! comes back is found again by itself.
+//! connection to the service ([`forward`]). It runs until it is stopped; a server that goes away
+//! and comes back is found again by itself.
 
 mod forward;
 

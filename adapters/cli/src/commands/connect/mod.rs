@@ -1,8 +1,8 @@
 //! `genkan connect`: an appliance's service on a local port, or on standard input and output.
 //!
 //! [`door`] keeps one connection to the appliance: made at the start, made again whenever it ends.
-//! [`local`] joins local clients to it, [`stdio`] a single stream. The first attempt decides whether
-//! the command fails; after that it goes on trying until it is stopped.
+//! [`local`] joins local clients to it, [`stdio`] a single stream. The first attempt decides
+//! whether the command fails; after that it goes on trying until it is stopped.
 
 mod door;
 mod local;
