@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 use genkan_tests::claims::elements::Element;
 use genkan_tests::claims::lists::{CLAIMS, DEPENDS, FORMS, elements, failures};
 use genkan_tests::claims::run::{ACCEPTOR, ISSUER, Run, SERVER, is_wake};
-use genkan_tests::claims::scenario::{self, Behaviour};
+use genkan_tests::claims::scenario::{self, Behaviour, Setting};
 use genkan_tests::claims::table;
 use genkan_tests::claims::twins::TWINS;
 use genkan_tests::story::{Packet, What};
@@ -124,6 +124,21 @@ fn a_dependent_claim_has_all_elements_of_the_one_that_it_depends_on() {
         assert!(ids(*claim).is_superset(&ids(*of)), "claim {claim}");
         let form = FORMS.iter().any(|group| group.contains(claim) && group.contains(of));
         assert!(form || ids(*claim).len() > ids(*of).len(), "claim {claim} adds nothing");
+    }
+}
+
+#[test]
+fn the_claims_hold_with_other_seeds_and_behind_a_nat_too() {
+    for &(_, claim, behaviour) in TESTS.iter().filter(|(_, claim, _)| (12..=15).contains(claim)) {
+        for seed in 2..7 {
+            for behind_nat in [false, true] {
+                let setting = Setting { seed, behind_nat, ..Setting::of(behaviour) };
+                let played = scenario::variation(run(behaviour), setting);
+                let failed = failures(claim, &played);
+                let ids: Vec<_> = failed.iter().map(|(element, why)| (element.id, why)).collect();
+                assert!(ids.is_empty(), "claim {claim}, {setting:?}: {ids:?}");
+            }
+        }
     }
 }
 

@@ -109,7 +109,12 @@ impl Admission {
     /// Another policy; what was counted stays.
     pub(super) fn set_policy(&mut self, policy: AdmissionPolicy) {
         let AdmissionPolicy { password, paired, open, .. } = policy;
-        self.counters = [0; MAX_PAIRED];
+        let mut counters = [0; MAX_PAIRED];
+        for (id, counter) in paired.iter().zip(&mut counters) {
+            let known = self.policy.paired.iter().position(|other| other == id);
+            *counter = known.and_then(|at| self.counters.get(at).copied()).unwrap_or(0);
+        }
+        self.counters = counters;
         self.policy.password = password;
         self.policy.paired = paired;
         self.policy.open = open;

@@ -165,6 +165,10 @@ impl View<'_> {
             return Err(Discard::Replayed);
         }
         state.registration.last = None;
+        if state.registration.stage == Registered::Left && answer.status & ADDRESS_UNCHANGED == 0 {
+            // A challenge came between us and the door.
+            state.registration.say(Due::Deregister);
+        }
         if state.registration.stage == Registered::Registered {
             state.registration.answered(now, jitter);
             if answer.status & ADDRESS_UNCHANGED == 0 {

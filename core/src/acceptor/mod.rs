@@ -285,10 +285,13 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     ) -> StreamInput<'d> {
         crate::frame::input(bytes, |frame| {
             let mut view = self.view(now);
-            let result = frame.map_or(Err(Discard::Malformed), |frame| view.frame(stream, frame));
-            if result == Err(Discard::Malformed) {
-                view.stream_failed(stream);
-            }
+            let result = match frame {
+                Some(frame) => view.frame(stream, frame),
+                None => {
+                    view.stream_failed(stream);
+                    Err(Discard::Malformed)
+                }
+            };
             self.state.counters.tally(result)
         })
     }

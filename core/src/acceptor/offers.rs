@@ -24,9 +24,8 @@ impl View<'_> {
         if self.state.registration.fetching == Some(request) {
             self.state.registration.fetched = true;
         }
-        let parked = |slot: &super::ConnectionSlot| {
-            slot.stage == Stage::Parked && slot.request == request
-        };
+        let parked =
+            |slot: &super::ConnectionSlot| slot.stage == Stage::Parked && slot.request == request;
         if self.slots.iter().any(parked) {
             return; // Not a word before the try is counted on stable storage (T19).
         }

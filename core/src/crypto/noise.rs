@@ -343,16 +343,23 @@ mod tests {
         assert_eq!(dh(&[1; 32], &one), None);
     }
 
+    /// The value stands in PROTOCOL.md, section 21. Do not change the test!
     #[test]
-    fn roots_of_a_fixed_handshake_are_frozen() {
-        extern crate std;
-        let (_, acceptor, first) = handshake();
+    fn the_root_of_a_fixed_handshake_is_frozen() {
+        let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
+        let mut first = [0; 32 + IK1_OVERHEAD];
+        let (link, to) = (Link::Peer, acceptor.public());
+        let initiator = Initiator::start(link, &issuer, to, [3; 32], &[0; 32], &mut first).unwrap();
         let (responder, _) =
-            Responder::read(Link::Peer, &acceptor, [4; 32], &first, &mut [0; 36]).unwrap();
-        let mut second = [0; 5 + IK2_OVERHEAD];
-        let root = responder.answer(&[8; 5], &mut second).unwrap();
-        // Checked against an independent Noise implementation in tests/; do not change the test!
-        assert_eq!(&first[..4], &StaticKey::from_secret([3; 32]).public()[..4]);
-        assert_ne!(root.transport(super::super::keys::Direction::Up), root.0);
+            Responder::read(link, &acceptor, [4; 32], &first, &mut [0; 32]).unwrap();
+        let mut second = [0; 32 + IK2_OVERHEAD];
+        let root = responder.answer(&[0; 32], &mut second).unwrap();
+        assert!(initiator.finish(&second, &mut [0; 32]) == Some(root.clone()));
+        let frozen = [
+            0x0e, 0x48, 0xbe, 0x02, 0x5e, 0x9b, 0x32, 0xcc, 0xfa, 0xa5, 0x24, 0x4e, 0x26, 0xb0,
+            0xe8, 0xd4, 0xca, 0x4a, 0x2a, 0x03, 0xc8, 0x01, 0xe2, 0x58, 0xf7, 0x51, 0x15, 0x88,
+            0x60, 0x4d, 0x9b, 0x04,
+        ];
+        assert_eq!(root.0, frozen);
     }
 }

@@ -255,7 +255,9 @@ impl View<'_> {
         if peer.path.stream() != stream {
             return Err(Discard::UnknownSession);
         }
+        let closing = slot.stage == Stage::Closing;
         match peer.open(now, kind, message)? {
+            Opened::Payload(..) if closing => Err(Discard::Unexpected),
             Opened::Payload(channel, plaintext) => {
                 Ok(Received::Payload { connection, channel, plaintext })
             }

@@ -170,6 +170,7 @@ impl<const M: usize> Link<M> {
             self.attempt = Attempt::Certificate { nonce };
             return Ok(());
         };
+        self.cookie = None;
         let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
         let index = rng.public().map_err(|_| Discard::NoEntropy)?;
         let mut payload = [0; M];
@@ -255,12 +256,14 @@ impl<const M: usize> Link<M> {
             self.deadline = None;
             return Expiry::Pending;
         }
-        let Attempt::Handshake { refetched: false, .. } = self.attempt else {
-            self.stop();
-            return Expiry::Failed;
+        // Once more from the certificate on: the server may have a new key.
+        let again = match self.attempt {
+            Attempt::Handshake { refetched, .. } => !refetched,
+            Attempt::Certificate { .. } => !self.refetched,
+            Attempt::None | Attempt::Opening => false,
         };
         match (self.transport, rng.public()) {
-            (Transport::Datagram, Ok(nonce)) => {
+            (Transport::Datagram, Ok(nonce)) if again => {
                 self.attempt = Attempt::Certificate { nonce };
                 self.refetched = true;
                 self.tries = 0;

@@ -28,7 +28,7 @@ pub(crate) enum Progress {
 pub(crate) enum Expiry {
     /// Not due yet, or sent again.
     Pending,
-    /// Three Initiations stayed unanswered; the certificate is fetched again.
+    /// Three messages stayed unanswered; the certificate is asked for once more.
     Unanswered,
     /// The attempt is over.
     Failed,

@@ -219,7 +219,7 @@ impl View<'_> {
         }
         match self.state.index.insert(self.clients, who, role) {
             Some(at) => {
-                let expires = self.state.seconds().saturating_add(20);
+                let expires = self.state.seconds().wrapping_add(20);
                 if let Some(slot) = self.clients.get_mut(at) {
                     slot.expires = expires;
                 }

@@ -26,6 +26,7 @@ impl View<'_> {
         remote: SocketAddr,
         message: &mut [u8],
     ) -> Result<(), Discard> {
+        self.renew_secret();
         match Kind::of(message)? {
             kind @ (Kind::Keepalive | Kind::Echo) => self.keepalive(kind, remote, message),
             Kind::Transport => self.transport(remote, message),
@@ -147,17 +148,32 @@ impl View<'_> {
         let place = clients::Place::new(remote);
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         let moved = slot.place != place;
-        let body = if moved {
+        let window = slot.window;
+        let body = match slot.open(header, message) {
+            Ok(body) => body,
+            Err(reason) => return self.unopened(reason, remote, message),
+        };
+        if moved {
             // Authentic, but from a new address: it must prove that first. The counter stays fresh.
-            let window = slot.window;
-            slot.open(header, message)?;
             slot.window = window;
             let cookie = challenge(&self.state.secrets, 0, remote, header.receiver);
             return self.challenge(at, remote, cookie);
-        } else {
-            slot.open(header, message)?
-        };
+        }
         self.said(at, remote, body)
+    }
+
+    /// A transport message that its handle's session cannot open: the handle may have been given to
+    /// another equipment since (a server that has restarted gives them out from the start again).
+    fn unopened(
+        &mut self,
+        reason: Discard,
+        remote: SocketAddr,
+        message: &[u8],
+    ) -> Result<(), Discard> {
+        match reason {
+            Discard::Unauthentic => self.hint(remote, message),
+            reason => Err(reason),
+        }
     }
 
     /// The first transport message of a handshake.
@@ -261,7 +277,7 @@ impl View<'_> {
         } else {
             ISSUER_IDLE
         };
-        self.state.seconds().saturating_add(life)
+        self.state.seconds().wrapping_add(life)
     }
 
     /// Takes an equipment off the list.

@@ -30,6 +30,7 @@ use core::net::SocketAddr;
 use heapless::Deque;
 
 use crate::counters::Counters;
+use crate::crypto::keys::half;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::limit::Bucket;
@@ -109,16 +110,23 @@ impl State {
         }
     }
 
-    /// Seconds of the machine's time, for the equipment list.
+    /// Seconds of the machine's time, for the equipment list. They wrap after 136 years (or a clock
+    /// that jumps so far): compare by [`State::is_past`] alone.
     fn seconds(&self) -> u32 {
-        u32::try_from(self.now.since(self.started).as_secs()).unwrap_or(u32::MAX)
+        let seconds = self.now.since(self.started).as_secs();
+        u32::try_from(seconds & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// Whether such a time has come.
+    fn is_past(&self, seconds: u32) -> bool {
+        self.seconds().wrapping_sub(seconds) < 1 << 31
     }
 
     /// Seconds since 1970; 0 without a clock.
     fn wall_clock(&self) -> u64 {
         match self.config.wall_clock {
             0 => 0,
-            start => start.saturating_add(u64::from(self.seconds())),
+            start => start.saturating_add(self.now.since(self.started).as_secs()),
         }
     }
 }
@@ -183,8 +191,8 @@ where
         }
         let mut hedge = Hedge::new(config.key.secret(), config.wall_clock);
         let mut rng = Draw { source: &mut entropy, hedge: &mut hedge };
-        let index = Index::new(rng.public()?, table);
-        let secrets = [rng.public()?, rng.public()?];
+        let index = Index::new(half(&rng.secret()?), table);
+        let secrets = [half(&rng.secret()?), half(&rng.secret()?)];
         let keys =
             [Some(Keys::new(config.key.clone())), config.previous_key.clone().map(Keys::new)];
         let state = State {

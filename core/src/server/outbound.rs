@@ -7,6 +7,7 @@ use super::clients::{ClientSlot, Use};
 use super::handshake::SECRET_LIFE;
 use super::streams::{Due, find};
 use super::{MOMENT, State, View};
+use crate::crypto::keys::half;
 use crate::id::{SocketId, StreamId};
 use crate::machine::FRAME_PREFIX;
 use crate::transmit::{DatagramHead, FrameHead};
@@ -301,9 +302,6 @@ impl View<'_> {
 
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
-        if now >= self.state.secret_until {
-            self.renew_secret();
-        }
         self.expire_requests();
         self.expire_streams();
         if self.state.sweep_at.is_some_and(|at| now >= at) {
@@ -327,10 +325,14 @@ impl View<'_> {
         false
     }
 
-    fn renew_secret(&mut self) {
-        if let Ok(fresh) = self.draw().public() {
+    /// Before a secret is used that has been used long enough.
+    pub(super) fn renew_secret(&mut self) {
+        if self.state.now < self.state.secret_until {
+            return;
+        }
+        if let Ok(fresh) = self.draw().secret() {
             let [current, _] = self.state.secrets;
-            self.state.secrets = [fresh, current];
+            self.state.secrets = [half(&fresh), current];
         }
         self.state.secret_until = self.state.now.after(SECRET_LIFE);
     }
@@ -356,7 +358,6 @@ impl View<'_> {
     /// Goes through a part of the list and takes off what has ended.
     fn sweep(&mut self) {
         self.drop_stale_pending();
-        let seconds = self.state.seconds();
         let len = self.clients.len();
         let part = (len / SWEEPS).max(64).min(len);
         let mut at = self.state.sweep_from;
@@ -365,7 +366,7 @@ impl View<'_> {
             let ended = self
                 .clients
                 .get(at)
-                .is_some_and(|slot| slot.usage != Use::Free && seconds >= slot.expires);
+                .is_some_and(|slot| slot.usage != Use::Free && self.state.is_past(slot.expires));
             if ended {
                 self.forget(at);
             }

@@ -3,9 +3,9 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{ServerEvent, View};
 use super::clients::{self, Use};
 use super::outbound::{Out, Reply};
+use super::{ServerEvent, View};
 use crate::crypto::keys::Root;
 use crate::link::Transport;
 use crate::machine::Discard;

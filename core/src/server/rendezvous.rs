@@ -19,7 +19,7 @@ use crate::wire::message::{ConnectRequest, Reason, Role, Verdict, capability};
 /// First repetition of a notification or wake-up; doubles.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How often an acceptor is asked.
-const ASKS: u8 = 4;
+const ASKS: u8 = 3;
 /// How long a request that has been answered is remembered, for repeats.
 const LINGER: Duration = Duration::from_secs(10);
 /// All strangers' requests to one acceptor.
@@ -101,7 +101,8 @@ impl View<'_> {
         if let Some(index) = self.requests.iter().position(|slot| slot.stage == Stage::Free) {
             return Ok(index);
         }
-        let done = self.requests.iter().enumerate().filter(|(_, slot)| slot.stage != Stage::Waiting);
+        let done =
+            self.requests.iter().enumerate().filter(|(_, slot)| slot.stage != Stage::Waiting);
         let (index, _) = done.min_by_key(|(_, slot)| slot.until).ok_or(Discard::TableFull)?;
         self.requests.get_mut(index).ok_or(Discard::TableFull)?.free();
         Ok(index)
@@ -163,6 +164,9 @@ impl View<'_> {
         let datagram = self.state.config.delivery == Delivery::Auto;
         let stream = client.stream.filter(|_| client.over_stream || !client.has_place);
         let wake = !(datagram && takes(capability::NOTIFY_DATAGRAM));
+        if wake && stream.is_none() && !takes(capability::NOTIFY_STREAM) {
+            return; // It can be told in neither way: refused in time like one that is offline.
+        }
         let now = self.state.now;
         let Some(slot) = self.requests.get_mut(index) else { return };
         slot.wake = wake;

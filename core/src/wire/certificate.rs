@@ -76,7 +76,8 @@ impl<'a> Certificate<'a> {
         let names = core::str::from_utf8(reader.slice(len)?).ok()?;
         let signature = reader.array()?;
         let signed = bytes.get(..bytes.len().checked_sub(SIGNATURE)?)?;
-        (reader.0.is_empty() && is_names(names)).then_some(Self {
+        let fits = bytes.len() <= MAX_CERTIFICATE;
+        (fits && reader.0.is_empty() && is_names(names)).then_some(Self {
             serial,
             not_before,
             not_after,

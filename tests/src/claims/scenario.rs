@@ -12,7 +12,7 @@ use genkan_core::{
     AcceptorConfig, Anchors, Delivery, IssuerEvent, PasswordRecord, RequestTransport, Target,
 };
 use genkan_sim::fleet::START;
-use genkan_sim::{HostId, Packet, Verdict};
+use genkan_sim::{HostId, NatConfig, Packet, Verdict};
 
 use super::run::{ACCEPTOR, ISSUER, OTHER, OWN, Run};
 use crate::story::Story;
@@ -82,13 +82,24 @@ pub struct Setting {
     pub stored: bool,
     /// Whether the issuer asks for an equipment that nobody has.
     pub stranger: bool,
+    /// Whether the acceptor is behind a NAT.
+    pub behind_nat: bool,
+    /// What chance is drawn from.
+    pub seed: u64,
 }
 
 impl Setting {
     /// A behaviour as it should be.
     #[must_use]
     pub const fn of(behaviour: Behaviour) -> Self {
-        Self { behaviour, given: Some(PASSWORD), stored: true, stranger: false }
+        Self {
+            behaviour,
+            given: Some(PASSWORD),
+            stored: true,
+            stranger: false,
+            behind_nat: false,
+            seed: 1,
+        }
     }
 }
 
@@ -149,7 +160,7 @@ impl Stage {
         let behaviour = setting.behaviour;
         let woken = behaviour >= Behaviour::WakeThenStream;
         let cold = behaviour == Behaviour::CertifiedKeyExchange;
-        let mut lab = Lab::with_server(0x6e6b + behaviour as u64, |config| {
+        let mut lab = Lab::with_server(setting.seed, |config| {
             let certificate = certify(&AUTHORITY, *config.key.public());
             config.certificate = heapless::Vec::from_slice(&certificate).expect("it fits");
             config.interval = 5;
@@ -157,7 +168,8 @@ impl Stage {
             config.delivery = if woken { Delivery::Stream } else { Delivery::Auto };
         });
         let forged = certify(&FORGER, *lab.server_key().public());
-        let acceptor = lab.acceptor(ACCEPTOR, |config| {
+        let nat = setting.behind_nat.then(|| lab.fleet.nat(NatConfig::default()));
+        let acceptor = lab.acceptor_behind(nat, ACCEPTOR, |config| {
             config.anchors = anchors();
             config.fetch_certificate_each = cold;
             admit(config, setting);
@@ -236,4 +248,10 @@ pub fn run(behaviour: Behaviour) -> Run {
         forged_first: cold.then(|| forged(super::sabotage::forge_first)),
         forged_second: cold.then(|| forged(super::sabotage::forge_second)),
     }
+}
+
+/// Plays a behaviour in another setting, with the counter-runs of its usual one.
+#[must_use]
+pub fn variation(usual: &Run, setting: Setting) -> Run {
+    Run { story: Stage::new(setting).play(None), ..usual.clone() }
 }
