@@ -34,3 +34,9 @@ pub(crate) fn address_bytes(address: SocketAddr) -> [u8; 18] {
     tail.copy_from_slice(&address.port().to_be_bytes());
     out
 }
+
+/// What rate limits count as one source: an IPv4 address, or an IPv6 /64, which one customer has.
+pub(crate) fn source(address: SocketAddr) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, ..] = address_bytes(address);
+    if address.is_ipv4() { [i, j, k, l, m, n, o, p] } else { [a, b, c, d, e, f, g, h] }
+}

@@ -92,16 +92,8 @@ impl View<'_> {
     }
 
     fn within_limit(&mut self, remote: SocketAddr, proven: bool) -> Result<(), Discard> {
-        let [a, b, c, d, e, f, g, h, rest @ ..] = mac::address_bytes(remote);
-        // IPv4 by address, IPv6 by /64.
-        let prefix = if [a, b, c, d, e, f, g, h] == [0; 8] {
-            let [i, j, k, l, m, n, o, p, ..] = rest;
-            [i, j, k, l, m, n, o, p]
-        } else {
-            [a, b, c, d, e, f, g, h]
-        };
         let [.., secret] = &self.state.secrets;
-        let hash = mac::hash(secret, &[&prefix]);
+        let hash = mac::hash(secret, &[&mac::source(remote)]);
         let len = u64::try_from(super::SOURCES).unwrap_or(1).max(1);
         let at = usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0);
         let now = self.state.now;

@@ -8,6 +8,7 @@ use super::outbound::Out;
 use super::requests::{Stage, Via, find, number};
 use super::streams::{Due, find as find_stream};
 use super::{Delivery, MOMENT, ServerEvent, View};
+use crate::crypto::mac;
 use crate::id::{EquipmentId, StreamId};
 use crate::issuer::early_tag;
 use crate::limit::Rate;
@@ -92,7 +93,7 @@ impl View<'_> {
         observed: SocketAddr,
     ) -> Result<usize, Discard> {
         let theirs = self.requests.iter().filter(|slot| {
-            let same = slot.issuer == *issuer || slot.address.ip() == observed.ip();
+            let same = slot.issuer == *issuer || mac::source(slot.address) == mac::source(observed);
             slot.stage == Stage::Waiting && same
         });
         if theirs.count() >= (self.requests.len() / 4).max(4) {

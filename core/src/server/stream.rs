@@ -10,6 +10,7 @@ use super::requests::Via;
 use super::streams::{Due, find};
 use super::{ServerEvent, View};
 use crate::crypto::keys::Direction;
+use crate::crypto::mac;
 use crate::id::StreamId;
 use crate::link::Transport;
 use crate::machine::{Command, Discard};
@@ -31,10 +32,9 @@ const BYTES: u32 = 64 * 1024;
 impl View<'_> {
     /// Somebody connects.
     pub(super) fn accept(&mut self, remote: SocketAddr) -> Option<StreamId> {
-        let same = self
-            .streams
-            .iter()
-            .filter(|slot| slot.remote.is_some_and(|other| other.ip() == remote.ip()));
+        let same = self.streams.iter().filter(|slot| {
+            slot.remote.is_some_and(|other| mac::source(other) == mac::source(remote))
+        });
         if same.count() >= self.state.config.streams_per_address {
             self.state.counters.discard(Discard::RateLimited);
             return None;
