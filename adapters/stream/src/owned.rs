@@ -1,7 +1,8 @@
 //! Slots that own their memory, for hosts.
 //!
-//! The buffers come from zeroed allocations, which operating systems back with memory only where
-//! something is written: slots that are never used cost address space alone.
+//! A stack begins with few slots and makes more as streams come ([`OwnedStack::make_room`]): zeroed
+//! buffers of this size are touched when they are allocated, and a session mostly carries one or two
+//! streams at once.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -34,5 +35,13 @@ impl OwnedStack {
     pub fn with_slots(role: Role, streams: u16, buffer: usize, seed: u64, now: u64) -> Self {
         let slots = (0..streams).map(|_| Slot::owned(buffer, buffer)).collect();
         Self::new(role, slots, Config::default(), seed, now)
+    }
+
+    /// Makes one more slot, of `buffer` bytes per direction, if none is vacant and there are fewer
+    /// than `most`. Call it before a packet is handled and before a stream is opened.
+    pub fn make_room(&mut self, most: u16, buffer: usize) {
+        if self.vacant_slots() == 0 && self.slots.len() < usize::from(most) {
+            self.slots.push(Slot::owned(buffer, buffer));
+        }
     }
 }

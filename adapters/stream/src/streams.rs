@@ -233,6 +233,12 @@ where
         Some(self.slot(handle).ok()?.socket().local_endpoint()?.port)
     }
 
+    /// How many slots there are, free or not.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots.as_ref().len()
+    }
+
     /// How many slots are free for a new stream.
     #[must_use]
     pub fn vacant_slots(&self) -> usize {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time;
 
 use genkan_core::{CloseCause, ConnectionId, EquipmentId, Instant, Path};
-use genkan_stream::{OwnedStack, StreamHandle, StreamState};
+use genkan_stream::{HOST_BUFFER, OwnedStack, StreamHandle, StreamState};
 
 use crate::clock::Clock;
 use crate::driver::Nudge;
@@ -35,7 +35,8 @@ pub(super) struct Inner {
     pub(super) stack: OwnedStack,
     /// Streams that the application holds.
     pub(super) held: Vec<StreamHandle>,
-    pub(super) slots: usize,
+    /// The most streams at once.
+    most: u16,
     pub(super) inbox: VecDeque<Vec<u8>>,
     pub(super) outbox: VecDeque<Vec<u8>>,
     pub(super) path: Path,
@@ -46,13 +47,18 @@ pub(super) struct Inner {
 }
 
 impl Inner {
+    /// Makes sure that there is room for one more stream, within the limit.
+    pub(super) fn make_room(&mut self) {
+        self.stack.make_room(self.most, HOST_BUFFER);
+    }
+
     /// Whether closing now would lose nothing: every stream has ended.
     pub(super) fn is_done(&self) -> bool {
         let over = |handle: &&StreamHandle| {
             matches!(self.stack.state(**handle), Ok(StreamState::Ended(_)) | Err(_))
         };
         let ended = self.held.iter().filter(over).count();
-        self.stack.vacant_slots() + ended >= self.slots && self.outbox.is_empty()
+        self.stack.vacant_slots() + ended >= self.stack.slots() && self.outbox.is_empty()
     }
 
     pub(super) fn datagram(&mut self, bytes: &[u8]) {
@@ -81,13 +87,13 @@ impl Link {
         name: (ConnectionId, EquipmentId),
         path: Path,
         stack: OwnedStack,
+        most: u16,
         nudge: Arc<Nudge>,
     ) -> Self {
-        let slots = stack.vacant_slots();
         let inner = Inner {
             stack,
             held: Vec::new(),
-            slots,
+            most,
             inbox: VecDeque::new(),
             outbox: VecDeque::new(),
             path,

@@ -76,9 +76,9 @@ impl Sessions {
         // It need not be secret, only differ; the clock differs too.
         let _ = getrandom::fill(&mut seed);
         let seed = u64::from_ne_bytes(seed) ^ now.as_micros();
-        let stack =
-            OwnedStack::with_slots(self.role, self.streams, HOST_BUFFER, seed, now.as_micros());
-        let link = Arc::new(Link::new((name, peer), path, stack, Arc::clone(&self.nudge)));
+        let stack = OwnedStack::with_slots(self.role, 1, HOST_BUFFER, seed, now.as_micros());
+        let link =
+            Arc::new(Link::new((name, peer), path, stack, self.streams, Arc::clone(&self.nudge)));
         let owner = Arc::new(Owner::new(Arc::clone(&link), self.role == Role::Issuer));
         let kept = (self.role == Role::Acceptor).then(|| Arc::clone(&owner));
         let weak = Arc::downgrade(&owner);
@@ -125,6 +125,7 @@ impl Sessions {
         match channel {
             Channel::Datagram => inner.datagram(plaintext),
             Channel::Stream => {
+                inner.make_room();
                 inner.stack.handle_packet(now.as_micros(), plaintext);
             }
         }

@@ -50,6 +50,7 @@ impl Stream {
         if let Some(cause) = inner.closed {
             return Err(errors::closed(cause));
         }
+        inner.make_room();
         let handle = inner.stack.connect(now, port).map_err(errors::connect)?;
         drop(inner);
         let stream = Self::new(Arc::clone(owner), handle, port);

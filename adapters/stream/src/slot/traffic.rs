@@ -62,6 +62,11 @@ impl Slot<'_> {
         room: &mut [u8; REPLY_LEN],
     ) -> usize {
         let before = self.socket().state();
+        if segment.control == TcpControl::Fin {
+            // Its acknowledgement frees the peer's slot, and nothing comes after it that could carry
+            // it along: many short streams would otherwise use up all slots while it waits.
+            self.socket_mut().set_ack_delay(None);
+        }
         let mut pipe = Pipe::inbound(packet, room);
         interface.poll_ingress_single(turn.at(), &mut pipe, &mut self.set);
         let written = pipe.written();
