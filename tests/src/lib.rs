@@ -3,6 +3,9 @@
 //! ```text
 //! world      a fleet in the simulator that remembers every session key and list entry
 //! story      what happened, decrypted: who sent what to whom, when, under which key
+//! scene      server, appliance and phone for the threat tests, and what rest is
+//! evil       equipment that keeps to no rule; a server without a network
+//! appliance  an appliance in the hands of a hostile server
 //! claims     the claims' elements, scenarios, negative twins and table
 //! ```
 #![expect(
@@ -11,6 +14,9 @@
     reason = "a support crate for tests: what cannot be ends the test"
 )]
 
+pub mod appliance;
 pub mod claims;
+pub mod evil;
+pub mod scene;
 pub mod story;
 pub mod world;

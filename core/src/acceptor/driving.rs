@@ -100,9 +100,26 @@ impl View<'_> {
             if state.registration.stage != Registered::Registered {
                 state.registration.stage = Registered::Trying;
             }
-            if over == Transport::Stream && !state.datagram.is_trying() {
-                state.registration.retry_datagram(now, jitter);
+            match over {
+                Transport::Datagram => state.registration.datagram_at = None,
+                Transport::Stream => state.registration.retry_datagram(now, jitter),
             }
+        }
+    }
+
+    /// While registered over TCP: tries datagrams from time to time, until they pass.
+    pub(super) fn look_for_datagrams(&mut self) {
+        let now = self.state.now;
+        let due = self.state.registration.datagram_at.take_if(|at| now >= *at).is_some();
+        if !due || self.state.registration.over != Transport::Stream {
+            return;
+        }
+        let jitter = self.draw().jitter();
+        self.state.registration.retry_datagram(now, jitter);
+        if self.state.registration.stage == Registered::Registered
+            && let Err(reason) = self.start(Transport::Datagram)
+        {
+            self.state.counters.discard(reason);
         }
     }
 

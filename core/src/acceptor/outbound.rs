@@ -2,7 +2,7 @@
 
 use super::connection::{CONFIRM, LINGER, Stage};
 use super::inbound::transport_len;
-use super::registration::{Due, Stage as Registered};
+use super::registration::Due;
 use super::{State, View};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::{Expiry, Transport};
@@ -315,12 +315,7 @@ impl View<'_> {
         if self.state.registration.deadline.is_some_and(|at| now >= at) {
             self.expire_registration();
         }
-        if self.state.registration.datagram_at.take_if(|at| now >= *at).is_some()
-            && self.state.registration.stage == Registered::Registered
-            && let Err(reason) = self.start(Transport::Datagram)
-        {
-            self.state.counters.discard(reason);
-        }
+        self.look_for_datagrams();
         for index in 0..self.slots.len() {
             self.expire_connection(now, index);
         }

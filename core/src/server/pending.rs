@@ -29,15 +29,16 @@ pub(super) struct Pending {
 impl View<'_> {
     /// Remembers a handshake until its first transport message; the oldest makes room.
     pub(super) fn expect(&mut self, pending: Pending) {
-        self.drop_stale_pending();
-        if self.state.pending.is_full()
-            && let Some(old) = self.state.pending.pop_front()
-        {
-            self.drop_reserved(old.handle);
-        }
+        let full = self.state.pending.is_full();
+        let oldest = if full { self.state.pending.pop_front() } else { None };
         if self.state.pending.push_back(pending).is_err() {
             self.state.counters.discard(Discard::TableFull);
         }
+        // Only now: the new one may need the very slot that an old one had reserved.
+        if let Some(old) = oldest {
+            self.drop_reserved(old.handle);
+        }
+        self.drop_stale_pending();
     }
 
     pub(super) fn drop_stale_pending(&mut self) {
@@ -74,7 +75,7 @@ impl View<'_> {
             let pending = self.state.pending.get(place)?;
             (pending.root.clone(), pending.peer_index, pending.remote)
         };
-        let slot = self.clients.get_mut(at)?;
+        let slot = self.clients.get_mut(at).filter(|slot| slot.usage != Use::Free)?;
         let moved = slot.registered && slot.address() != Some(remote);
         slot.install(&root, peer_index, generation, remote);
         let id = slot.id;
