@@ -190,6 +190,13 @@ pub struct Wakeup {
     pub reason: TimerKind,
 }
 
+/// A machine ends at most some connections in one call, so that its queues hold what that takes; the
+/// others' deadlines, though passed, come up again a millisecond later.
+pub(crate) fn wakeup_after(now: Instant, wakeup: Option<Wakeup>) -> Option<Wakeup> {
+    let soon = now.after(core::time::Duration::from_millis(1));
+    wakeup.map(|wakeup| Wakeup { at: if wakeup.at <= now { soon } else { wakeup.at }, ..wakeup })
+}
+
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

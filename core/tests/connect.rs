@@ -97,7 +97,8 @@ impl World {
     fn events(&mut self, now: Instant) {
         while let Some(e) = self.acceptor.poll_event() {
             if e == AcceptorEvent::Persist {
-                self.acceptor.handle_persisted(now);
+                let failures = self.acceptor.failures();
+                self.acceptor.handle_persisted(now, failures);
             }
         }
         while self.issuer.poll_event().is_some() {}

@@ -183,7 +183,7 @@ impl Appliance {
     ) -> Reaction {
         let mut first = self.notify(request, issuer, offer);
         if first.events.contains(&AcceptorEvent::Persist) {
-            self.lamp.handle_persisted(self.now);
+            self.lamp.handle_persisted(self.now, self.lamp.failures());
             let then = self.reaction();
             first.verdict = first.verdict.or(then.verdict);
             first.dialled = first.dialled.or(then.dialled);

@@ -173,7 +173,7 @@ fn t19_guesses_are_slow_over_reboots_too_and_the_door_is_never_locked_for_good()
             let reaction = lamp.notify(number, sa(ISSUER), &sealed);
             if reaction.events.contains(&AcceptorEvent::Persist) {
                 flash = lamp.lamp.failures();
-                lamp.lamp.handle_persisted(lamp.now);
+                lamp.lamp.handle_persisted(lamp.now, flash);
                 lamp.reaction();
                 compares += 1;
                 break;

@@ -213,8 +213,10 @@ impl Admission {
         (matches, self.reserved > self.persisted)
     }
 
-    pub(super) const fn persisted(&mut self) {
-        self.persisted = self.reserved;
+    /// A number is on stable storage; says whether it covers all tries.
+    pub(super) const fn persisted(&mut self, failures: u32) -> bool {
+        self.persisted = failures;
+        failures >= self.reserved
     }
 
     /// A session that came in by password was confirmed: the tries before it were honest. Says

@@ -83,6 +83,11 @@ impl State {
         }
     }
 
+    /// Whether what one more connection's end takes might not fit into the queues.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.commands.len().max(self.events.len()) >= QUEUE / 2
+    }
+
     pub(crate) fn command(&mut self, command: Command) {
         if self.commands.push_back(command).is_err() {
             self.counters.lose_event();
@@ -184,9 +189,10 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
         self.state.admission.reserved()
     }
 
-    /// The number from [`Acceptor::failures`] is on stable storage.
-    pub fn handle_persisted(&mut self, now: Instant) {
-        self.view(now).act_on_persisted();
+    /// `failures`, as read from [`Acceptor::failures`], is on stable storage. A try that has raised
+    /// the number since waits for a write of its own.
+    pub fn handle_persisted(&mut self, now: Instant, failures: u32) {
+        self.view(now).act_on_persisted(failures);
     }
 
     /// Changes who may connect from now on; connections that stand are not touched. The counted
@@ -329,7 +335,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
                     Some(wakeup.map_or(ours, |other| if other.at <= at { other } else { ours }));
             }
         }
-        wakeup
+        crate::machine::wakeup_after(self.state.now, wakeup)
     }
 }
 

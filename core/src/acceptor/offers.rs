@@ -173,8 +173,10 @@ impl View<'_> {
     }
 
     /// The count of password tries is on stable storage: act upon what was parked.
-    pub(super) fn act_on_persisted(&mut self) {
-        self.state.admission.persisted();
+    pub(super) fn act_on_persisted(&mut self, failures: u32) {
+        if !self.state.admission.persisted(failures) {
+            return;
+        }
         for index in 0..self.slots.len() {
             let Some(slot) = self.slots.get_mut(index) else { continue };
             if slot.stage != Stage::Parked {

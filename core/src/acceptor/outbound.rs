@@ -317,6 +317,9 @@ impl View<'_> {
         }
         self.look_for_datagrams();
         for index in 0..self.slots.len() {
+            if self.state.is_nearly_full() {
+                break;
+            }
             self.expire_connection(now, index);
         }
     }

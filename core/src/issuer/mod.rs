@@ -107,6 +107,11 @@ impl State {
         }
     }
 
+    /// Whether what one more connection's end takes might not fit into the queues.
+    pub(crate) fn is_nearly_full(&self) -> bool {
+        self.commands.len().max(self.events.len()) >= QUEUE / 2
+    }
+
     pub(crate) fn command(&mut self, command: Command) {
         if self.commands.push_back(command).is_err() {
             self.counters.lose_event();
@@ -323,7 +328,8 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     }
 
     fn poll_timeout(&self) -> Option<Wakeup> {
-        outbound::deadline(&self.state, self.slots.as_ref())
+        let wakeup = outbound::deadline(&self.state, self.slots.as_ref());
+        crate::machine::wakeup_after(self.state.now, wakeup)
     }
 }
 

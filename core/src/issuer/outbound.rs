@@ -188,6 +188,9 @@ impl View<'_> {
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
         for index in 0..self.slots.len() {
+            if self.state.is_nearly_full() {
+                break;
+            }
             self.expire_slot(now, index);
         }
         self.expire_links();

@@ -64,7 +64,7 @@ impl App<FleetAcceptor> for AcceptorApp {
             AcceptorEvent::Persist => {
                 self.flash.failures = Some(machine.failures());
                 self.flash.writes += 1;
-                machine.handle_persisted(io.now());
+                machine.handle_persisted(io.now(), machine.failures());
             }
             _ => {}
         }

@@ -230,7 +230,9 @@ impl Role for Acceptance {
                 self.sessions.close(*connection, *cause);
             }
             // Only a try that is on the disk is acted upon.
-            AcceptorEvent::Persist if kept.is_ok() => self.machine.handle_persisted(now),
+            AcceptorEvent::Persist if kept.is_ok() => {
+                self.machine.handle_persisted(now, self.machine.failures());
+            }
             _ => {}
         }
         if let Err(error) = kept {
