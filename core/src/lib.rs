@@ -74,7 +74,8 @@
 //!
 //! * Network garbage is never an error: it is [`Received::Discarded`] with a reason and a counter
 //!   ([`Counters`]). An `Err` means that the caller misused a call or a table is full.
-//! * Nothing that fails authentication changes any state but counters and rate limits.
+//! * Nothing that fails authentication changes any state but counters and rate limits, with one
+//!   exception: a hint proves only that its sender has seen our message, and starts a handshake.
 //! * Every half-open thing has a deadline. Every table has a size that the caller chose.
 //! * `now` may jump: it is clamped to the latest time seen.
 //!

@@ -190,12 +190,14 @@ pub struct Wakeup {
     pub reason: TimerKind,
 }
 
-/// A machine ends at most some connections in one call, so that its queues hold what that takes; the
-/// others' deadlines, though passed, come up again a millisecond later.
-pub(crate) fn wakeup_after(now: Instant, wakeup: Option<Wakeup>) -> Option<Wakeup> {
-    let soon = now.after(core::time::Duration::from_millis(1));
-    wakeup.map(|wakeup| Wakeup { at: if wakeup.at <= now { soon } else { wakeup.at }, ..wakeup })
+/// A machine ends at most some connections in one call, so that its queues hold what that takes.
+/// When it has broken off, the others' deadlines come up again at `rest_at`.
+pub(crate) fn rested(rest_at: Option<Instant>, wakeup: Option<Wakeup>) -> Option<Wakeup> {
+    wakeup.map(|wakeup| Wakeup { at: rest_at.map_or(wakeup.at, |at| wakeup.at.max(at)), ..wakeup })
 }
+
+/// How long a machine that has broken off lets its caller drain.
+pub(crate) const REST: core::time::Duration = core::time::Duration::from_millis(1);
 
 /// What a deadline is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]

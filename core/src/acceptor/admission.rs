@@ -213,6 +213,11 @@ impl Admission {
         (matches, self.reserved > self.persisted)
     }
 
+    /// Whether all tries are on stable storage.
+    pub(super) const fn is_persisted(&self) -> bool {
+        self.persisted >= self.reserved
+    }
+
     /// A number is on stable storage; says whether it covers all tries.
     pub(super) const fn persisted(&mut self, failures: u32) -> bool {
         self.persisted = failures;

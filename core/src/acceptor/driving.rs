@@ -54,7 +54,9 @@ impl View<'_> {
             match over {
                 Transport::Stream => self.server_stream_lost(),
                 // A fresh session was due, and the old one is still good.
-                Transport::Datagram if self.state.registration.stage == Registered::Registered => {}
+                Transport::Datagram if self.state.registration.stage == Registered::Registered => {
+                    self.state.registration.fresh_later(now);
+                }
                 Transport::Datagram => self.lost(),
             }
         }
@@ -152,7 +154,10 @@ impl View<'_> {
         if resume {
             registration.forget_kept_session();
         }
-        registration.stage = Registered::Trying;
+        let was = core::mem::replace(&mut registration.stage, Registered::Trying);
+        if was == Registered::Registered {
+            self.state.event(AcceptorEvent::RegistrationLost);
+        }
         self.start(Transport::Datagram)
     }
 
@@ -253,7 +258,13 @@ impl View<'_> {
                 }
             }
             Expiry::Failed => {
-                if self.state.registration.over == Transport::Datagram {
+                let registration = &mut self.state.registration;
+                if registration.stage == Registered::Registered
+                    && registration.over == Transport::Datagram
+                {
+                    // Only a fresh session did not come about; the one that stands stays.
+                    registration.fresh_later(now);
+                } else if registration.over == Transport::Datagram {
                     let registration = &self.state.registration;
                     let trying = registration.stage == Registered::Trying;
                     // Not even the certificate came: a device without one turns to TCP here.

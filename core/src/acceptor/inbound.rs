@@ -34,7 +34,7 @@ impl View<'_> {
         if !kind.is_downward() {
             return Err(Discard::WrongDirection);
         }
-        if remote != self.state.equipment.server.datagram {
+        if remote != crate::addr::canonical(self.state.equipment.server.datagram) {
             return Err(Discard::UnknownSession);
         }
         self.server_message(Transport::Datagram, kind, message)
@@ -115,6 +115,9 @@ impl View<'_> {
                     || registration.observed != Some(answer.observed);
                 let (now, jitter) = (self.state.now, self.draw().jitter());
                 self.state.registration.registered(now, &answer, jitter);
+                if self.state.registration.told_key != self.state.admission.policy.early_key {
+                    self.state.registration.say(Due::Register);
+                }
                 if news {
                     let observed = answer.observed;
                     self.state.event(AcceptorEvent::Registered { observed, over });

@@ -72,6 +72,8 @@ pub(crate) struct State {
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
     pub(crate) events: Deque<AcceptorEvent, QUEUE>,
     pub(crate) commands: Deque<Command, QUEUE>,
+    /// Not everything that was due was done: the rest waits until then.
+    pub(crate) rest_at: Option<Instant>,
     pub(crate) counters: Counters,
 }
 
@@ -133,6 +135,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),
+            rest_at: None,
             counters: Counters::default(),
         };
         state.equipment.fetch_each = config.fetch_certificate_each;
@@ -335,7 +338,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
                     Some(wakeup.map_or(ours, |other| if other.at <= at { other } else { ours }));
             }
         }
-        crate::machine::wakeup_after(self.state.now, wakeup)
+        crate::machine::rested(self.state.rest_at, wakeup)
     }
 }
 

@@ -57,7 +57,8 @@ impl View<'_> {
         if notify.offer.len() != OFFER_LEN {
             return Err(Reason::BadOffer);
         }
-        let address = dial_address(self.state.addresses, notify.issuer)?;
+        let address = dial_address(self.state.addresses, notify.issuer)
+            .inspect_err(|_| self.state.counters.discard(Discard::ForbiddenAddress))?;
         let index =
             self.slots.iter().position(|slot| slot.stage == Stage::Free).ok_or(Reason::Busy)?;
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
@@ -75,6 +76,12 @@ impl View<'_> {
         zeroize::Zeroize::zeroize(&mut plain);
         let clock = self.state.equipment.wall_clock(now);
         let entry = self.state.admission.entry(now, clock, who, &offer)?;
+        // Strangers never take the last slot of a device that has paired issuers (T30).
+        let free = self.slots.iter().filter(|slot| slot.stage == Stage::Free).count();
+        let kept = !self.state.admission.policy.paired.is_empty() && self.slots.len() > 1;
+        if entry != Entry::Paired && kept && free < 2 {
+            return Err(Reason::Busy);
+        }
         let (matches, park) = match entry {
             Entry::Paired | Entry::Open => (true, false),
             Entry::Password(information) => self.state.admission.try_password(now, &information),
@@ -177,23 +184,27 @@ impl View<'_> {
         if !self.state.admission.persisted(failures) {
             return;
         }
-        for index in 0..self.slots.len() {
-            let Some(slot) = self.slots.get_mut(index) else { continue };
-            if slot.stage != Stage::Parked {
-                continue;
-            }
-            let (over, request, verdict) = (slot.over, slot.request, slot.verdict);
-            let issuer = slot.peer.as_ref().map(|peer| peer.id);
-            let address = slot.address;
-            self.state.admission.settled(request, verdict);
-            if verdict == Verdict::Accepted {
-                self.dial(index);
-            } else {
-                slot.free();
-            }
-            if let Some(address) = address {
-                self.decide(over, request, issuer, address, verdict);
-            }
+        let now = self.state.now;
+        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Parked) {
+            slot.until = Some(now);
+        }
+        self.expire_slots();
+    }
+
+    /// Acts upon a parked request whose try is on stable storage.
+    pub(super) fn act_on(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let (over, request, verdict) = (slot.over, slot.request, slot.verdict);
+        let issuer = slot.peer.as_ref().map(|peer| peer.id);
+        let address = slot.address;
+        self.state.admission.settled(request, verdict);
+        if verdict == Verdict::Accepted {
+            self.dial(index);
+        } else {
+            slot.free();
+        }
+        if let Some(address) = address {
+            self.decide(over, request, issuer, address, verdict);
         }
     }
 }

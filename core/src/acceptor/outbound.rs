@@ -96,7 +96,11 @@ impl State {
     /// The earliest deadline of the links and the registration.
     pub(super) fn deadline(&self) -> Option<Wakeup> {
         let handshake = [self.datagram.deadline(), self.stream.deadline()];
-        let registration = [self.registration.deadline, self.registration.datagram_at];
+        let registration = [
+            self.registration.deadline,
+            self.registration.datagram_at,
+            self.registration.fetch_until,
+        ];
         let handshake = handshake.into_iter().flatten().min();
         let registration = registration.into_iter().flatten().min();
         match (handshake, registration) {
@@ -202,6 +206,7 @@ impl View<'_> {
             }
             Due::Register => {
                 let body = self.state.register();
+                self.state.registration.told_key = self.state.admission.policy.early_key;
                 self.seal(over, &body, out);
                 self.remember(out);
             }
@@ -308,6 +313,19 @@ impl View<'_> {
         }
     }
 
+    /// Ends what is due to end, as far as the queues hold what that takes.
+    pub(super) fn expire_slots(&mut self) {
+        let now = self.state.now;
+        self.state.rest_at = None;
+        for index in 0..self.slots.len() {
+            if self.state.is_nearly_full() {
+                self.state.rest_at = Some(now.after(crate::machine::REST));
+                break;
+            }
+            self.expire_connection(now, index);
+        }
+    }
+
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
         self.expire_datagram_link();
@@ -316,12 +334,7 @@ impl View<'_> {
             self.expire_registration();
         }
         self.look_for_datagrams();
-        for index in 0..self.slots.len() {
-            if self.state.is_nearly_full() {
-                break;
-            }
-            self.expire_connection(now, index);
-        }
+        self.expire_slots();
     }
 
     fn expire_stream_link(&mut self) {
@@ -349,6 +362,7 @@ impl View<'_> {
         }
         let cause = match slot.stage {
             Stage::Free => return,
+            Stage::Parked if self.state.admission.is_persisted() => return self.act_on(index),
             Stage::Parked => CloseCause::Unconfirmed,
             Stage::Dialling => CloseCause::PathLost,
             Stage::Answering | Stage::Unconfirmed => CloseCause::Unconfirmed,

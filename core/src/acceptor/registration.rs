@@ -124,6 +124,8 @@ pub(crate) struct Registration {
     pub(super) fetch_sent: bool,
     /// What was fetched has arrived.
     pub(super) fetched: bool,
+    /// The early key in the last full registration.
+    pub(super) told_key: Option<[u8; 16]>,
     /// When UDP is looked for again while registered over TCP.
     pub(super) datagram_at: Option<Instant>,
 }
@@ -154,6 +156,7 @@ impl Registration {
             fetch_sent: false,
             fetched: false,
             wakes: Deque::new(),
+            told_key: None,
             datagram_at: None,
         }
     }
@@ -311,6 +314,11 @@ impl Registration {
         let tries = self.tries;
         self.say(due);
         self.tries = tries;
+    }
+
+    /// A fresh handshake came to nothing: try again after a while.
+    pub(super) fn fresh_later(&mut self, now: Instant) {
+        self.fresh_at = Some(now.after(BACKOFF_CAP));
     }
 
     /// Whether the session is so old that a fresh handshake is due; asks once.

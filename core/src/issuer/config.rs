@@ -37,7 +37,7 @@ pub struct IssuerConfig {
     pub wall_clock: Option<u64>,
     /// How long a request may take before it has failed.
     pub deadline: Duration,
-    /// The issuer's own addresses, for acceptors on the same LAN.
+    /// The issuer's own addresses. They travel in the sealed offer; acceptors do not use them yet.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 7).

@@ -4,7 +4,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::request::Stage;
-use super::{FailCause, IssuerEvent, Listener, State, View};
+use super::{FailCause, Inbound, IssuerEvent, Listener, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::{ConnectionId, StreamId};
@@ -34,7 +34,7 @@ impl View<'_> {
         if kind == Kind::AcceptorTransport {
             return self.peer_message(message, None);
         }
-        if remote != self.state.equipment.server.datagram {
+        if remote != crate::addr::canonical(self.state.equipment.server.datagram) {
             return Err(Discard::UnknownSession);
         }
         self.server_message(Transport::Datagram, kind, message)
@@ -84,7 +84,7 @@ impl View<'_> {
                 match link.handle(now, kind, message, equipment) {
                     Ok(progress) => self.progress(over, progress),
                     Err(Discard::BadCertificate) => {
-                        self.bad_certificate();
+                        self.bad_certificate(over);
                         return Err(Discard::BadCertificate);
                     }
                     Err(reason) => return Err(reason),
@@ -127,12 +127,16 @@ impl View<'_> {
             ToEquipment::Plan(plan) => {
                 slot.asked = true;
                 slot.due = false;
-                slot.repeat = None;
-                let news = plan.accepted && !slot.accepted;
-                slot.accepted |= plan.accepted;
+                if plan.accepted {
+                    slot.repeat = None;
+                }
+                let accepted = plan.accepted;
+                let news = !slot.planned || (accepted && !slot.accepted);
+                slot.planned = true;
+                slot.accepted |= accepted;
                 if news {
                     let acceptor = crate::addr::canonical(plan.acceptor);
-                    self.state.event(IssuerEvent::Planned { connection, acceptor, accepted: true });
+                    self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
                 }
             }
             ToEquipment::Refused(refused) => {
@@ -157,13 +161,24 @@ impl View<'_> {
             }
             None => {
                 self.state.listener = Listener::Failed;
-                for index in 0..self.slots.len() {
-                    if self.slots.get(index).is_some_and(|slot| slot.stage == Stage::Asking) {
-                        self.fail(index, FailCause::NoListener);
-                    }
-                }
+                self.fail_all(FailCause::NoListener);
             }
         }
+    }
+
+    /// A place for a dial-back; the oldest that has not shown whose it is makes room, so that silent
+    /// connections keep nobody out.
+    fn inbound_place(&mut self) -> Option<usize> {
+        let places = self.state.inbound.iter().enumerate();
+        let unshown = places.filter(|(_, inbound)| inbound.slot.is_none());
+        let by_age = |(_, inbound): &(usize, &Inbound)| inbound.remote.map(|_| inbound.until);
+        let (at, inbound) = unshown.min_by_key(by_age)?;
+        if inbound.remote.is_some() {
+            let index = u16::try_from(at).ok()?.checked_add(1)?;
+            let stream = StreamId { index, generation: inbound.generation };
+            self.state.command(Command::Shutdown { stream });
+        }
+        Some(at)
     }
 
     /// Somebody dials back.
@@ -172,7 +187,7 @@ impl View<'_> {
             return None;
         }
         let until = self.state.now.after(SHOW);
-        let index = self.state.inbound.iter().position(|inbound| inbound.remote.is_none())?;
+        let index = self.inbound_place()?;
         let inbound = self.state.inbound.get_mut(index)?;
         inbound.generation = inbound.generation.wrapping_add(1);
         inbound.remote = Some(remote);

@@ -73,12 +73,14 @@ pub(crate) struct State {
     /// When links that are not under way are (re)started: TCP joins the race, or a lost one is made
     /// again.
     pub(crate) retry_at: Option<Instant>,
-    /// When an idle session over datagrams must show itself to keep its NAT mapping.
+    /// When an idle session over datagrams is let go.
     pub(crate) idle_until: Option<Instant>,
     pub(crate) observed: Option<SocketAddr>,
     pub(crate) listener: Listener,
     pub(crate) inbound: [Inbound; INBOUND],
     pub(crate) next_request: u32,
+    /// A certificate was refused, and no session has come about since.
+    pub(crate) bad_certificate: bool,
     /// Counter and tag of what was sent last over datagrams: a hint must echo them.
     pub(crate) last: Option<(u64, [u8; 16])>,
     /// Authenticates challenges in the session over datagrams.
@@ -87,6 +89,8 @@ pub(crate) struct State {
     pub(crate) unconfirmed: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
     pub(crate) commands: Deque<Command, QUEUE>,
+    /// Not everything that was due was done: the rest waits until then.
+    pub(crate) rest_at: Option<Instant>,
     pub(crate) counters: Counters,
 }
 
@@ -163,11 +167,13 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             listener: Listener::Closed,
             inbound: [nobody; INBOUND],
             next_request: u32::from(first) << 8,
+            bad_certificate: false,
             last: None,
             keepalive_down: [0; 16],
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),
+            rest_at: None,
             counters: Counters::default(),
         };
         Self { state, slots, entropy }
@@ -329,7 +335,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
 
     fn poll_timeout(&self) -> Option<Wakeup> {
         let wakeup = outbound::deadline(&self.state, self.slots.as_ref());
-        crate::machine::wakeup_after(self.state.now, wakeup)
+        crate::machine::rested(self.state.rest_at, wakeup)
     }
 }
 

@@ -185,20 +185,30 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn timeout(&mut self) {
+    /// Ends what is due to end, as far as the queues hold what that takes.
+    pub(super) fn expire_slots(&mut self) {
         let now = self.state.now;
+        self.state.rest_at = None;
         for index in 0..self.slots.len() {
             if self.state.is_nearly_full() {
+                self.state.rest_at = Some(now.after(crate::machine::REST));
                 break;
             }
             self.expire_slot(now, index);
         }
+    }
+
+    pub(super) fn timeout(&mut self) {
+        let now = self.state.now;
+        self.expire_slots();
         self.expire_links();
         self.expire_inbound(now);
-        if self.state.idle_until.take_if(|at| now >= *at).is_some()
-            && !self.slots.iter().any(|slot| slot.stage == Stage::Asking)
-        {
-            self.state.datagram.reset();
+        if self.state.idle_until.take_if(|at| now >= *at).is_some() {
+            if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+                self.state.idle_until = Some(now.after(WARM));
+            } else {
+                self.state.datagram.reset();
+            }
         }
     }
 
@@ -221,11 +231,13 @@ impl View<'_> {
         match slot.stage {
             Stage::Free => {}
             Stage::Asking if slot.until.is_some_and(|until| now >= until) => {
-                let cause = match (slot.asked, slot.accepted) {
+                let found = match (slot.asked, slot.accepted) {
                     (_, true) => FailCause::NotReached,
                     (true, false) => FailCause::NoAnswer,
+                    (false, false) if self.state.bad_certificate => FailCause::BadCertificate,
                     (false, false) => FailCause::ServerUnreachable,
                 };
+                let cause = slot.cause.unwrap_or(found);
                 self.fail(index, cause);
             }
             Stage::Asking => {

@@ -17,7 +17,7 @@ use crate::wire::message::{Hello, Role, Welcome};
 const HEAD_START: Duration = Duration::from_millis(250);
 /// How soon a link that failed is made again while a request waits.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long an idle session with the server is kept warm.
+/// How long an idle session with the server is kept for the next request.
 pub(super) const WARM: Duration = Duration::from_secs(60);
 
 impl View<'_> {
@@ -106,6 +106,7 @@ impl View<'_> {
     }
 
     pub(super) fn session_up(&mut self, over: Transport, welcome: &Welcome) {
+        self.state.bad_certificate = false;
         let observed = crate::addr::canonical(welcome.observed);
         self.state.observed = Some(observed);
         self.state.retry_at = None;
@@ -133,14 +134,18 @@ impl View<'_> {
         self.state.event(IssuerEvent::ServerReached { over, observed });
     }
 
-    pub(super) fn bad_certificate(&mut self) {
-        self.state.datagram.stop();
+    /// A certificate came that is not acceptable. In a datagram it may be anybody's who saw the
+    /// question, so the genuine one is still waited for; a TCP connection brings only one.
+    pub(super) fn bad_certificate(&mut self, over: Transport) {
+        self.state.bad_certificate = true;
+        if over == Transport::Datagram {
+            return;
+        }
         self.drop_stream();
-        self.state.retry_at = None;
-        for index in 0..self.slots.len() {
-            if self.slots.get(index).is_some_and(|slot| slot.stage == Stage::Asking) {
-                self.fail(index, FailCause::BadCertificate);
-            }
+        if !self.state.datagram.is_up() {
+            self.state.datagram.stop();
+            self.state.retry_at = None;
+            self.fail_all(FailCause::BadCertificate);
         }
     }
 

@@ -58,6 +58,10 @@ pub struct ConnectionSlot {
     /// The server has been reached with it, and the acceptor has accepted it.
     pub(super) asked: bool,
     pub(super) accepted: bool,
+    /// A plan has come.
+    pub(super) planned: bool,
+    /// Why it has failed, when that is known before its deadline.
+    pub(super) cause: Option<FailCause>,
     pub(super) peer: Option<Peer>,
 }
 
@@ -79,6 +83,8 @@ impl ConnectionSlot {
         early: false,
         asked: false,
         accepted: false,
+        planned: false,
+        cause: None,
         peer: None,
     };
 
@@ -211,6 +217,16 @@ impl View<'_> {
         slot.due = true;
         slot.until = Some(now.after(self.state.deadline));
         Ok(())
+    }
+
+    /// All requests have come to nothing.
+    pub(super) fn fail_all(&mut self, cause: FailCause) {
+        let now = self.state.now;
+        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
+            slot.until = Some(now);
+            slot.cause = Some(cause);
+        }
+        self.expire_slots();
     }
 
     /// A request has come to nothing.

@@ -217,7 +217,7 @@ impl Peer {
         }
         if now >= self.heard.after(PROBE_AFTER) && now >= self.asked.after(PROBE_AGAIN) {
             self.asked = now;
-            self.say(PeerMessage::Probe);
+            self.due.get_or_insert(PeerMessage::Probe);
         } else if now >= self.sent.after(ALIVE_AFTER) {
             // Counted as sent when queued: a stream that takes no bytes must not keep us busy.
             self.sent = now;

@@ -120,7 +120,9 @@ impl View<'_> {
         let initiation = parse(message).ok_or(Discard::Malformed)?;
         let keys = self.filter(&initiation)?;
         let now = self.state.now;
-        let loaded = !self.state.handshakes.take(now, self.state.config.handshakes);
+        // Also when answered handshakes pile up: new ones would push them out before their first word.
+        let loaded = !self.state.handshakes.take(now, self.state.config.handshakes)
+            || self.state.pending.len() >= super::PENDING / 2;
         if self.proven(remote, &initiation) {
             self.proven_allowed(remote)?;
         } else if loaded || self.source_allowed(remote).is_err() {

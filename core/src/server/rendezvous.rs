@@ -74,6 +74,9 @@ impl View<'_> {
         slot.until = now.after(self.state.config.refusal_delay);
         slot.offer = offer;
         slot.reason = if honest { Reason::Unknown } else { Reason::ForbiddenAddress };
+        if !honest {
+            self.state.counters.discard(Discard::ForbiddenAddress);
+        }
         let found = honest.then(|| self.lookup(index, request)).flatten();
         let target = request.target;
         let found_one = found.is_some();
@@ -170,7 +173,6 @@ impl View<'_> {
         }
         let now = self.state.now;
         let Some(slot) = self.requests.get_mut(index) else { return };
-        slot.wake = wake;
         slot.tries = slot.tries.saturating_add(1);
         let again = ASK_AGAIN.saturating_mul(1 << slot.tries.saturating_sub(1).min(4));
         slot.ask_at = (slot.tries < ASKS).then(|| now.after(again));

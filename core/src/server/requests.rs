@@ -47,8 +47,6 @@ pub struct RequestSlot {
     pub(super) paired: bool,
     /// The acceptor has been asked in vain so often.
     pub(super) tries: u8,
-    /// The acceptor is woken rather than notified.
-    pub(super) wake: bool,
     /// The acceptor is asked (again) at this time.
     pub(super) ask_at: Option<Instant>,
     /// Refused at this time unless accepted; then: forgotten at this time.
@@ -69,7 +67,6 @@ impl RequestSlot {
         address: SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0),
         paired: false,
         tries: 0,
-        wake: false,
         ask_at: None,
         until: Instant::END,
         reason: Reason::Unspecified,

@@ -175,9 +175,15 @@ impl View<'_> {
         let until = self.state.now.after(life.max(IDLE));
         let slot = find(self.streams, stream).ok_or(Discard::UnknownSession)?;
         let at = slot.client.ok_or(Discard::Unexpected)?;
+        let id = slot.id;
         let session = slot.session.as_ref().ok_or(Discard::UnknownSession)?;
         if !crate::crypto::equal(&keepalive.tag(&slot.keepalive_up), &tag) {
             return Err(Discard::Unauthentic);
+        }
+        // The list may have let the equipment go, and the slot may be another's (the stream ends then).
+        let client = self.clients.get(at).ok_or(Discard::Unexpected)?;
+        if client.id != id || client.stream != Some(stream.index) {
+            return Err(Discard::Unexpected);
         }
         slot.until = until;
         if keepalive.status & WANTS_ANSWER != 0 {
