@@ -8,7 +8,7 @@ use genkan_benches::fleet::Fleet;
 use genkan_benches::handshake::{device, later};
 use genkan_benches::world::{ACCEPTOR, Datagram, SERVER, server, turn, wake};
 use genkan_benches::{bodies, mac};
-use genkan_core::{Instant, MAX_FRAME, StaticKey};
+use genkan_core::{Instant, MAX_FRAME, PasswordRecord, StaticKey};
 use serde::{Deserialize, Serialize};
 
 use crate::count_this;
@@ -33,13 +33,24 @@ const ROOM: Buffer = [0; genkan_core::wire::MAX_BODY];
 /// What counting itself costs; subtracted from the others.
 pub(crate) const NOTHING: &str = "nothing";
 
+/// Operations that must cost exactly the same: a comparison of secrets that stopped at the first
+/// difference would tell an attacker how much he has right (threat T28).
+pub(crate) const TWINS: &[(&str, &str)] = &[
+    ("compare/tag, first byte wrong", "compare/tag, last byte wrong"),
+    ("compare/password, first byte", "compare/password, last byte"),
+];
+
 /// All operations. The keepalive's budget is the project's goal, both authentications included; the
 /// others keep what was reached, with room for another compiler.
 pub(crate) const CASES: &[Case] = &[
     case(NOTHING, 1_000, None, |rounds| (0..rounds).for_each(|_| count_this(&mut || ()))),
     case("keepalive/answered", 1_000, Some(2_500), |rounds| keepalives(rounds, true)),
     case("keepalive/unanswered", 1_000, Some(2_500), |rounds| keepalives(rounds, false)),
-    case("keepalive/forged", 1_000, Some(2_500), forged),
+    case("keepalive/forged", 1_000, Some(2_500), |rounds| forged(rounds, 20)),
+    case(TWINS[0].0, 1_000, None, |rounds| forged(rounds, 12)),
+    case(TWINS[0].1, 1_000, None, |rounds| forged(rounds, 27)),
+    case(TWINS[1].0, 1_000, None, |rounds| passwords(rounds, 0)),
+    case(TWINS[1].1, 1_000, None, |rounds| passwords(rounds, 31)),
     case("handshake/server", 20, Some(4_300_000), |rounds| handshakes(rounds, Side::Server)),
     case("handshake/device", 20, Some(4_300_000), |rounds| handshakes(rounds, Side::Device)),
     case("payload-1200/seal", 1_000, Some(20_000), seal),
@@ -86,15 +97,25 @@ fn keepalives(rounds: u64, wants_answer: bool) {
 }
 
 /// A keepalive with a wrong tag: a stranger's, or one of a session that ended. It is hinted at.
-fn forged(rounds: u64) {
+fn forged(rounds: u64, wrong: usize) {
     let mut fleet = Fleet::new(16);
     let mut out = Datagram::default();
     for _ in 0..rounds {
         let mut keepalive = fleet.keepalive(true);
-        keepalive.bytes[20] ^= 1;
+        keepalive.bytes[wrong] ^= 1;
         later(&mut fleet.now);
         count_this(&mut || fleet.handle(&mut keepalive, &mut out));
         assert_eq!(out.bytes().len(), keepalive.bytes.len());
+    }
+}
+
+/// A password record with one byte of its hash wrong, against the right information.
+fn passwords(rounds: u64, wrong: usize) {
+    let mut record = PasswordRecord::new([1; 16], &[2; 32]);
+    assert!(record.matches(&[2; 32]));
+    record.hash[wrong] ^= 1;
+    for _ in 0..rounds {
+        count_this(&mut || assert!(!black_box(&record).matches(black_box(&[2; 32]))));
     }
 }
 
