@@ -250,12 +250,16 @@ where
         self.state.index.live
     }
 
-    /// The registered address of an acceptor.
+    /// The registered address of an acceptor: the one it was seen at over what carries its latest
+    /// registration.
     pub fn location(&self, id: &EquipmentId) -> Option<SocketAddr> {
         let clients = self.clients.as_ref();
         let at = self.state.index.find(clients, id, crate::wire::message::Role::Acceptor)?;
-        let slot = clients.get(at)?;
-        if slot.registered { slot.address() } else { None }
+        let slot = clients.get(at).filter(|slot| slot.registered)?;
+        match slot.stream.filter(|_| slot.over_stream) {
+            Some(stream) => self.streams.as_ref().get(usize::from(stream))?.remote,
+            None => slot.address(),
+        }
     }
 
     /// What was discarded and why.
