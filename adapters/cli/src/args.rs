@@ -31,7 +31,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_display_order = 900)]
 pub(crate) struct Global {
-    /// Print one JSON object per line, for programs
+    /// Print one JSON object per line, for programs; on standard error with `connect --stdio`
     #[arg(long, global = true)]
     pub(crate) json: bool,
     /// When to use colours
@@ -149,7 +149,9 @@ impl HostPort {
         }
         let (name, given) = match (text.rsplit_once(':'), host) {
             (Some((name, given)), _) => (name, Some(given)),
-            (None, Some(host)) if text.parse::<u16>().is_ok() => (host, Some(text)),
+            (None, Some(host)) if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (host, Some(text))
+            }
             (None, _) => (text, None),
         };
         let is_name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -237,6 +239,7 @@ mod tests {
         let listen = |text| listen_address(text).map(|address| address.to_string());
         assert_eq!(listen("8080"), Ok("127.0.0.1:8080".into()));
         assert_eq!(listen("0.0.0.0:0"), Ok("0.0.0.0:0".into()));
-        assert!(listen("host").is_err());
+        assert!(listen("host").is_err() && listen("").is_err());
+        assert_eq!(listen("99999"), Err("the port must be 0 to 65535".into()));
     }
 }

@@ -34,7 +34,8 @@ fn main() -> ExitCode {
     };
     cli.global.color.choice().write_global();
     logs::start(cli.global.verbose);
-    let output = Output::new(cli.global.json);
+    let payload = matches!(&cli.command, Command::Connect(args) if args.stdio);
+    let output = Output::new(cli.global.json).beside_payload(payload);
     match run(cli, &output) {
         Ok(()) => {
             output.end_progress();

@@ -1,7 +1,8 @@
 //! The only place that writes to standard output and standard error.
 //!
 //! With `--json`, standard output carries one JSON object per line and nothing else; people's text
-//! goes to standard error. Without it, text goes to standard output. Colours and the progress line
+//! goes to standard error. With `--stdio` as well, standard output is the service's, and JSON takes
+//! the place of people's text on standard error. Without it, text goes to standard output. Colours and the progress line
 //! appear only on a terminal (and not with `NO_COLOR`); whatever came from outside is stripped of
 //! control characters before it gets here or in [`clean`] (threat T40).
 //!
@@ -30,12 +31,20 @@ pub(crate) const DIM: Style = Style::new().dimmed();
 #[derive(Debug)]
 pub(crate) struct Output {
     json: bool,
+    payload: bool,
     progress: Mutex<bool>,
 }
 
 impl Output {
     pub(crate) const fn new(json: bool) -> Self {
-        Self { json, progress: Mutex::new(false) }
+        Self { json, payload: false, progress: Mutex::new(false) }
+    }
+
+    /// Standard output carries a service's bytes: JSON goes to standard error, alone there (but for
+    /// logs).
+    pub(crate) const fn beside_payload(mut self, payload: bool) -> Self {
+        self.payload = payload;
+        self
     }
 
     /// Whether a program reads standard output.
@@ -57,8 +66,11 @@ impl Output {
         }
     }
 
-    /// A line of text beside the result: always on standard error.
+    /// A line of text beside the result: always on standard error, unless JSON goes there.
     pub(crate) fn note(&self, text: impl AsRef<str>) {
+        if self.json && self.payload {
+            return;
+        }
         self.end_progress();
         let mut err = anstream::stderr().lock();
         let _ = writeln!(err, "{}", text.as_ref());
@@ -66,7 +78,10 @@ impl Output {
 
     /// A line of JSON, only with `--json`.
     pub(crate) fn json(&self, value: &Value) {
-        if self.json {
+        if self.json && self.payload {
+            // In one piece: logs go there too.
+            let _ = io::stderr().lock().write_all(format!("{value}\n").as_bytes());
+        } else if self.json {
             let mut out = io::stdout().lock();
             let _ = writeln!(out, "{value}").and_then(|()| out.flush());
         }

@@ -112,6 +112,7 @@ fn every_wrong_character_and_every_cut_is_noticed() {
     }
     refuse(format!("{line}\n{line}\n").as_bytes());
     refuse(b"# only a remark\n");
+    assert!(load_key(&path).unwrap_err().to_string().contains("no line with a key"));
     refuse(&[0xff; 40]);
     fs::write(&path, line.to_lowercase() + "\n\n").unwrap();
     load_key(&path).unwrap();
@@ -180,6 +181,9 @@ fn state_survives_and_is_its_owners_alone() {
     let friend = EquipmentId([8; 32]);
     assert_eq!(state.count_request(friend).unwrap().counter, 1);
     state.store_early_key(friend, [6; 16]).unwrap();
+    let early = state.early_key().unwrap();
+    assert!(early != [0; 16] && state.early_key().unwrap() == early);
+    assert_eq!(mode(&path.join("early-key")), 0o600);
     assert_eq!(mode(&path.join("session")), 0o600);
     drop(state);
 
@@ -194,8 +198,22 @@ fn state_survives_and_is_its_owners_alone() {
     assert_eq!(state.paired().unwrap(), [EquipmentId([1; 32]), EquipmentId([2; 32])]);
     let known = state.count_request(friend).unwrap();
     assert_eq!((known.counter, known.early_key), (2, Some([6; 16])));
+    assert_eq!(state.early_key().unwrap(), early);
+    assert_ne!(state.renew_early_key().unwrap(), early);
     state.set_password(None).unwrap();
     assert!(state.password().unwrap().is_none());
+}
+
+#[test]
+fn a_lost_key_is_not_replaced_where_other_files_tell_of_it() {
+    let dir = tempdir().unwrap();
+    let made = load_or_create_key_in(dir.path(), &["boots"]).unwrap();
+    StateDir::open(dir.path()).unwrap().count_boot().unwrap();
+    assert_eq!(load_or_create_key_in(dir.path(), &["boots"]).unwrap().id(), made.id());
+    fs::remove_file(dir.path().join("key")).unwrap();
+    let error = load_or_create_key_in(dir.path(), &["password", "boots"]).unwrap_err();
+    assert!(matches!(error.problem(), Problem::Lost("boots")), "{error}");
+    assert!(!dir.path().join("key").exists());
 }
 
 #[test]

@@ -43,9 +43,10 @@ pub(crate) struct CertifyArgs {
     /// A name that the server may be asked for; repeat for more
     #[arg(long = "name", value_name = "NAME", required = true)]
     names: Vec<String>,
-    /// The certificate's number; give each new one for the same server a higher one
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    serial: u32,
+    /// The certificate's number, higher than that of any before for the same server [default: the
+    /// time in seconds since 1970]
+    #[arg(long, value_name = "N")]
+    serial: Option<u32>,
     /// For how many days, from now
     #[arg(long, value_name = "DAYS", default_value_t = 365)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=36_500))]
@@ -112,10 +113,21 @@ pub(crate) fn issue(
     Ok(out.into_iter().take(length).collect())
 }
 
+/// A number above that of the last certificate, as far as that is known, and above all that were
+/// given in the same way before: the time in seconds rises wherever the authority's key is.
+pub(crate) fn next_serial(last: Option<u32>) -> u32 {
+    let now = u32::try_from(clock::seconds()).unwrap_or(u32::MAX);
+    last.map_or(now, |last| now.max(last.saturating_add(1)))
+}
+
 fn certify(args: &CertifyArgs, output: &Output) -> Outcome {
     let key = files::load_authority(&args.authority)?;
     let names = args.names.join(" ");
-    let bytes = issue(key.seed(), args.server.0, &names, args.serial, args.days)?;
+    let serial = args.serial.unwrap_or_else(|| {
+        let before = files::load_certificate(&args.out).ok();
+        next_serial(before.and_then(|bytes| Certificate::parse(&bytes).ok().map(|old| old.serial)))
+    });
+    let bytes = issue(key.seed(), args.server.0, &names, serial, args.days)?;
     files::save_certificate(&args.out, &bytes)?;
     output.line(format!("{GOOD}signed{GOOD:#}      {}", args.out.display()));
     tell_certificate(&bytes, None, output)

@@ -15,7 +15,7 @@ use crate::output::{DIM, GOOD, KEY, Output};
 use crate::qr;
 
 /// The key's file within a data directory.
-pub(crate) const FILE: &str = "key";
+const FILE: &str = "key";
 
 /// What to do with a key.
 #[derive(Debug, Subcommand)]

@@ -9,13 +9,20 @@ pub(crate) mod serve;
 
 use std::path::Path;
 
-use genkan_std::files::FileError;
+use genkan_std::files::{FileError, Problem};
 
 use crate::exit::Failure;
 
 impl From<FileError> for Failure {
     fn from(error: FileError) -> Self {
-        Self::keys(error.to_string())
+        let path = error.path().display().to_string();
+        match error.problem() {
+            Problem::TooOpen { wanted, .. } => Self::keys(format!("others can read {path}"))
+                .hint(format!("chmod {wanted:o} {path}")),
+            Problem::Lost(_) => Self::keys(error.to_string())
+                .hint("bring the key back from a copy, or begin anew with an empty data directory"),
+            _ => Self::keys(error.to_string()),
+        }
     }
 }
 

@@ -8,6 +8,7 @@ mod command_line;
 mod demo;
 #[cfg(test)]
 mod key;
+mod start;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -191,13 +191,31 @@ fn standard_input_and_output_are_joined_to_the_service() {
 }
 
 #[test]
+fn with_standard_output_for_the_service_events_go_to_standard_error() {
+    let house = House::new(Some(&["--open"]));
+    let arguments = |id: &str| house.arguments(id, &["--stdio", "--json"]);
+    let ran = run_with_input(&arguments(&house.id), b"payload");
+    assert_eq!((ran.status, &*ran.out), (0, "payload"), "{}", ran.err);
+    let events: Vec<Value> =
+        ran.err.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(events.iter().any(|event| event["event"] == "connected"), "{}", ran.err);
+    let stranger = run(&["key", "new", &house.path("stranger"), "--json"]);
+    let ran = run(&arguments(&text(&stranger.json(), "id")));
+    assert_eq!((ran.status, &*ran.out), (3, ""), "{}", ran.err);
+    let last: Value = serde_json::from_str(ran.err.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"], "failed");
+}
+
+#[test]
 fn a_wrong_or_missing_password_is_refused_with_status_3() {
     let house = House::new(None);
     let wrong = tempfile::tempdir().unwrap();
     let wrong = password_file(wrong.path(), "open sesame 43");
     let refused = house.connect(&house.id, &["--listen", "0", "--password-file", &wrong]);
     assert_eq!(refused.status, 3, "{}", refused.err);
-    assert!(refused.err.contains("refused"), "{}", refused.err);
+    assert!(refused.err.contains("refused: either the password is wrong"), "{}", refused.err);
+    assert!(refused.err.contains("--allow gk1"), "{}", refused.err);
+    assert!(!refused.out.contains("listens"), "{}", refused.out);
     let seen = house.appliance.event("requested");
     assert_eq!((&seen["verdict"], &seen["reason"]), (&"declined".into(), &"wrong-password".into()));
     let refused = house.connect(&house.id, &["--listen", "0"]);
@@ -242,7 +260,7 @@ fn a_user_on_the_list_needs_no_password_and_others_are_declined() {
     let dir = tempfile::tempdir().unwrap();
     let key = dir.path().join("friend").join("key");
     let friend = text(&run(&["key", "new", key.to_str().unwrap(), "--json"]).json(), "id");
-    let house = House::new(Some(&["--allow", &friend]));
+    let mut house = House::new(Some(&["--allow", &friend]));
     let data = key.parent().unwrap().to_str().unwrap();
     let arguments = ["connect", &house.id, "--listen", "0", "--server", &house.address];
     let more = ["--authority", &house.authority, "--data", data];
@@ -251,6 +269,16 @@ fn a_user_on_the_list_needs_no_password_and_others_are_declined() {
     user.event("connected");
     assert_eq!(through(&door, b"hello"), b"hello");
     assert_eq!(house.connect(&house.id, &["--listen", "0"]).status, 3);
+    // Who leaves the list knows the early key, so there is another one then.
+    let early = house.dir.path().join("appliance").join("early-key");
+    let before = std::fs::read(&early).unwrap();
+    house.appliance.kill();
+    let appliance = house.path("appliance");
+    let arguments = ["accept", "--thermostat", "--open", "--data", &appliance];
+    let more = ["--server", &house.address, "--authority", &house.authority];
+    house.appliance = Running::start(&[&arguments[..], &more].concat());
+    house.appliance.event("ready");
+    assert_ne!(std::fs::read(&early).unwrap(), before);
 }
 
 #[test]
@@ -277,23 +305,6 @@ fn secrets_stay_out_of_the_list_of_processes_and_out_of_logs() {
     assert!(!ran.err.contains(&house.id[3..]), "no full id in logs: {}", ran.err);
 }
 
-#[test]
-fn an_appliance_without_any_way_in_does_not_start() {
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().to_str().unwrap();
-    let made = run(&["authority", "new", dir.path().join("a").to_str().unwrap(), "--json"]);
-    let authority = text(&made.json(), "authority");
-    let arguments = ["accept", "--thermostat", "--server", "127.0.0.1:9", "--data", data];
-    let all = [&arguments[..], &["--authority", &authority]].concat();
-    let refused = run(&all);
-    assert_eq!(refused.status, 2, "{}", refused.err);
-    assert!(refused.err.contains("there is no password"), "{}", refused.err);
-    let asked = run_with_input(&[&all[..], &["--ask-password"]].concat(), b"secret\n");
-    assert_eq!(asked.status, 2, "no terminal, no prompt: {}", asked.err);
-    let empty = run_with_input(&[&all[..], &["--password-file", "-"]].concat(), b"\n");
-    assert_eq!(empty.status, 4, "{}", empty.err);
-}
-
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_what_runs_well_and_what_waits_with_status_130() {
@@ -312,25 +323,6 @@ fn ctrl_c_ends_what_runs_well_and_what_waits_with_status_130() {
     waiting.event("ready");
     signal(waiting.id().into(), "INT");
     assert_eq!(waiting.wait(), 130);
-}
-
-#[test]
-fn a_port_that_is_taken_is_told() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = taken.local_addr().unwrap().to_string();
-    let dir = tempfile::tempdir().unwrap();
-    let data = dir.path().to_str().unwrap();
-    let refused = run(&["serve", "--bind", &port, "--data", data]);
-    assert_eq!(refused.status, 1, "{}", refused.err);
-    assert!(refused.err.contains(&port), "{}", refused.err);
-    let id = genkan_core::EquipmentId([1; 32]).to_string();
-    let made =
-        run(&["authority", "inspect", dir.path().join("authority").to_str().unwrap(), "--json"]);
-    let authority = text(&made.json(), "authority");
-    let arguments = ["connect", &id, "--listen", &port, "--server", "127.0.0.1:9"];
-    let refused = run(&[&arguments[..], &["--authority", &authority]].concat());
-    assert_eq!(refused.status, 1, "{}", refused.err);
-    assert!(refused.err.contains("cannot listen on"), "{}", refused.err);
 }
 
 #[test]
@@ -353,4 +345,29 @@ fn killed_processes_are_replaced_and_the_others_find_them() {
     assert_eq!(text(&house.appliance.event("ready"), "id"), house.id, "the key is kept");
     user.event("connected");
     assert_eq!(through(&door, b"again"), b"again");
+}
+
+#[test]
+fn a_data_directory_has_one_user_and_a_lost_key_is_not_made_anew() {
+    let mut house = House::new(None);
+    let server = house.path("server");
+    let second = run(&["serve", "--bind", "127.0.0.1:0", "--data", &server]);
+    assert_eq!(second.status, 4, "{}", second.err);
+    assert!(second.err.contains("in use"), "{}", second.err);
+    house.appliance.kill();
+    house.server.kill();
+    let (appliance, password) = (house.path("appliance"), house.path("password"));
+    let accept = ["accept", "--thermostat", "--data", &appliance, "--password-file", &password];
+    let server_args = ["--server", &house.address, "--authority", &house.authority];
+    for (arguments, data) in [
+        ([&accept[..], &server_args].concat(), &appliance),
+        (vec!["serve", "--bind", "127.0.0.1:0", "--data", &server], &server),
+    ] {
+        let key = Path::new(data).join("key");
+        std::fs::remove_file(&key).unwrap();
+        let refused = run(&arguments);
+        assert_eq!(refused.status, 4, "{}", refused.err);
+        assert!(refused.err.contains("the key is missing"), "{}", refused.err);
+        assert!(!key.exists());
+    }
 }

@@ -55,6 +55,45 @@ impl StateDir {
         self.write("paired", &bytes)
     }
 
+    /// The early key that this acceptor gives to the server and to paired issuers; drawn where there
+    /// is none yet.
+    ///
+    /// # Errors
+    /// As [`StateDir::read`] and [`StateDir::write`].
+    pub fn early_key(&self) -> Result<[u8; 16], FileError> {
+        let _change = self.changing();
+        match self.number("early-key")? {
+            Some(key) => Ok(key),
+            None => self.draw_early_key(),
+        }
+    }
+
+    /// Draws another early key in the place of the present one: after somebody was taken off the
+    /// pairing list, who knows it.
+    ///
+    /// # Errors
+    /// As [`StateDir::write`].
+    pub fn renew_early_key(&self) -> Result<[u8; 16], FileError> {
+        let _change = self.changing();
+        self.draw_early_key()
+    }
+
+    fn draw_early_key(&self) -> Result<[u8; 16], FileError> {
+        let mut key = [0; 16];
+        getrandom::fill(&mut key).map_err(|_| FileError::new(self.path(), Problem::NoEntropy))?;
+        self.write("early-key", &key)?;
+        Ok(key)
+    }
+
+    /// Keeps an early key of this acceptor that was drawn elsewhere.
+    ///
+    /// # Errors
+    /// As [`StateDir::write`].
+    pub fn set_early_key(&self, key: &[u8; 16]) -> Result<(), FileError> {
+        let _change = self.changing();
+        self.write("early-key", key)
+    }
+
     /// What an issuer keeps about an acceptor.
     ///
     /// # Errors

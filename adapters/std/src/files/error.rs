@@ -82,6 +82,9 @@ pub enum Problem {
     /// Its checksum is wrong: the storage has damaged it.
     #[error("is damaged (its checksum is wrong)")]
     Damaged,
+    /// A key is missing where it must have been: this other file stands beside it.
+    #[error("the key is missing, although `{0}` is there; a new key would be another identity")]
+    Lost(&'static str),
     /// Another process works with the directory.
     #[error("is in use by another process")]
     InUse,

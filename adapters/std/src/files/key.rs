@@ -6,7 +6,7 @@ use genkan_core::StaticKey;
 use zeroize::Zeroizing;
 
 use super::atomic::{self, Access};
-use super::error::FileError;
+use super::error::{FileError, Problem};
 use super::secret::{Format, KEY_FILE_LIMIT, draw};
 
 const FORMAT: Format = Format { prefix: "gk-secret-", what: "a Genkan secret key" };
@@ -30,6 +30,35 @@ pub fn create_key(path: &Path) -> Result<StaticKey, FileError> {
     let key = StaticKey::from_secret(*secret);
     atomic::create(path, Access::Secret, text(&key).as_bytes())?;
     Ok(key)
+}
+
+/// As [`load_or_create_key`] for the file `key` of a data directory; but where any of `witnesses`
+/// stands there, a key has been there too, and a new one would be another identity.
+///
+/// # Errors
+/// As [`load_key`] and [`create_key`], and [`Problem::Lost`].
+pub fn load_or_create_key_in(
+    data: &Path,
+    witnesses: &[&'static str],
+) -> Result<StaticKey, FileError> {
+    let path = data.join("key");
+    match load_key(&path) {
+        Err(error) if error.is_missing() => {
+            let witness = witnesses.iter().find(|name| data.join(name).exists());
+            match witness {
+                // Unless another process has just made it, and that file after it.
+                Some(name) => load_key(&path).map_err(|error| {
+                    if error.is_missing() {
+                        FileError::new(&path, Problem::Lost(name))
+                    } else {
+                        error
+                    }
+                }),
+                None => load_or_create_key(&path),
+            }
+        }
+        loaded => loaded,
+    }
 }
 
 /// Writes a key that was made elsewhere to a new file of mode 0600.

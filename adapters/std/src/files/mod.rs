@@ -24,5 +24,5 @@ pub use authority::{
 };
 pub use certificate::{load_certificate, save_certificate};
 pub use error::{FileError, Problem};
-pub use key::{create_key, load_key, load_or_create_key, save_key};
+pub use key::{create_key, load_key, load_or_create_key, load_or_create_key_in, save_key};
 pub use state::StateDir;

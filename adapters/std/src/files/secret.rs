@@ -40,7 +40,14 @@ impl Format {
         let text = core::str::from_utf8(content).map_err(|_| bad("it is not text"))?;
         let mut lines =
             text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        let line = lines.next().ok_or_else(|| bad("it is empty"))?;
+        let line = lines.next().ok_or_else(|| {
+            let empty = text.trim().is_empty();
+            bad(if empty {
+                "it is empty"
+            } else {
+                "no line with a key is in it; was it cut short?"
+            })
+        })?;
         if lines.next().is_some() {
             return Err(bad("it holds more than one line"));
         }

@@ -9,6 +9,7 @@
 //! | `boots` | how often the node was started | an error |
 //! | `password` | the salted hash of the password | an error |
 //! | `paired` | ids that may connect without a password | an error |
+//! | `early-key` | an acceptor's current early key (secret) | an error |
 //! | `gk1…` | what an issuer knows of that acceptor (secret) | an error |
 //!
 //! The directory has mode 0700 and is locked while in use, so that two processes cannot both count.

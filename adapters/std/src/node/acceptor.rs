@@ -6,8 +6,8 @@ use std::io;
 use std::sync::Arc;
 
 use genkan_core::{
-    Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Channel, ConnectionId, Counters,
-    EquipmentId, Instant,
+    Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, AdmissionPolicy, Channel, ConnectionId,
+    Counters, EquipmentId, Instant,
 };
 
 use super::open::{Groundwork, StartError, optional, own_address};
@@ -33,8 +33,9 @@ pub struct AcceptorOptions {
     /// Which steps on the wire become events.
     pub trace: Trace,
     /// Where it keeps what it must not forget. What is found there is added to `config`: boot
-    /// counter, floor, failures, and password and pairing list where `config` has none. Without it,
-    /// failed passwords are counted in memory only.
+    /// counter, floor, failures, and password, pairing list and early key where `config` has none (an
+    /// early key is drawn at the first start). Without it, failed passwords are counted in memory
+    /// only, and paired issuers get an early key only where `config` has one.
     pub state: Option<StateDir>,
 }
 
@@ -61,6 +62,7 @@ pub struct AcceptorNode {
     engine: Engine<Acceptance>,
     events: Events<AcceptorEvent>,
     ports: Ports,
+    state: Option<Arc<StateDir>>,
     id: EquipmentId,
     bound: SocketAddr,
 }
@@ -96,9 +98,9 @@ impl AcceptorNode {
         let ports = Ports::default();
         let nudge = Arc::clone(&ground.nudge);
         let sessions = Sessions::new(Machine::PLACE, streams, nudge, ports.clone());
-        let role = Acceptance { machine, sessions, state };
+        let role = Acceptance { machine, sessions, state: state.clone() };
         let engine = ground.run("genkan-acceptor", role, trace, (Bind::Any, local))?;
-        Ok(Self { engine, events, ports, id, bound })
+        Ok(Self { engine, events, ports, state, id, bound })
     }
 
     /// This acceptor's id.
@@ -149,6 +151,26 @@ impl AcceptorNode {
         self.engine.call(|role, _| *role.machine.counters())
     }
 
+    /// Changes who may connect from now on; sessions that stand are not touched. The counted password
+    /// tries stay, and so does the early key: give it another with [`AcceptorNode::set_early_key`]
+    /// when somebody is taken off the pairing list. Nothing of this is kept for the next start.
+    pub fn set_admission(&self, policy: AdmissionPolicy) {
+        self.engine.post(move |role, _| role.machine.set_admission(policy));
+    }
+
+    /// Changes the early key and keeps it, where there is a state directory; the server and the
+    /// paired issuers that are connected are told.
+    ///
+    /// # Errors
+    /// When it cannot be kept; the old one stands then.
+    pub fn set_early_key(&self, key: [u8; 16]) -> Result<(), FileError> {
+        if let Some(state) = &self.state {
+            state.set_early_key(&key)?;
+        }
+        self.engine.post(move |role, now| role.machine.set_early_key(now, key));
+        Ok(())
+    }
+
     /// Leaves the server's list; sessions stay.
     pub fn deregister(&self) {
         self.engine.post(|role, now| role.machine.deregister(now));
@@ -189,6 +211,9 @@ fn recall(config: &mut AcceptorConfig, state: &StateDir) -> Result<(), FileError
             // Longer lists than the machine takes are refused when they are written.
             let _ = admission.paired.push(id);
         }
+    }
+    if admission.early_key.is_none() {
+        admission.early_key = Some(state.early_key()?);
     }
     Ok(())
 }

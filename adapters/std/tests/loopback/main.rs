@@ -7,8 +7,13 @@ mod streams;
 
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::time::Instant;
 
-use genkan_core::{AcceptorEvent, CloseCause, FailCause, Path, Target};
+use genkan_core::wire::message::Reason;
+use genkan_core::{
+    AcceptorEvent, AdmissionPolicy, CloseCause, FailCause, IssuerEvent, Path, Target,
+};
+use genkan_std::files::StateDir;
 use genkan_std::{AcceptorNode, Bind, Happening, IssuerNode, ReachError};
 use lab::{Lab, PATIENCE, wait};
 
@@ -120,6 +125,44 @@ fn an_acceptor_that_leaves_is_off_the_list_and_keeps_its_sessions() {
     let theirs = lab.acceptor.sessions().unwrap().pop().unwrap();
     theirs.send_datagram(b"still here").unwrap();
     assert_eq!(session.recv_datagram(Some(PATIENCE)).unwrap(), b"still here");
+}
+
+/// Only whose request carries the early tag is told why it was refused.
+#[test]
+fn a_paired_issuer_is_given_the_early_key_and_uses_it_next_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = lab::server_at(lab::loopback());
+    let mut options = lab::issuer_options(server.local_addr(), 4);
+    options.state = Some(StateDir::open(dir.path().join("issuer")).unwrap());
+    let issuer = IssuerNode::start(options).unwrap();
+    let mut options = lab::acceptor_options(server.local_addr(), 2);
+    options.state = Some(StateDir::open(dir.path().join("acceptor")).unwrap());
+    options.config.admission.open = false;
+    options.config.admission.paired.push(issuer.id()).unwrap();
+    let acceptor = AcceptorNode::start(options).unwrap();
+    lab::registered(&acceptor.events());
+    let target = Target::new(acceptor.id());
+    let session = issuer.connect(&target).unwrap();
+    wait(&issuer.events(), |event| matches!(event, IssuerEvent::EarlyKey { .. }));
+    acceptor.set_admission(AdmissionPolicy::default());
+    let refused = issuer.connect(&target).unwrap_err();
+    assert!(matches!(refused, ReachError::Refused(Reason::NotAllowed)), "{refused}");
+    let stranger = IssuerNode::start(lab::issuer_options(server.local_addr(), 5)).unwrap();
+    let refused = stranger.connect(&target).unwrap_err();
+    assert!(matches!(refused, ReachError::Refused(Reason::Unspecified)), "{refused}");
+    // What an issuer knows that is no longer on the list is worth nothing any more.
+    acceptor.set_early_key([9; 16]).unwrap();
+    let until = Instant::now() + PATIENCE;
+    while !matches!(issuer.connect(&target), Err(ReachError::Refused(Reason::Unspecified))) {
+        assert!(Instant::now() < until, "the server was not told of the new key");
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(session.closed(), None);
+    drop((acceptor, issuer, session));
+    let kept = StateDir::open(dir.path().join("acceptor")).unwrap();
+    assert_eq!(kept.early_key().unwrap(), [9; 16]);
+    let known = StateDir::open(dir.path().join("issuer")).unwrap().acquaintance(target.id).unwrap();
+    assert!(known.early_key.is_some_and(|key| key != [9; 16]));
 }
 
 #[test]

@@ -17,7 +17,6 @@ use genkan_core::{AcceptorConfig, AcceptorEvent, AdmissionPolicy, Discard, Equip
 use genkan_std::files::{self, StateDir};
 use genkan_std::{AcceptorNode, AcceptorOptions, Happening, Trace};
 
-use super::key::FILE;
 use super::make_private_dir;
 use crate::args::{HostPort, PolicyArgs, ServerArgs, data_dir};
 use crate::events::{self, Event, Times};
@@ -99,8 +98,8 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
 fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<AcceptorNode, Failure> {
     let data = data_dir(args.data.as_deref(), "appliance")?;
     make_private_dir(&data)?;
-    let key = files::load_or_create_key(&data.join(FILE))?;
     let state = StateDir::open(&data)?;
+    let key = files::load_or_create_key_in(&data, &["password", "paired", "boots", "floor"])?;
     let admission = admission(args, &key.id(), &state)?;
     let anchors = node::anchors(&args.server, 0)?;
     let identity = Identity { key, boots: 0 };
@@ -140,6 +139,14 @@ fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<Admissio
     }
     let paired = heapless::Vec::from_slice(&args.allow)
         .map_err(|_| Failure::usage("at most eight users can be on the --allow list"))?;
+    let before = state.paired()?;
+    if before.iter().any(|id| !args.allow.contains(id)) {
+        // Who is off the list knows the old one.
+        state.renew_early_key()?;
+    }
+    if before != args.allow {
+        state.set_paired(&args.allow)?;
+    }
     Ok(AdmissionPolicy { password, paired, open: args.open, ..AdmissionPolicy::default() })
 }
 

@@ -5,7 +5,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Instant;
 
-use genkan_core::{FailCause, Target};
+use genkan_core::wire::message::Reason;
+use genkan_core::{EquipmentId, FailCause, Target};
 use genkan_std::{IssuerNode, ReachError, Session, Stream};
 
 use crate::exit::Failure;
@@ -86,7 +87,7 @@ impl Door {
                 }
                 Err(ReachError::Stopped(_)) => return,
                 Err(error) if !patient && !self.was_open() => {
-                    self.change(|state| state.failure = Some(failure(error, target)));
+                    self.change(|state| state.failure = Some(failure(error, target, node.id())));
                     return;
                 }
                 Err(error) => {
@@ -131,7 +132,7 @@ impl Door {
     }
 }
 
-fn failure(error: ReachError, target: &Target) -> Failure {
+fn failure(error: ReachError, target: &Target, own: EquipmentId) -> Failure {
     match error {
         ReachError::Failed(FailCause::BadCertificate) => node::wrong_certificate(),
         ReachError::File(error) => error.into(),
@@ -141,6 +142,12 @@ fn failure(error: ReachError, target: &Target) -> Failure {
             Failure::unreachable(error.to_string())
                 .hint("a password: --ask-password, --password-file FILE or GENKAN_PASSWORD")
         }
+        ReachError::Refused(Reason::Unspecified | Reason::WrongPassword) => Failure::unreachable(
+            "refused: either the password is wrong, or too many requests came just now",
+        )
+        .hint(format!(
+            "the same in some seconds; for frequent use, start the appliance with --allow {own}"
+        )),
         other => Failure::unreachable(other.to_string()),
     }
 }

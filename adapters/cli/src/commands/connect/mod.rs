@@ -8,6 +8,7 @@ mod door;
 mod local;
 mod stdio;
 
+use core::cell::Cell;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,6 @@ use genkan_core::{EquipmentId, Identity, IssuerConfig, IssuerEvent, RequestTrans
 use genkan_std::files::{self, Problem, StateDir};
 use genkan_std::{Happening, IssuerNode, IssuerOptions, Trace};
 
-use super::key::FILE;
 use super::make_private_dir;
 use crate::args::{HostPort, ServerArgs, data_dir, listen_address};
 use crate::events::{self, Event, Times};
@@ -47,8 +47,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "[HOST:]PORT", value_parser = listen_address)]
     listen: Option<HostPort>,
     /// Join standard input and output to the service, as `ssh -W` does
-    #[arg(long, conflicts_with = "json")]
-    stdio: bool,
+    #[arg(long)]
+    pub(crate) stdio: bool,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -105,19 +105,20 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     let events = node.events();
     if let Some((_, address)) = &listener {
         output.line(format!("{DIM}appliance{DIM:#}  {KEY}{}{KEY:#}", args.id));
-        output.line(format!("{DIM}listens{DIM:#}    {address}"));
         let ready = Event::new("ready").text("id", args.id).text("listen", address);
         output.json(&ready.into_value());
     }
     output.progress(format!("asking {server} for {} …", tag(&args.id)));
     let stopped = Arc::clone(&node);
     let stopper = stop.then(move || stopped.stop(GRACE))?;
+    let address = listener.as_ref().map(|(_, address)| *address);
     let door = Door::open(Arc::clone(&node), target, args.keep_trying, &stop)?;
     match listener {
         Some((listener, _)) => local::start(listener, &door)?,
         None => stdio::start(&door, &stop)?,
     }
-    let visitor = Visitor { server, stdio: args.stdio, output };
+    let listens = Cell::new(address);
+    let visitor = Visitor { server, stdio: args.stdio, listens, output };
     let mut times = Times::new();
     while let Some(stamped) = events.next() {
         visitor.tell(&stamped.event, times.of(&stamped));
@@ -136,7 +137,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
 fn start(args: &Args, server: SocketAddr) -> Result<IssuerNode, Failure> {
     let data = data_dir(args.data.as_deref(), "client")?;
     make_private_dir(&data)?;
-    let key = files::load_or_create_key(&data.join(FILE))?;
+    let key = files::load_or_create_key_in(&data, &["boots", "floor"])?;
     let anchors = node::anchors(&args.server, 0)?;
     let identity = Identity { key, boots: 0 };
     let mut config = IssuerConfig::new(identity, node::both(server), anchors);
@@ -166,6 +167,8 @@ fn state(data: &Path) -> Result<Option<StateDir>, Failure> {
 struct Visitor<'a> {
     server: SocketAddr,
     stdio: bool,
+    /// Where local programs find the service; told with the first connection.
+    listens: Cell<Option<SocketAddr>>,
     output: &'a Output,
 }
 
@@ -196,6 +199,9 @@ impl Visitor<'_> {
             IssuerEvent::Connected { path, .. } => {
                 let over = events::path(path);
                 self.say(format!("{GOOD}connected{GOOD:#}  directly, over {over}"));
+                if let Some(address) = self.listens.take() {
+                    self.say(format!("{DIM}listens{DIM:#}    {address}"));
+                }
                 let remote = path.remote();
                 Event::at("connected", wall).with("path", over).text("remote", remote)
             }

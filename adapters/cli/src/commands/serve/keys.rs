@@ -6,21 +6,21 @@
 //! | here | for this key | – | used as it is |
 //! | here | for this key | here | used; renewed when two thirds of its time are over |
 //! | here | for another key | any | an error: somebody has mixed two servers' files up |
-
-use std::path::Path;
+//! | – | here | any | an error: the key is lost |
 
 use genkan_core::StaticKey;
 use genkan_core::wire::certificate::{Certificate, Trust};
-use genkan_std::files::{self, AuthorityKey};
+use genkan_std::files::{self, AuthorityKey, StateDir};
 
-use super::super::authority::issue;
+use super::super::authority::{issue, next_serial};
 use crate::clock;
-use crate::commands::key::FILE;
 use crate::exit::Failure;
 use crate::output::Output;
 
 /// For how many days the server certifies itself.
 const DAYS: u64 = 365;
+/// The name of the serial in the data directory.
+const SERIAL: &str = "serial";
 
 /// What a server shows and proves.
 #[derive(Debug)]
@@ -32,8 +32,13 @@ pub(super) struct Keys {
 }
 
 /// Loads what is there and makes what is not.
-pub(super) fn load_or_make(data: &Path, names: &str, output: &Output) -> Result<Keys, Failure> {
-    let key = files::load_or_create_key(&data.join(FILE))?;
+pub(super) fn load_or_make(
+    state: &StateDir,
+    names: &str,
+    output: &Output,
+) -> Result<Keys, Failure> {
+    let data = state.path();
+    let key = files::load_or_create_key_in(data, &["certificate"])?;
     let authority_file = data.join("authority");
     let certificate_file = data.join("certificate");
     let authority = match files::load_authority(&authority_file) {
@@ -51,13 +56,15 @@ pub(super) fn load_or_make(data: &Path, names: &str, output: &Output) -> Result<
             Some(authority) => authority,
             None => files::create_authority(&authority_file)?,
         };
-        let certificate = issue(authority.seed(), *key.public(), names, 1, DAYS)?;
+        let serial = next_serial(remembered(state)?);
+        let certificate = issue(authority.seed(), *key.public(), names, serial, DAYS)?;
+        remember(state, &certificate)?;
         files::save_certificate(&certificate_file, &certificate)?;
         return Ok(Keys { key, certificate, authority: Some(*authority.public()) });
     };
     let certificate = match &authority {
         None => present,
-        Some(authority) => match renewed(&present, &key, authority)? {
+        Some(authority) => match renewed(&present, &key, authority, state)? {
             None => present,
             Some(renewed) => {
                 files::save_certificate(&certificate_file, &renewed)?;
@@ -67,7 +74,22 @@ pub(super) fn load_or_make(data: &Path, names: &str, output: &Output) -> Result<
         },
     };
     check(&certificate, &key, authority.as_ref())?;
+    remember(state, &certificate)?;
     Ok(Keys { key, certificate, authority: authority.map(|authority| *authority.public()) })
+}
+
+/// The highest serial that this server has shown, though its certificate be gone.
+fn remembered(state: &StateDir) -> Result<Option<u32>, Failure> {
+    let value = state.read(SERIAL)?;
+    Ok(value.and_then(|value| Some(u32::from_be_bytes(value[..].try_into().ok()?))))
+}
+
+fn remember(state: &StateDir, certificate: &[u8]) -> Result<(), Failure> {
+    let serial = parse(certificate)?.serial;
+    if remembered(state)? < Some(serial) {
+        state.write(SERIAL, &serial.to_be_bytes())?;
+    }
+    Ok(())
 }
 
 /// A new certificate, where most of the present one's time is over.
@@ -75,6 +97,7 @@ fn renewed(
     present: &[u8],
     key: &StaticKey,
     authority: &AuthorityKey,
+    state: &StateDir,
 ) -> Result<Option<Vec<u8>>, Failure> {
     let old = parse(present)?;
     let lifetime = old.not_after.saturating_sub(old.not_before);
@@ -82,7 +105,8 @@ fn renewed(
     if left > lifetime / 3 || old.server_key != *key.public() {
         return Ok(None);
     }
-    issue(authority.seed(), *key.public(), old.names, old.serial.saturating_add(1), DAYS).map(Some)
+    let serial = next_serial(Some(old.serial).max(remembered(state)?));
+    issue(authority.seed(), *key.public(), old.names, serial, DAYS).map(Some)
 }
 
 fn parse(certificate: &[u8]) -> Result<Certificate<'_>, Failure> {
@@ -121,9 +145,10 @@ fn check(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::path::Path;
 
     fn load(data: &Path) -> Result<Keys, Failure> {
-        load_or_make(data, "demo", &Output::new(false))
+        load_or_make(&StateDir::open(data)?, "demo", &Output::new(false))
     }
 
     #[test]
@@ -158,8 +183,21 @@ mod tests {
         files::save_certificate(&data.path().join("certificate"), &out[..length]).unwrap();
         let renewed = load(data.path()).unwrap();
         let renewed = Certificate::parse(&renewed.certificate).unwrap();
-        assert_eq!((renewed.serial, renewed.names), (5, "demo"));
+        assert!(renewed.serial > 4 && renewed.names == "demo");
         assert!(renewed.not_after > now + 100 * clock::DAY);
+    }
+
+    #[test]
+    fn a_certificate_in_the_place_of_a_lost_one_has_a_higher_serial() {
+        let data = tempfile::tempdir().unwrap();
+        load(data.path()).unwrap();
+        StateDir::open(data.path())
+            .unwrap()
+            .write(SERIAL, &4_000_000_000_u32.to_be_bytes())
+            .unwrap();
+        std::fs::remove_file(data.path().join("certificate")).unwrap();
+        let again = load(data.path()).unwrap();
+        assert_eq!(Certificate::parse(&again.certificate).unwrap().serial, 4_000_000_001);
     }
 
     #[test]
@@ -177,5 +215,8 @@ mod tests {
         assert!(error.message.contains("not signed"), "{error}");
         copy("authority");
         load(one.path()).unwrap();
+        std::fs::remove_file(one.path().join("key")).unwrap();
+        let lost = load(one.path()).unwrap_err();
+        assert!(lost.message.contains("the key is missing"), "{lost}");
     }
 }

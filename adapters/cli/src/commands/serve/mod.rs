@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use clap::ValueEnum;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::{ServerConfig, ServerEvent};
+use genkan_std::files::StateDir;
 use genkan_std::{Bind, Happening, ServerNode, ServerOptions, Trace};
 
 use super::make_private_dir;
@@ -76,7 +77,9 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     let stop = Stop::on_signals(supervised)?;
     let data = data_dir(args.data.as_deref(), "server")?;
     make_private_dir(&data)?;
-    let keys = keys::load_or_make(&data, &args.names.join(" "), output)?;
+    // Held as long as the server runs: two of one key would take each other's equipment.
+    let state = StateDir::open(&data)?;
+    let keys = keys::load_or_make(&state, &args.names.join(" "), output)?;
     let certificate = heapless::Vec::from_slice(&keys.certificate)
         .map_err(|_| Failure::keys("the server's certificate is too long"))?;
     let mut config = ServerConfig::new(keys.key.clone(), certificate);
@@ -94,6 +97,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     // It may have ended by itself; then this says why.
     stop.set();
     node::stopped(stopper)?;
+    drop(state);
     output.json(&Event::new("stopped").into_value());
     Ok(())
 }
