@@ -208,13 +208,6 @@ impl Appliance {
 
     /// The frames that the appliance writes to a stream now.
     pub fn frames(&mut self, stream: StreamId) -> Vec<Vec<u8>> {
-        let mut frames = Vec::new();
-        while let Some(mut frame) = self.lamp.poll_frame(self.now, stream) {
-            let mut bytes = vec![0; frame.len()];
-            frame.encode(&mut bytes).expect("room");
-            frame.commit();
-            frames.push(bytes);
-        }
-        frames
+        crate::device::frames(&mut self.lamp, self.now, stream)
     }
 }

@@ -5,6 +5,7 @@
 //! story      what happened, decrypted: who sent what to whom, when, under which key
 //! scene      server, appliance and phone for the threat tests, and what rest is
 //! evil       equipment that keeps to no rule; a server without a network
+//! device     a device on that server's list, and a stream's frames
 //! appliance  an appliance in the hands of a hostile server
 //! claims     the claims' elements, scenarios, negative twins and table
 //! ```
@@ -16,6 +17,7 @@
 
 pub mod appliance;
 pub mod claims;
+pub mod device;
 pub mod evil;
 pub mod scene;
 pub mod story;

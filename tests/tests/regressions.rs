@@ -8,27 +8,15 @@ use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject};
 use genkan_core::wire::message::Reason;
 use genkan_core::{
     Command, Discard, FailCause, Identity, Instant, Issuer, IssuerConfig, IssuerEvent, IssuerSlot,
-    Machine, Received, RequestTransport, ServerAddress, SocketId, StaticKey, StreamId, StreamState,
-    Target,
+    Machine, Received, RequestTransport, ServerAddress, SocketId, StaticKey, StreamState, Target,
 };
 use genkan_sim::{SimEntropy, Verdict as Fate};
 use genkan_tests::appliance::SERVER;
+use genkan_tests::device::frames;
 use genkan_tests::evil::{Desk, WALL, drain, sa};
 use genkan_tests::scene::{Door, EARLY_KEY, Setup};
 
 const PHONE: &str = "192.0.2.50:50000";
-
-/// All frames that a machine has for a stream.
-fn frames<M: Machine>(machine: &mut M, now: Instant, stream: StreamId) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    while let Some(mut frame) = machine.poll_frame(now, stream) {
-        let mut bytes = vec![0; frame.len()];
-        frame.encode(&mut bytes).unwrap();
-        frame.commit();
-        all.push(bytes);
-    }
-    all
-}
 
 fn is(bytes: &[u8], kinds: &[Kind]) -> bool {
     kinds.iter().any(|kind| bytes.first() == Some(&(*kind as u8)))

@@ -5,7 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use genkan_core::wire::message::{ConnectNotify, Role, ToEquipment, ToServer, Verdict};
+use genkan_core::wire::message::{ConnectNotify, Reason, Role, ToEquipment, ToServer, Verdict};
 use genkan_core::wire::{Kind, OFFER_LEN};
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Command, Delivery, Discard, Identity,
@@ -13,24 +13,13 @@ use genkan_core::{
 };
 use genkan_sim::SimEntropy;
 use genkan_tests::appliance::{Appliance, SERVER};
+use genkan_tests::device::frames;
 use genkan_tests::evil::{Desk, Evil, drain, plain_offer, sa};
 use genkan_tests::scene::PASSWORD;
 
 const HOME: &str = "198.51.100.2:40000";
 
 const PHONE: &str = "192.0.2.50:50000";
-
-/// All frames that a machine has for a stream.
-fn frames<M: Machine>(machine: &mut M, now: Instant, stream: StreamId) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
-    while let Some(mut frame) = machine.poll_frame(now, stream) {
-        let mut bytes = vec![0; frame.len()];
-        frame.encode(&mut bytes).unwrap();
-        frame.commit();
-        all.push(bytes);
-    }
-    all
-}
 
 /// An acceptor in front of a [`Desk`].
 struct Lamp {
@@ -315,4 +304,24 @@ fn a_hint_tells_of_the_lost_registration_and_the_way_back() {
     lamp.events.clear();
     lamp.run(&mut desk, Duration::from_secs(600), all);
     assert_eq!((lamp.registrations(), desk.server.registered()), (1, 1));
+}
+
+#[test]
+fn t30_strangers_never_take_the_last_slot_of_a_device_with_paired_issuers() {
+    let friend = Evil::new(4, &[1; 32]);
+    let paired = friend.id();
+    let mut lamp = Appliance::new(|config| {
+        config.admission.open = true;
+        config.admission.paired.push(paired).unwrap();
+    });
+    let stranger = |lamp: &Appliance, fresh| {
+        Evil::new(3, &[1; 32]).offer(&lamp.lamp.id(), &plain_offer(None), fresh)
+    };
+    let (one, two) = (stranger(&lamp, 1), stranger(&lamp, 2));
+    assert_eq!(lamp.notify(1, sa(PHONE), &one).verdict, Some(Verdict::Accepted));
+    let refused = lamp.notify(2, sa(PHONE), &two);
+    assert_eq!(refused.verdict, Some(Verdict::Declined(Reason::Busy)));
+    assert_eq!(refused.dialled, None);
+    let welcome = friend.offer(&lamp.lamp.id(), &plain_offer(None), 3);
+    assert_eq!(lamp.notify(3, sa(PHONE), &welcome).verdict, Some(Verdict::Accepted));
 }

@@ -4,38 +4,20 @@
 //! The attackers are [`Evil`]: they hold real keys and shake hands by an independent Noise.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use genkan_core::wire::Kind;
-use genkan_core::wire::message::{
-    NotifyReply, Reason, Register, Role, ToServer, Verdict as Answer,
-};
+use genkan_core::wire::message::{NotifyReply, Reason, Role, ToServer, Verdict as Answer};
 use genkan_core::{Discard, IssuerEvent, Received, RequestTransport, ServerEvent};
 use genkan_sim::fleet::{FleetIssuer, FleetServer};
 use genkan_sim::{Death, Verdict, Via};
+use genkan_tests::device::{device, register};
 use genkan_tests::evil::{Desk, Evil, sa};
 use genkan_tests::scene::{Door, HOP, PASSWORD, Scene, Setup};
 
 const HOME: &str = "198.51.100.2:4600";
 const ELSEWHERE: &str = "192.0.2.66:4600";
-
-fn register(evil: &Evil) -> ToServer<'static> {
-    let (id, local) = (evil.id(), sa("0.0.0.0:0"));
-    ToServer::Register(Register { id, local, capabilities: 7, early_key: None })
-}
-
-/// A registered device.
-fn device(desk: &mut Desk, secret: u8, from: SocketAddr) -> Evil {
-    let mut evil = Evil::new(secret, desk.key.public());
-    desk.admit(&mut evil, Role::Acceptor, from);
-    let message = register(&evil);
-    let message = evil.transport(&message);
-    assert_eq!(desk.tell(from, &message).1.len(), 1);
-    assert_eq!(desk.server.location(&evil.id()), Some(from));
-    evil
-}
 
 #[test]
 fn t01_a_registration_for_another_id_is_refused() {

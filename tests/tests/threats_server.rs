@@ -6,30 +6,15 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use genkan_core::wire::message::{Hello, Register, Role, ToServer};
+use genkan_core::wire::message::{Hello, Role, ToServer};
 use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
 use genkan_core::{Command, Discard, Machine, Rate, Received, SocketId, TimerKind};
 use genkan_sim::Rng;
+use genkan_tests::device::{device, register};
 use genkan_tests::evil::{Desk, Evil, WALL, garbage, sa};
 use genkan_tests::scene::Setup;
 
 const HOME: &str = "198.51.100.2:4600";
-
-fn register(evil: &Evil) -> ToServer<'static> {
-    let (id, local) = (evil.id(), sa("0.0.0.0:0"));
-    ToServer::Register(Register { id, local, capabilities: 7, early_key: None })
-}
-
-/// A registered device.
-fn device(desk: &mut Desk, secret: u8, from: SocketAddr) -> Evil {
-    let mut evil = Evil::new(secret, desk.key.public());
-    desk.admit(&mut evil, Role::Acceptor, from);
-    let message = register(&evil);
-    let message = evil.transport(&message);
-    assert_eq!(desk.tell(from, &message).1.len(), 1);
-    assert_eq!(desk.server.location(&evil.id()), Some(from));
-    evil
-}
 
 #[test]
 fn t06_a_flood_of_false_registrations_costs_no_memory_and_shuts_nobody_out() {
@@ -110,6 +95,28 @@ fn t07_under_load_a_cookie_comes_before_any_costly_work() {
     let lamp = fleet.acceptor("lamp", |config| config.spread = Duration::ZERO);
     assert!(fleet.wait_registered(lamp, Duration::from_secs(5)), "{}", fleet.story());
     assert_eq!(fleet.world.transcript().sent("server", "lamp", Kind::Cookie).count(), 1);
+}
+
+#[test]
+fn t07_answered_handshakes_that_pile_up_demand_cookies_before_they_push_others_out() {
+    let mut desk = Desk::sized(256, |config| config.handshakes = Rate::new(1_000, 1));
+    let mut lamp = Evil::new(2, desk.key.public());
+    let hello = lamp.hello(Role::Acceptor);
+    let (_, answer) = desk.tell(sa(HOME), &hello);
+    lamp.finish(&answer[0].1);
+    let mut kinds = Vec::new();
+    for secret in 10..210 {
+        let mut evil = Evil::new(secret, desk.key.public());
+        let hello = evil.hello(Role::Issuer);
+        let (_, sent) = desk.tell(SocketAddr::from(([192, 0, 2, secret], 5_000)), &hello);
+        kinds.extend(sent.iter().map(|(_, bytes)| Kind::of(bytes).unwrap()));
+    }
+    assert_eq!(kinds[..63], [Kind::Response; 63]);
+    assert_eq!(kinds[63..], [Kind::Cookie; 137]);
+    // The first of them all has not lost its place.
+    let first = lamp.transport(&register(&lamp));
+    assert_eq!(desk.tell(sa(HOME), &first).0, Received::Control);
+    assert_eq!(desk.server.location(&lamp.id()), Some(sa(HOME)));
 }
 
 #[test]

@@ -92,10 +92,6 @@ fn stopping_tells_the_peers_and_the_server() {
 #[test]
 fn both_address_families_meet_on_sockets_for_both() {
     let six = "[::]:0".parse().unwrap();
-    if std::net::TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("no IPv6 here");
-        return;
-    }
     let server = lab::server_at(Bind::At(six));
     let port = server.local_addr().port();
     let mut options = lab::acceptor_options(([127, 0, 0, 1], port).into(), 2);
