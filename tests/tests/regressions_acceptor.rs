@@ -9,7 +9,7 @@ use genkan_core::wire::message::{ConnectNotify, Reason, Role, ToEquipment, ToSer
 use genkan_core::wire::{Kind, OFFER_LEN};
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Command, Delivery, Discard, Identity,
-    Instant, Machine, ServerAddress, SocketId, StaticKey, StreamId, StreamState,
+    Machine, ServerAddress, SocketId, StaticKey, StreamId, StreamState,
 };
 use genkan_sim::SimEntropy;
 use genkan_tests::appliance::{Appliance, SERVER};
