@@ -11,6 +11,7 @@ use genkan_core::{
     Received, ServerAddress, SocketId, StaticKey, StreamId, TimerKind, Transport,
 };
 use genkan_sim::fleet::{FleetAcceptor, FleetServer};
+use genkan_sim::nat::Hairpin;
 use genkan_sim::{Faults, NatConfig, Rng, SimEntropy};
 use genkan_tests::appliance::Appliance;
 use genkan_tests::evil::{Desk, garbage, sa};
@@ -226,7 +227,7 @@ fn an_issuers_idle_session_survives_a_nat_that_forgets_it() {
     assert!(format!("{refused:?}").contains("Refused"));
     scene.fleet.world.run_for(Duration::from_secs(20));
     scene.fleet.world.nat_mut(nat).reboot();
-    scene.fleet.world.nat_mut(nat).config_mut().hairpin = false;
+    scene.fleet.world.nat_mut(nat).config_mut().hairpin = Hairpin::None;
     scene.fleet.world.renumber_nat(nat, IpAddr::from([192, 0, 2, 201]));
     let second = scene.fleet.request_target(phone, &nobody);
     let refused = scene.fleet.wait_outcome(phone, second, Duration::from_secs(5));

@@ -35,12 +35,13 @@
 //! shows another [`Instant`](genkan_core::Instant); [`World::instant_at`] translates.
 #![warn(clippy::iter_over_hash_type)]
 
+pub mod capture;
 mod checks;
 mod entropy;
 mod faults;
 pub mod fleet;
 mod host;
-mod nat;
+pub mod nat;
 mod net;
 mod node;
 mod packet;
@@ -54,7 +55,7 @@ mod world;
 pub use entropy::{EntropyMode, EntropySwitch, SimEntropy};
 pub use faults::Faults;
 pub use host::{App, Host, Inbound, Log};
-pub use nat::{Filtering, Nat, NatConfig};
+pub use nat::{Filtering, Flow, Mapping, Nat, NatConfig, Proto, Refusal, Turned};
 pub use net::{HostId, NatId, Unroutable};
 pub use node::{Io, Node};
 pub use packet::{Packet, TcpId, Verdict, Via, drop_nth};

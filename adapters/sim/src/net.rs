@@ -10,7 +10,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::faults::Faults;
-use crate::nat::{Nat, NatConfig, Proto};
+use crate::nat::{Flow, Hairpin, Nat, NatConfig, Proto};
+use crate::rng::Rng;
 
 /// A host of a [`World`](crate::World).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -83,14 +84,16 @@ impl Net {
     pub(crate) fn add_nat(
         &mut self,
         name: &str,
-        external: IpAddr,
+        external: &[IpAddr],
         behind: Option<NatId>,
-        config: NatConfig,
+        (config, rng): (NatConfig, Rng),
     ) -> NatId {
         let id = NatId(self.nats.len());
         let outer = behind.map_or(0, inner);
-        self.nats.push(NatBox { nat: Nat::new(external, config), outer, name: name.into() });
-        self.claim(outer, external, Owner::Nat(id));
+        self.nats.push(NatBox { nat: Nat::new(external, config, rng), outer, name: name.into() });
+        for &address in external {
+            self.claim(outer, address, Owner::Nat(id));
+        }
         id
     }
 
@@ -119,10 +122,9 @@ impl Net {
     /// A NAT gets another external address and loses its mappings.
     pub(crate) fn renumber_nat(&mut self, nat: NatId, external: IpAddr) {
         let outer = self.nats[nat.0].outer;
-        self.members.remove(&(outer, self.nats[nat.0].nat.external()));
+        self.members.retain(|_, owner| *owner != Owner::Nat(nat));
         self.claim(outer, external, Owner::Nat(nat));
-        self.nats[nat.0].nat.set_external(external);
-        self.nats[nat.0].nat.reboot();
+        self.nats[nat.0].nat.renumber(&[external]);
     }
 
     /// A host gets other addresses in its network.
@@ -174,7 +176,7 @@ impl Net {
     pub(crate) fn outbound(
         &mut self,
         now: Duration,
-        proto: Proto,
+        flow: Flow,
         from: HostId,
         (mut source, to): (SocketAddr, SocketAddr),
     ) -> Result<Hop, Unroutable> {
@@ -184,14 +186,18 @@ impl Net {
             if let Some(&owner) = self.members.get(&(network, to.ip())) {
                 // Back through the NAT that the packet has just left: a hairpin.
                 let turns = matches!((owner, left), (Owner::Nat(a), Some(b)) if a == b);
-                if turns && !left.is_some_and(|nat: NatId| self.nats[nat.0].nat.hairpins()) {
+                if turns
+                    && !left.is_some_and(|nat: NatId| {
+                        self.nats[nat.0].nat.config().hairpin != Hairpin::None
+                    })
+                {
                     return Err(Unroutable::Nat);
                 }
                 return Ok(Hop { network, source });
             }
             let nat = network.checked_sub(1).ok_or(Unroutable::NoRoute)?;
             let gateway = &mut self.nats[nat];
-            source = gateway.nat.outbound(now, proto, source, to).ok_or(Unroutable::Nat)?;
+            source = gateway.nat.outbound(now, flow, source, to).map_err(|_| Unroutable::Nat)?;
             network = gateway.outer;
             left = Some(NatId(nat));
         }
@@ -201,7 +207,7 @@ impl Net {
     pub(crate) fn inbound(
         &mut self,
         now: Duration,
-        proto: Proto,
+        flow: Flow,
         hop: Hop,
         mut to: SocketAddr,
     ) -> Result<(HostId, SocketAddr), Unroutable> {
@@ -210,9 +216,9 @@ impl Net {
             match self.members.get(&(network, to.ip())).ok_or(Unroutable::NoRoute)? {
                 Owner::Host(host) => return Ok((*host, to)),
                 Owner::Nat(nat) => {
-                    let (nat, port) = (*nat, to.port());
-                    let inside = self.nats[nat.0].nat.inbound(now, proto, hop.source, port);
-                    to = inside.ok_or(Unroutable::Nat)?;
+                    let nat = *nat;
+                    let inside = self.nats[nat.0].nat.inbound(now, flow, hop.source, to);
+                    to = inside.map_err(|_| Unroutable::Nat)?;
                     network = inner(nat);
                 }
             }
@@ -225,7 +231,7 @@ impl Net {
         loop {
             let owner = *self.members.get(&(network, to.ip()))?;
             let Owner::Nat(nat) = owner else { return Some(owner) };
-            let Some(inside) = self.nats[nat.0].nat.owner(proto, to.port()) else {
+            let Some(inside) = self.nats[nat.0].nat.owner(proto, hop.source, to) else {
                 return Some(owner);
             };
             to = inside;
@@ -244,6 +250,10 @@ mod tests {
         text.parse().unwrap()
     }
 
+    fn plain() -> (NatConfig, Rng) {
+        (NatConfig::default(), Rng::new(1))
+    }
+
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
     }
@@ -251,8 +261,8 @@ mod tests {
     /// A server, a host behind a home NAT behind a carrier's NAT, and a neighbour in the same house.
     fn house() -> Net {
         let mut net = Net::default();
-        let carrier = net.add_nat("carrier", ip("192.0.2.1"), None, NatConfig::default());
-        let home = net.add_nat("home", ip("100.64.0.2"), Some(carrier), NatConfig::default());
+        let carrier = net.add_nat("carrier", &[ip("192.0.2.1")], None, plain());
+        let home = net.add_nat("home", &[ip("100.64.0.2")], Some(carrier), plain());
         net.add_host(HostId(0), None, &[ip("203.0.113.1")]);
         net.add_host(HostId(1), Some(home), &[ip("10.0.0.2")]);
         net.add_host(HostId(2), Some(home), &[ip("10.0.0.3")]);
@@ -263,35 +273,35 @@ mod tests {
     fn two_nats_in_series_translate_both_ways() {
         let mut net = house();
         let (inside, server) = (address("10.0.0.2:5000"), address("203.0.113.1:1"));
-        let out = net.outbound(NOW, Proto::Udp, HostId(1), (inside, server)).unwrap();
+        let out = net.outbound(NOW, Flow::Udp, HostId(1), (inside, server)).unwrap();
         assert_eq!((out.network, out.source.ip()), (0, ip("192.0.2.1")));
-        assert_eq!(net.inbound(NOW, Proto::Udp, out, server), Ok((HostId(0), server)));
-        let back = net.outbound(NOW, Proto::Udp, HostId(0), (server, out.source)).unwrap();
-        assert_eq!(net.inbound(NOW, Proto::Udp, back, out.source), Ok((HostId(1), inside)));
+        assert_eq!(net.inbound(NOW, Flow::Udp, out, server), Ok((HostId(0), server)));
+        let back = net.outbound(NOW, Flow::Udp, HostId(0), (server, out.source)).unwrap();
+        assert_eq!(net.inbound(NOW, Flow::Udp, back, out.source), Ok((HostId(1), inside)));
         assert_eq!(net.owner(Proto::Udp, back, out.source), Some(Owner::Host(HostId(1))));
         net.nat_mut(NatId(1)).reboot();
-        assert_eq!(net.inbound(NOW, Proto::Udp, back, out.source), Err(Unroutable::Nat));
+        assert_eq!(net.inbound(NOW, Flow::Udp, back, out.source), Err(Unroutable::Nat));
     }
 
     #[test]
     fn neighbours_reach_each_other_untranslated_and_not_by_the_outside_address() {
         let mut net = house();
         let (inside, neighbour) = (address("10.0.0.2:5000"), address("10.0.0.3:6000"));
-        let hop = net.outbound(NOW, Proto::Udp, HostId(1), (inside, neighbour)).unwrap();
+        let hop = net.outbound(NOW, Flow::Udp, HostId(1), (inside, neighbour)).unwrap();
         assert_eq!(hop, Hop { network: 2, source: inside });
         assert_eq!(net.path(HostId(1), Some(HostId(2))), Faults::lan());
         let outside = address("100.64.0.2:20000");
-        let hairpin = net.outbound(NOW, Proto::Udp, HostId(1), (inside, outside));
+        let hairpin = net.outbound(NOW, Flow::Udp, HostId(1), (inside, outside));
         assert_eq!(hairpin, Err(Unroutable::Nat));
-        net.nat_mut(NatId(1)).config_mut().hairpin = true;
-        assert!(net.outbound(NOW, Proto::Udp, HostId(1), (inside, outside)).is_ok());
+        net.nat_mut(NatId(1)).config_mut().hairpin = Hairpin::InternalSource;
+        assert!(net.outbound(NOW, Flow::Udp, HostId(1), (inside, outside)).is_ok());
     }
 
     #[test]
     fn an_address_that_nobody_has_is_unroutable() {
         let mut net = house();
         let (server, nobody) = (address("203.0.113.1:1"), address("198.51.100.1:1"));
-        let sent = net.outbound(NOW, Proto::Udp, HostId(0), (server, nobody));
+        let sent = net.outbound(NOW, Flow::Udp, HostId(0), (server, nobody));
         assert_eq!(sent, Err(Unroutable::NoRoute));
     }
 

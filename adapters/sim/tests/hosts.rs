@@ -6,7 +6,9 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use genkan_core::SocketId;
-use genkan_sim::{Death, Fate, Faults, Filtering, HostSpec, NatConfig, Origin, Verdict, World};
+use genkan_sim::{
+    Death, Fate, Faults, Filtering, HostSpec, Mapping, NatConfig, Origin, Verdict, World,
+};
 use talker::{Talker, address, ip, millis, pair, send, talker};
 
 #[test]
@@ -104,8 +106,7 @@ fn an_injected_datagram_comes_from_whoever_it_says() {
 #[test]
 fn a_nat_lets_answers_in_and_strangers_not() {
     let mut world = World::new(5);
-    let config =
-        NatConfig { filtering: Filtering::AddressAndPortDependent, ..NatConfig::default() };
+    let config = NatConfig::new(Mapping::EndpointIndependent, Filtering::AddressAndPortDependent);
     let nat = world.add_nat("nat", ip(9), None, config);
     let inside = IpAddr::from([10, 0, 0, 2]);
     let left = world.add_host(HostSpec::new("left", inside).behind(nat), |_| Talker::default());

@@ -7,7 +7,7 @@ use core::time::Duration;
 use genkan_core::{StreamId, StreamState};
 
 use super::{Body, Stage, TcpEvent};
-use crate::nat::Proto;
+use crate::nat::{Flow, Proto};
 use crate::net::{Hop, HostId};
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
@@ -56,7 +56,7 @@ impl World {
         host: HostId,
         (local, remote): (SocketAddr, SocketAddr),
     ) {
-        let hop = self.net.outbound(self.now, Proto::Tcp, host, (local, remote));
+        let hop = self.net.outbound(self.now, Flow::Rst, host, (local, remote));
         let peer = hop.ok().and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
         let source = hop.map_or(local, |hop| hop.source);
         let announced = self.announce(Via::Rst(conn), (Some(host), peer), (source, remote));
@@ -86,7 +86,7 @@ impl World {
         hop: Hop,
         mark: Mark,
     ) {
-        let found = self.net.inbound(self.now, Proto::Tcp, hop, address);
+        let found = self.net.inbound(self.now, Flow::Rst, hop, address);
         let known = self.tcp.end(conn, to).filter(|end| end.stage != Stage::Gone);
         let known = known.map(|end| end.host);
         let fate = match found {

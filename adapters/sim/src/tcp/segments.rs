@@ -4,7 +4,7 @@ use core::time::Duration;
 
 use super::{Body, Segment, Stage, TcpEvent};
 use crate::faults::Faults;
-use crate::nat::Proto;
+use crate::nat::{Flow, Proto};
 use crate::net::{Hop, HostId, Unroutable};
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
@@ -44,7 +44,7 @@ impl World {
         let (host, local, remote) = (end.host, end.local, end.remote);
         let still_ours = self.slots[host.0].addresses.contains(&local.ip());
         let hop = match still_ours {
-            true => self.net.outbound(self.now, Proto::Tcp, host, (local, remote)),
+            true => self.net.outbound(self.now, flow(&segment.body), host, (local, remote)),
             false => Err(Unroutable::NoRoute),
         };
         let to = hop.ok().and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
@@ -127,7 +127,7 @@ impl World {
         let Some(remote) = self.tcp.end(id, from).map(|end| end.remote) else {
             return self.strayed(&segment, mark);
         };
-        let (host, local) = match self.net.inbound(self.now, Proto::Tcp, hop, remote) {
+        let (host, local) = match self.net.inbound(self.now, flow(&segment.body), hop, remote) {
             Ok(found) => found,
             Err(why) => return self.lost(segment, mark, Fate::Unroutable(why), Duration::ZERO),
         };
@@ -171,5 +171,15 @@ const fn control(body: &Body, id: TcpId) -> Option<Via> {
         Body::SynAck => Some(Via::SynAck(id)),
         Body::Fin => Some(Via::Fin(id)),
         Body::Ack | Body::Data { .. } => None,
+    }
+}
+
+/// What a NAT sees of a segment.
+const fn flow(body: &Body) -> Flow {
+    match body {
+        Body::Syn => Flow::Syn,
+        Body::SynAck => Flow::SynAck,
+        Body::Fin => Flow::Fin,
+        Body::Ack | Body::Data { .. } => Flow::Segment,
     }
 }

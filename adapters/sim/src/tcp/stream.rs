@@ -6,7 +6,7 @@ use core::time::Duration;
 use genkan_core::{MAX_FRAME, StreamId};
 
 use super::{Body, Reader, Stage, TcpEvent};
-use crate::nat::Proto;
+use crate::nat::{Flow, Proto};
 use crate::net::HostId;
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
@@ -213,7 +213,7 @@ impl World {
         (local, remote): (core::net::SocketAddr, core::net::SocketAddr),
         bytes: Vec<u8>,
     ) -> Vec<(Vec<u8>, Mark, Duration)> {
-        let hop = self.net.outbound(self.now, Proto::Tcp, host, (local, remote)).ok();
+        let hop = self.net.outbound(self.now, Flow::Segment, host, (local, remote)).ok();
         let to = hop.and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
         let source = hop.map_or(local, |hop| hop.source);
         self.pass_hook(via, (Some(host), to), (source, remote), Parcel::new(bytes))

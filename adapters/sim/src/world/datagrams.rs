@@ -6,7 +6,7 @@ use core::time::Duration;
 use genkan_core::SocketId;
 
 use super::{Event, World};
-use crate::nat::Proto;
+use crate::nat::{Flow, Proto};
 use crate::net::{Hop, HostId, NatId, Owner};
 use crate::packet::{Packet, Verdict, Via};
 use crate::transcript::{Entry, Fate, Mark, Origin};
@@ -57,7 +57,7 @@ impl World {
             return self.note(host, format!("has no address to reach {remote} from"));
         };
         let local = SocketAddr::new(address, port);
-        let hop = self.net.outbound(self.now, Proto::Udp, host, (local, remote));
+        let hop = self.net.outbound(self.now, Flow::Udp, host, (local, remote));
         let to = hop.ok().and_then(|hop| self.host_at(Proto::Udp, hop, remote));
         let source = hop.map_or(local, |hop| hop.source);
         let hop_limit = parcel.hop_limit;
@@ -136,7 +136,7 @@ impl World {
     }
 
     pub(crate) fn datagram_arrives(&mut self, flight: Flight) {
-        let found = self.net.inbound(self.now, Proto::Udp, flight.hop, flight.to);
+        let found = self.net.inbound(self.now, Flow::Udp, flight.hop, flight.to);
         let (host, local) = match found {
             Ok(found) => found,
             Err(why) => return self.transcript.settle(flight.mark, Fate::Unroutable(why), None),

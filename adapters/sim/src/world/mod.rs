@@ -112,7 +112,8 @@ impl World {
         behind: Option<NatId>,
         config: NatConfig,
     ) -> NatId {
-        self.net.add_nat(name, external, behind, config)
+        let rng = self.seed.fork(&format!("nat {name}"));
+        self.net.add_nat(name, &[external], behind, (config, rng))
     }
 
     /// Randomness for a machine: from the world's seed and a label of the caller's.
