@@ -44,7 +44,8 @@ pub enum Preserve {
 /// How a port is found when it is not the inside port.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pick {
-    /// A counter moves on by `step` for each new mapping, around the ends of the range.
+    /// A counter moves on by `step` for each new mapping, around the ends of the range. With parity, a
+    /// port of the wrong kind counts as the next one.
     Sequential {
         /// ±1 to ±64, not 0.
         step: i16,
@@ -56,9 +57,10 @@ pub enum Pick {
     /// Drawn anew each time, until one is free.
     Random,
     /// Drawn once for each new mapping, then the next port and so on, `tries` times at most
-    /// (Linux: 128).
+    /// (Linux: 128). When those are taken and the range has more, the search starts anew with half as
+    /// many tries, and so on until there are fewer than 16.
     RandomStart {
-        /// How many ports are looked at.
+        /// How many ports are looked at first.
         tries: u32,
     },
 }
@@ -66,11 +68,12 @@ pub enum Pick {
 /// Whom a sequential counter belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Counter {
-    /// The whole box.
+    /// The whole box (each external address, each block); begins at the first port, or the last for
+    /// a negative step.
     Global,
-    /// Each inside host.
+    /// Each inside host; begins anywhere.
     PerInside,
-    /// Each destination address.
+    /// Each destination address; begins anywhere.
     PerDestination,
 }
 
@@ -158,13 +161,15 @@ pub struct Lifetimes {
     /// The second stage begins only when there is traffic this long after the first packet
     /// (Linux: 2 s).
     pub udp_stream_after: Duration,
-    /// A TCP mapping on which a handshake is not complete.
+    /// A TCP mapping on which a handshake is not complete, or which is closing: after an RST, or a FIN
+    /// from each side.
     pub tcp_transitory: Duration,
     /// A TCP mapping on which it is.
     pub tcp_established: Duration,
     /// Dead mappings are taken away only at multiples of this; until then they work. Zero: at once.
     pub sweep: Duration,
-    /// With more mappings than this, lifetimes are divided by the second number.
+    /// While there are more mappings than this, a packet renews a lifetime divided by the second
+    /// number.
     pub shortened_above: Option<(usize, u32)>,
 }
 
@@ -206,7 +211,7 @@ pub enum Overflow {
     Drop,
     /// The mapping that was idle longest goes.
     EvictOldest,
-    /// No new mapping for the whole house for so long.
+    /// No new mapping for the whole house for so long ([`Refusal::Closed`](super::Refusal::Closed)).
     LockOut(Duration),
     /// The box crashes: all mappings go, and nothing passes for so long.
     Crash(Duration),
@@ -219,7 +224,8 @@ pub struct Limits {
     pub per_inside: Option<usize>,
     /// In all.
     pub total: Option<usize>,
-    /// New ones for each inside host within any second (RFC 6888 REQ-4c).
+    /// New ones for each inside host within any second (RFC 6888 REQ-4c). Too many are dropped, not
+    /// made room for, with [`Overflow::EvictOldest`] too.
     pub rate: Option<u32>,
     /// What becomes of what is too much.
     pub overflow: Overflow,
@@ -233,7 +239,7 @@ pub enum Unsolicited {
     /// The sender gets an ICMP destination unreachable.
     Icmp,
     /// The sender of a TCP SYN gets an RST after so long (RFC 5382 REQ-4 wants 6 s), unless an
-    /// outbound SYN came meanwhile; UDP is dropped.
+    /// outbound SYN came meanwhile ([`Nat::admits`](super::Nat::admits) says so); else it is dropped.
     Reset(Duration),
     /// The packet is taken for the box's own and occupies its port towards the sender, so that a
     /// later outbound flow there gets another port (Linux without a rule that drops such packets).
@@ -246,6 +252,10 @@ pub enum Unsolicited {
 }
 
 /// What the other users of the box do: their mappings move counters on and use up ports.
+///
+/// Several external addresses share the rates. With [`Blocks`], each inside host has others beside it
+/// that use its first block, at these rates. Ports are used up with [`Sharing::Exclusive`] only: else
+/// the others' destinations are taken to be other ones. A mapping uses its port for UDP and TCP.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Foreign {
     /// New mappings a second, at random times.
@@ -287,11 +297,17 @@ pub struct NatConfig {
     pub translation: Translation,
     /// Mapping, filtering, allocation.
     pub behaviour: Behaviour,
-    /// What it does instead for an inside address and port whose wanted port was taken
-    /// (RFC 4787 section 8), and instead of that, and so on.
+    /// Instead of it, for TCP.
+    pub tcp_behaviour: Option<Behaviour>,
+    /// What it does instead for an inside address and port whose wanted port was taken by another
+    /// (RFC 4787 section 8), and instead of that, and so on; until the inside address and port has no
+    /// mapping left.
     pub on_conflict: Vec<Behaviour>,
     /// The external ports.
     pub ports: RangeInclusive<u16>,
+    /// A random port is looked for in its inside port's class: 1 to 511, 600 to 1023, or from 1024 on
+    /// (Linux). With [`Blocks::None`].
+    pub port_classes: bool,
     /// Which of them one inside host may have.
     pub blocks: Blocks,
     /// How addresses of a pool are given out.
@@ -325,76 +341,4 @@ pub struct NatConfig {
     /// Routers from the inside network up to and including this box: a packet with no larger hop
     /// limit ends before it has made a mapping.
     pub hops: u8,
-}
-
-impl Behaviour {
-    /// With these, ports one after the other.
-    #[must_use]
-    pub const fn new(mapping: Mapping, filtering: Filtering) -> Self {
-        let pick = Pick::Sequential { step: 1, counter: Counter::Global, skip_used: true };
-        let allocation = Allocation {
-            preserve: Preserve::Never,
-            pick,
-            parity: false,
-            sharing: Sharing::Exclusive,
-            reuse: false,
-        };
-        Self { mapping, filtering, allocation }
-    }
-}
-
-impl Lifetimes {
-    /// Every UDP mapping lives `udp` without traffic, TCP as RFC 5382 REQ-5 wants it.
-    #[must_use]
-    pub const fn udp(udp: Duration) -> Self {
-        Self {
-            udp_initial: udp,
-            udp_replied: udp,
-            udp_stream_after: Duration::ZERO,
-            tcp_transitory: Duration::from_secs(240),
-            tcp_established: Duration::from_secs(7_440),
-            sweep: Duration::ZERO,
-            shortened_above: None,
-        }
-    }
-}
-
-impl NatConfig {
-    /// A box with this mapping and filtering that is otherwise as the default.
-    #[must_use]
-    pub fn new(mapping: Mapping, filtering: Filtering) -> Self {
-        Self { behaviour: Behaviour::new(mapping, filtering), ..Self::default() }
-    }
-}
-
-impl Default for NatConfig {
-    /// A common home router: endpoint-independent mapping, port-restricted, ports from 20000 one
-    /// after the other, 120 s for UDP, no hairpin, one hop away.
-    fn default() -> Self {
-        Self {
-            translation: Translation::AddressAndPort,
-            behaviour: Behaviour::new(
-                Mapping::EndpointIndependent,
-                Filtering::AddressAndPortDependent,
-            ),
-            on_conflict: Vec::new(),
-            ports: 20_000..=65_535,
-            blocks: Blocks::None,
-            pooling: Pooling::Paired,
-            hold_down: Duration::ZERO,
-            lifetimes: Lifetimes::udp(Duration::from_secs(120)),
-            refresh: Refresh { inbound: false, rejected: false },
-            hairpin: Hairpin::None,
-            hairpin_delay: Duration::ZERO,
-            limits: Limits { per_inside: None, total: None, rate: None, overflow: Overflow::Drop },
-            unsolicited: Unsolicited::Drop,
-            icmp_ends_mapping: false,
-            foreign: None,
-            leases: None,
-            rewrites_payload: false,
-            udp: true,
-            tcp: true,
-            hops: 1,
-        }
-    }
 }

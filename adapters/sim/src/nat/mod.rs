@@ -2,20 +2,52 @@
 //!
 //! A [`Nat`] is a pure state machine like the protocol's own: it is told the time and the addresses
 //! of a packet, and answers with the translated address or a [`Refusal`]. The simulated network
-//! drives it; so can a test, packet by packet.
+//! drives it; so can a test, packet by packet. Times never go back. All chance comes from the box's
+//! own generator.
+//!
+//! An outbound packet looks for a forward or lease of its source, then for a mapping, and else makes
+//! one: limits, address, port (`allocate`). An inbound packet looks for the same by the external
+//! address, then passes the filter or suffers what [`Unsolicited`] says (`inbound`). What stands is
+//! in `table`, how long in `life`; what other users of the box do is worked out only when a port is
+//! given out (`foreign`). Port forwarding on request is in `leases` (the rules), `nat_pmp` and `pcp`
+//! (the bytes). [`presets`] has boxes that exist.
 
+mod allocate;
+mod blocks;
 mod config;
+mod defaults;
+mod fixed;
+mod foreign;
+mod inbound;
+mod leases;
+mod life;
+mod nat_pmp;
+mod pcp;
+mod ports;
+pub mod presets;
+mod table;
+#[cfg(test)]
+mod tests;
+mod timed;
 
 use core::net::{IpAddr, SocketAddr};
+use core::ops::RangeInclusive;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
-use crate::rng::Rng;
-pub use config::{
+use self::blocks::{Place, Space};
+pub use self::config::{
     Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Lifetimes, Limits,
     Mapping, NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation,
     Unsolicited,
 };
+use self::fixed::Fixed;
+pub use self::leases::CONTROL_PORT;
+use self::life::{Rules, Way};
+use self::ports::Unassigned;
+use self::table::{Id, Table};
+use self::timed::Timed;
+use crate::rng::Rng;
 
 /// Which transport a packet uses: each has mappings of its own.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -63,12 +95,14 @@ pub enum Refusal {
     NoMapping,
     /// The filter does not let the sender in.
     Filtered,
-    /// The box lets nothing of this transport pass, or is down.
+    /// The box lets nothing of this transport pass, is down after a crash, or makes no new mappings
+    /// for a while.
     Closed,
     /// As [`Refusal::NoMapping`] or [`Refusal::Filtered`], and the box tells the sender by ICMP.
     Icmp,
     /// As [`Refusal::NoMapping`] or [`Refusal::Filtered`], and the sender gets a TCP RST after this
-    /// long.
+    /// long. Whoever drives the box waits and asks [`Nat::admits`] then: when that says yes, an
+    /// outbound SYN came meanwhile and the sender hears nothing (RFC 5382 REQ-4).
     Reset(Duration),
 }
 
@@ -83,31 +117,69 @@ pub struct Turned {
     pub delay: Duration,
 }
 
-#[derive(Debug)]
-struct Entry {
-    port: u16,
-    used: Duration,
-    contacted: BTreeMap<SocketAddr, Duration>,
-}
-
 /// One NAT box.
 #[derive(Debug)]
 pub struct Nat {
     external: Vec<IpAddr>,
     config: NatConfig,
-    mappings: BTreeMap<(Proto, SocketAddr), Entry>,
-    owners: BTreeMap<(Proto, u16), SocketAddr>,
-    next_port: u16,
+    rng: Rng,
+    crowd_rng: Rng,
+    salt: u64,
+    /// The latest time that it was told.
+    clock: Duration,
+    table: Table,
+    fixed: Fixed,
+    /// What `spaces` and `unassigned` were made for.
+    layout: (RangeInclusive<u16>, Blocks),
+    spaces: BTreeMap<Place, Vec<Space>>,
+    unassigned: BTreeMap<IpAddr, Unassigned>,
+    /// The external address of each inside host, for IPv4 (`true`) and IPv6.
+    paired: BTreeMap<(IpAddr, bool), IpAddr>,
+    /// How often an inside address and port had a conflict.
+    levels: BTreeMap<(Proto, SocketAddr), usize>,
+    /// When each inside host got its last mappings.
+    recent: BTreeMap<IpAddr, VecDeque<Duration>>,
+    held: Timed<(Proto, SocketAddr)>,
+    occupied: Timed<(Proto, SocketAddr, SocketAddr)>,
+    blocked_remotes: Timed<IpAddr>,
+    blocked_ports: Timed<(Proto, SocketAddr)>,
+    locked_until: Duration,
+    closed_until: Duration,
+    /// When it last lost its leases; `None`: before the next packet.
+    epoch: Option<Duration>,
 }
 
 impl Nat {
-    /// A NAT without mappings.
+    /// A NAT without mappings. A firewall ([`Translation::None`]) needs no `external` address.
     #[must_use]
-    pub fn new(external: &[IpAddr], config: NatConfig, rng: Rng) -> Self {
-        let next_port = *config.ports.start();
-        let _ = rng;
-        let external = external.to_vec();
-        Self { external, config, mappings: BTreeMap::new(), owners: BTreeMap::new(), next_port }
+    pub fn new(external: &[IpAddr], config: NatConfig, mut rng: Rng) -> Self {
+        let salt = rng.fork("pooling").next_u64();
+        // One step, so that boxes with related seeds do not share numbers.
+        let crowd_rng = rng.fork("foreign traffic");
+        let _ = rng.next_u64();
+        Self {
+            external: external.to_vec(),
+            layout: (config.ports.clone(), config.blocks),
+            config,
+            rng,
+            crowd_rng,
+            salt,
+            clock: Duration::ZERO,
+            table: Table::default(),
+            fixed: Fixed::default(),
+            spaces: BTreeMap::new(),
+            unassigned: BTreeMap::new(),
+            paired: BTreeMap::new(),
+            levels: BTreeMap::new(),
+            recent: BTreeMap::new(),
+            held: Timed::new(),
+            occupied: Timed::new(),
+            blocked_remotes: Timed::new(),
+            blocked_ports: Timed::new(),
+            locked_until: Duration::ZERO,
+            closed_until: Duration::ZERO,
+            epoch: Some(Duration::ZERO),
+        }
     }
 
     /// Its addresses on the outside.
@@ -116,14 +188,8 @@ impl Nat {
         &self.external
     }
 
-    /// All mappings go. The search for free ports goes on where it was, so that the same inside
-    /// address hardly gets the same port again.
-    pub fn reboot(&mut self) {
-        self.mappings.clear();
-        self.owners.clear();
-    }
-
-    /// Its settings, to look at or change; mappings that stand are not moved.
+    /// Its settings, to look at or change; mappings that stand are not moved. Other ports or blocks
+    /// mean that every inside host gets its ports anew.
     pub const fn config_mut(&mut self) -> &mut NatConfig {
         &mut self.config
     }
@@ -134,18 +200,103 @@ impl Nat {
         &self.config
     }
 
+    /// Mappings, leases, assigned blocks and everything else that it remembers are gone, and the
+    /// epoch of NAT-PMP and PCP starts again with the next packet. Forwards stay. Counters stand
+    /// where they stood, so that the same inside address hardly gets the same port again.
+    pub fn reboot(&mut self) {
+        self.table.clear();
+        self.fixed.drop_leases();
+        if self.layout.1 == Blocks::None {
+            for space in self.spaces.values_mut().flatten() {
+                space.crowd.clear();
+            }
+        } else {
+            self.spaces.clear();
+            self.unassigned.clear();
+        }
+        self.paired.clear();
+        self.levels.clear();
+        self.recent.clear();
+        self.held.clear();
+        self.occupied.clear();
+        self.blocked_remotes.clear();
+        self.blocked_ports.clear();
+        self.locked_until = Duration::ZERO;
+        self.epoch = None;
+    }
+
+    /// It gets other addresses on the outside and reboots.
+    pub fn renumber(&mut self, external: &[IpAddr]) {
+        self.external = external.to_vec();
+        self.spaces.clear();
+        self.unassigned.clear();
+        self.reboot();
+    }
+
+    /// The next packet out from `inside` makes a new mapping, while those that stand still let packets
+    /// in until they die.
+    pub fn remap(&mut self, inside: SocketAddr) {
+        self.table.retire(Proto::Udp, inside);
+        self.table.retire(Proto::Tcp, inside);
+    }
+
+    /// Somebody sets up that what comes to `port` of the first external address (of a firewall: of the
+    /// inside address) goes to `inside`, whoever sent it; and the other way round, that `inside` sends
+    /// from there. Stands until [`Nat::unforward`].
+    pub fn forward(&mut self, proto: Proto, port: u16, inside: SocketAddr) {
+        self.fixed.forward(proto, port, inside);
+    }
+
+    /// Takes a [`Nat::forward`] back.
+    pub fn unforward(&mut self, proto: Proto, port: u16) {
+        self.fixed.unforward(proto, port);
+    }
+
+    /// How many mappings stand, leases and forwards not counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Whether no mapping stands.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
     /// The external address of `inside` towards `to`, when it is mapped.
     #[must_use]
     pub fn mapped(&self, proto: Proto, inside: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        let _ = to;
-        let mapping = self.mappings.get(&(proto, inside))?;
-        Some(SocketAddr::new(self.external[0], mapping.port))
+        self.fixed_out(proto, inside)
+            .or_else(|| Some(self.table.get(self.table.flow(proto, inside, to)?)?.external))
     }
 
-    /// It gets other addresses on the outside; its mappings go.
-    pub fn renumber(&mut self, external: &[IpAddr]) {
-        self.external = external.to_vec();
-        self.reboot();
+    /// Translates the source of a packet on its way out.
+    ///
+    /// # Errors
+    /// [`Refusal`]: it does not pass.
+    pub fn outbound(
+        &mut self,
+        now: Duration,
+        flow: Flow,
+        inside: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, Refusal> {
+        let proto = flow.proto();
+        self.begin(now, proto)?;
+        if let Some(external) = self.fixed_out(proto, inside) {
+            return Ok(external);
+        }
+        let id = match self.table.flow(proto, inside, to) {
+            Some(id) => id,
+            None => match flow {
+                Flow::Udp | Flow::Syn | Flow::Segment => self.open(now, proto, inside, to)?,
+                Flow::SynAck | Flow::Fin | Flow::Rst => return Err(Refusal::NoMapping),
+            },
+        };
+        let rules = rules(&self.config, &self.table);
+        self.table.pass(id, rules, now, Way::Out, (flow, true), to);
+        self.table.get(id).map(|entry| entry.external).ok_or(Refusal::NoMapping)
     }
 
     /// A packet from an inside host to an address of this box.
@@ -168,106 +319,60 @@ impl Nat {
         Ok(Turned { source, to, delay: self.config.hairpin_delay })
     }
 
-    /// Translates the source of a packet on its way out.
-    ///
-    /// # Errors
-    /// [`Refusal`]: it does not pass.
-    pub fn outbound(
-        &mut self,
-        now: Duration,
-        flow: Flow,
-        inside: SocketAddr,
-        to: SocketAddr,
-    ) -> Result<SocketAddr, Refusal> {
-        let proto = flow.proto();
-        self.expire(now, proto, inside);
-        if !self.mappings.contains_key(&(proto, inside)) {
-            let port = self.free_port(now, proto, inside.port()).ok_or(Refusal::Full)?;
-            self.owners.insert((proto, port), inside);
-            let mapping = Entry { port, used: now, contacted: BTreeMap::new() };
-            self.mappings.insert((proto, inside), mapping);
-        }
-        let mapping = self.mappings.get_mut(&(proto, inside)).ok_or(Refusal::Full)?;
-        mapping.used = now;
-        mapping.contacted.insert(to, now);
-        Ok(SocketAddr::new(self.external[0], mapping.port))
-    }
-
-    /// Translates the destination of a packet on its way in.
-    ///
-    /// # Errors
-    /// [`Refusal`]: it does not pass.
-    pub fn inbound(
-        &mut self,
-        now: Duration,
-        flow: Flow,
-        from: SocketAddr,
-        to: SocketAddr,
-    ) -> Result<SocketAddr, Refusal> {
-        let proto = flow.proto();
-        let inside = *self.owners.get(&(proto, to.port())).ok_or(Refusal::NoMapping)?;
-        self.expire(now, proto, inside);
-        let mapping = self.mappings.get(&(proto, inside)).ok_or(Refusal::NoMapping)?;
-        let timeout = self.timeout(proto);
-        let mut known =
-            mapping.contacted.iter().filter(|&(_, &sent)| now < sent + timeout).map(|(to, _)| to);
-        let admitted = match self.config.behaviour.filtering {
-            Filtering::EndpointIndependent => true,
-            Filtering::AddressDependent => known.any(|to| to.ip() == from.ip()),
-            Filtering::AddressAndPortDependent => known.any(|&to| to == from),
+    /// Time has come to `now`: what is dead goes. Says whether packets of this transport pass.
+    fn begin(&mut self, now: Duration, proto: Proto) -> Result<(), Refusal> {
+        self.advance(now);
+        let passes = match proto {
+            Proto::Udp => self.config.udp,
+            Proto::Tcp => self.config.tcp,
         };
-        if admitted { Ok(inside) } else { Err(Refusal::Filtered) }
+        if passes && now >= self.closed_until { Ok(()) } else { Err(Refusal::Closed) }
     }
 
-    /// Whose `to` is, as far as a packet from `from` is concerned, whether it would be let in or not.
-    #[must_use]
-    pub fn owner(&self, proto: Proto, from: SocketAddr, to: SocketAddr) -> Option<SocketAddr> {
-        let _ = from;
-        self.owner_of(proto, to.port())
-    }
-
-    fn owner_of(&self, proto: Proto, port: u16) -> Option<SocketAddr> {
-        self.owners.get(&(proto, port)).copied()
-    }
-
-    const fn timeout(&self, proto: Proto) -> Duration {
-        match proto {
-            Proto::Udp => self.config.lifetimes.udp_initial,
-            Proto::Tcp => self.config.lifetimes.tcp_established,
+    fn advance(&mut self, now: Duration) {
+        self.clock = self.clock.max(now);
+        self.epoch.get_or_insert(now);
+        while let Some(entry) = self.table.take_dead(now) {
+            self.bury(now, entry.life.until(), &entry);
         }
     }
 
-    fn expire(&mut self, now: Duration, proto: Proto, inside: SocketAddr) {
-        let timeout = self.timeout(proto);
-        let key = (proto, inside);
-        if let Some(mapping) = self.mappings.get(&key)
-            && now >= mapping.used + timeout
-        {
-            self.owners.remove(&(proto, mapping.port));
-            self.mappings.remove(&key);
+    /// How an inside address and port is treated, and after how many conflicts.
+    fn behaviour(&self, proto: Proto, inside: SocketAddr) -> (usize, &Behaviour) {
+        let config = &self.config;
+        let level = self.levels.get(&(proto, inside)).copied().unwrap_or(0);
+        if let Some(instead) = level.checked_sub(1).and_then(|i| config.on_conflict.get(i)) {
+            return (level, instead);
+        }
+        match (&config.tcp_behaviour, proto) {
+            (Some(behaviour), Proto::Tcp) => (level, behaviour),
+            _ => (level, &config.behaviour),
         }
     }
 
-    fn free_port(&mut self, now: Duration, proto: Proto, wanted: u16) -> Option<u16> {
-        if self.config.behaviour.allocation.preserve == Preserve::WhenFree
-            && self.is_free(now, proto, wanted)
-        {
-            return Some(wanted);
+    /// The external address on which forwards and leases for an inside address are.
+    fn home(&self, inside: SocketAddr) -> Option<IpAddr> {
+        if self.config.translation == Translation::None {
+            return Some(inside.ip());
         }
-        for _ in 0..=u16::MAX {
-            let port = self.next_port.max(1_024);
-            self.next_port = port.checked_add(1).unwrap_or(1_024);
-            if self.is_free(now, proto, port) {
-                return Some(port);
-            }
-        }
-        None
+        self.external.iter().copied().find(|address| address.is_ipv4() == inside.is_ipv4())
     }
 
-    fn is_free(&mut self, now: Duration, proto: Proto, port: u16) -> bool {
-        if let Some(owner) = self.owner_of(proto, port) {
-            self.expire(now, proto, owner);
+    /// What `inside` sends from by a forward or a lease.
+    fn fixed_out(&self, proto: Proto, inside: SocketAddr) -> Option<SocketAddr> {
+        if let Some(port) = self.fixed.forwarded_for(proto, inside) {
+            return Some(SocketAddr::new(self.home(inside)?, port));
         }
-        self.owner_of(proto, port).is_none()
+        self.fixed.leased_for(self.clock, proto, inside)
     }
+}
+
+/// What lifetimes are at this moment.
+fn rules<'c>(config: &'c NatConfig, table: &Table) -> Rules<'c> {
+    let lifetimes = &config.lifetimes;
+    let divisor = match lifetimes.shortened_above {
+        Some((most, divisor)) if table.len() > most => divisor,
+        _ => 1,
+    };
+    Rules { lifetimes, divisor }
 }

@@ -1,0 +1,129 @@
+//! Who may use which ports, and what others do with them.
+
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use super::config::{Allocation, Blocks, Counter, Foreign, Pick, Preserve, Sharing};
+use super::foreign::Crowd;
+use super::ports::{Ports, Unassigned};
+use super::{Nat, Proto};
+use crate::rng::Rng;
+
+/// Some ports of one external address, and who else uses them.
+#[derive(Debug)]
+pub(super) struct Space {
+    pub(super) ports: Ports,
+    pub(super) crowd: Crowd,
+    /// Where each counter stands.
+    pub(super) counters: BTreeMap<Option<IpAddr>, u32>,
+}
+
+/// Whose ports, and of which external address. No host: everybody's.
+pub(super) type Place = (Option<IpAddr>, IpAddr);
+
+impl Nat {
+    /// Where the ports of `host` at an external address are kept. Settings that have changed since
+    /// take effect here: every host gets its ports anew.
+    pub(super) fn space_of(&mut self, host: IpAddr, address: IpAddr) -> Place {
+        let blocks = self.config.blocks;
+        if self.layout != (self.config.ports.clone(), blocks) {
+            self.layout = (self.config.ports.clone(), blocks);
+            self.spaces.clear();
+            self.unassigned.clear();
+        }
+        ((blocks != Blocks::None).then_some(host), address)
+    }
+
+    /// One more block for a host, if it may have one and one is left.
+    pub(super) fn add_block(&mut self, place: Place) -> bool {
+        let (ports, blocks) = self.layout.clone();
+        let has = self.spaces.get(&place).map_or(0, Vec::len);
+        let most = match blocks {
+            Blocks::Contiguous { most, .. } => usize::from(most.max(1)),
+            _ => 1,
+        };
+        if has >= most {
+            return false;
+        }
+        let block = if blocks == Blocks::None {
+            Some(Ports::range(&ports))
+        } else {
+            let unassigned =
+                self.unassigned.entry(place.1).or_insert_with(|| Unassigned::new(ports, blocks));
+            unassigned.take(&mut self.rng).or_else(|| self.reclaim(place))
+        };
+        let Some(block) = block else { return false };
+        self.spaces.entry(place).or_default().push(Space::new(block));
+        true
+    }
+
+    /// The blocks of a host that has no mapping are taken away for another.
+    fn reclaim(&mut self, (_, address): Place) -> Option<Ports> {
+        let idle = self.spaces.keys().copied().find(|&(host, at)| {
+            at == address
+                && host.is_some_and(|host| {
+                    self.table.count(host) == 0
+                        && [Proto::Udp, Proto::Tcp]
+                            .iter()
+                            .all(|&proto| self.fixed.leases_of(proto, host).is_empty())
+                })
+        })?;
+        let unassigned = self.unassigned.get_mut(&address)?;
+        for space in self.spaces.remove(&idle)? {
+            unassigned.give_back(&space.ports);
+        }
+        unassigned.take(&mut self.rng)
+    }
+}
+
+impl Space {
+    pub(super) const fn new(ports: Ports) -> Self {
+        Self { ports, crowd: Crowd::new(), counters: BTreeMap::new() }
+    }
+
+    pub(super) fn play(
+        &mut self,
+        rng: &mut Rng,
+        foreign: &Foreign,
+        (now, share): (Duration, usize),
+        allocation: &Allocation,
+        taken: impl Fn(u16) -> bool,
+    ) {
+        let Self { ports, crowd, counters } = self;
+        let exclusive = allocation.sharing == Sharing::Exclusive;
+        let counted = match allocation.pick {
+            Pick::Sequential { step, counter: Counter::Global, skip_used } => {
+                Some((step, skip_used))
+            }
+            Pick::Sequential { .. } | Pick::Random | Pick::RandomStart { .. } => None,
+        };
+        crowd.catch_up(rng, foreign, (now, share, counted.is_some()), |rng, crowd| {
+            if exclusive && crowd.len() >= ports.len() as usize {
+                return None;
+            }
+            let free = |index, port| !exclusive || (!crowd.has(index) && !taken(port));
+            let mut draw = || ports.anywhere(rng);
+            let drawn = |index: u32| ports.get(index).filter(|&port| free(index, port));
+            if allocation.preserve == Preserve::WhenFree {
+                let wanted = draw();
+                if drawn(wanted).is_some() {
+                    return exclusive.then_some(wanted);
+                }
+            }
+            let chosen = if let Some((step, skip)) = counted {
+                let parity = allocation.parity.then(|| (draw() & 1) as u16);
+                let at = counters.entry(None).or_insert_with(|| start_of(step, ports));
+                ports.walk(at, (step, skip), parity, free)
+            } else {
+                (0..64).map(|_| draw()).find(|&index| drawn(index).is_some())
+            };
+            chosen.filter(|_| exclusive)
+        });
+    }
+}
+
+/// Where the counter of the whole box starts.
+pub(super) fn start_of(step: i16, ports: &Ports) -> u32 {
+    if step < 0 { ports.len().saturating_sub(1) } else { 0 }
+}
