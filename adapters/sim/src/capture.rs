@@ -4,6 +4,7 @@
 //! with the addresses that it has there. [`World::capture`](crate::World::capture) switches the
 //! recording on; the writers turn it into files.
 
+use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -87,7 +88,7 @@ pub enum SegmentKind {
 }
 
 /// An ICMP error.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum IcmpError {
     /// The hop limit was used up.
     TimeExceeded,
@@ -95,4 +96,14 @@ pub enum IcmpError {
     PortUnreachable,
     /// A firewall or NAT does not let it pass.
     Prohibited,
+}
+
+impl fmt::Display for IcmpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TimeExceeded => "time exceeded",
+            Self::PortUnreachable => "port unreachable",
+            Self::Prohibited => "prohibited",
+        })
+    }
 }

@@ -29,8 +29,13 @@ pub struct Faults {
     pub truncate: f64,
     /// Longer datagrams are dropped (UDP payload, in bytes).
     pub mtu: usize,
-    /// How many routers there are: a datagram with no larger hop limit does not arrive.
+    /// How many routers there are: a datagram with no larger hop limit does not arrive. On the way
+    /// from one host to another these stand between the sender's NATs and the receiver's.
     pub hops: u8,
+    /// Bytes a second, with 28 (UDP) or 40 (TCP) for the headers of each packet. `None`: no limit.
+    pub rate: Option<u64>,
+    /// Bytes that may wait where there is a rate; what comes on top is dropped.
+    pub queue: usize,
     /// Nothing passes over UDP.
     pub udp_blocked: bool,
     /// Nothing passes over TCP.
@@ -59,6 +64,8 @@ impl Faults {
             truncate: 0.0,
             mtu: 1472,
             hops: 4,
+            rate: None,
+            queue: 64 * 1_024,
             udp_blocked: false,
             tcp_blocked: false,
         }
@@ -145,6 +152,14 @@ impl Faults {
         self
     }
 
+    /// The same line with so many bytes a second, and so many that may wait.
+    #[must_use]
+    pub const fn with_rate(mut self, rate: u64, queue: usize) -> Self {
+        self.rate = Some(rate);
+        self.queue = queue;
+        self
+    }
+
     /// The same line where UDP does not pass.
     #[must_use]
     pub const fn without_udp(mut self) -> Self {
@@ -174,6 +189,8 @@ impl Faults {
             truncate: either(self.truncate, next.truncate),
             mtu: self.mtu.min(next.mtu),
             hops: self.hops.saturating_add(next.hops),
+            rate: self.rate.into_iter().chain(next.rate).min(),
+            queue: self.queue.min(next.queue),
             udp_blocked: self.udp_blocked || next.udp_blocked,
             tcp_blocked: self.tcp_blocked || next.tcp_blocked,
         }

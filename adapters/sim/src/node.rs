@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use genkan_core::{Command, Instant, SocketId, StreamId, StreamState};
 
+use crate::capture::IcmpError;
+use crate::nat::Proto;
 use crate::rng::Rng;
 
 /// What runs on a host. All calls but [`Node::drain`] are optional for those who do not care.
@@ -36,7 +38,14 @@ pub trait Node: Any {
         None
     }
 
-    /// The answer to [`Command::Listen`].
+    /// An ICMP error arrived about something that this host sent. No host hears of it when the
+    /// packet's NAT does not know the packet any more, or the error is lost.
+    fn icmp(&mut self, io: &mut Io, error: IcmpError, about: Quote) {
+        let _ = (io, error, about);
+    }
+
+    /// The answer to [`Command::Listen`] and [`Io::bind_udp`]; `None`: the port is in use, or the
+    /// host has no address.
     fn bound(&mut self, io: &mut Io, socket: SocketId, local: Option<SocketAddr>) {
         let _ = (io, socket, local);
     }
@@ -75,9 +84,23 @@ pub trait Node: Any {
     }
 }
 
+/// The packet that an ICMP error is about, as its sender knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Quote {
+    /// Its transport.
+    pub proto: Proto,
+    /// Its source: the host's own address and port.
+    pub local: SocketAddr,
+    /// Its destination.
+    pub remote: SocketAddr,
+}
+
 /// What a node wants done.
 #[derive(Debug)]
 pub(crate) enum Effect {
+    Bind { socket: SocketId, port: u16 },
+    Unbind { socket: SocketId },
+    ConnectFrom { stream: StreamId, port: u16, remote: SocketAddr },
     Datagram { socket: SocketId, remote: SocketAddr, hop_limit: Option<u8>, bytes: Vec<u8> },
     Write { stream: StreamId, bytes: Vec<u8> },
     Command(Command),
@@ -158,6 +181,25 @@ impl Io {
             self.writers.remove(&stream);
         }
         self.effects.push(Effect::Command(command));
+    }
+
+    /// Opens a further UDP socket on `port`, or on a free one when that is 0; answered by
+    /// [`Node::bound`]. A socket that is open is moved.
+    pub fn bind_udp(&mut self, socket: SocketId, port: u16) {
+        self.effects.push(Effect::Bind { socket, port });
+    }
+
+    /// Closes a UDP socket.
+    pub fn close_udp(&mut self, socket: SocketId) {
+        self.effects.push(Effect::Unbind { socket });
+    }
+
+    /// As [`Command::Connect`], from a chosen port: a listener may be there too, and other
+    /// connections as long as their remote addresses differ; otherwise the stream is closed at once.
+    /// Two hosts that do this towards each other at the same time meet (simultaneous open,
+    /// RFC 9293 section 3.5).
+    pub fn connect_from(&mut self, stream: StreamId, port: u16, remote: SocketAddr) {
+        self.effects.push(Effect::ConnectFrom { stream, port, remote });
     }
 
     /// Puts a line into the transcript.

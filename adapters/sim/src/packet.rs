@@ -1,8 +1,9 @@
 //! What travels, and what a test may do to it on the way.
 //!
 //! A hook ([`World::hook`](crate::World::hook)) sees every datagram when it leaves its sender's
-//! network, every TCP frame when it is written, and every SYN, SYN-ACK, FIN and RST. It stands for
-//! an attacker or a fault that chooses its victims, where [`Faults`](crate::Faults) only rolls dice.
+//! network, every TCP frame when it is written, every SYN, SYN-ACK, FIN and RST, and every ICMP
+//! error. It stands for an attacker or a fault that chooses its victims, where
+//! [`Faults`](crate::Faults) only rolls dice.
 
 use core::fmt;
 use core::net::SocketAddr;
@@ -11,6 +12,7 @@ use core::time::Duration;
 use genkan_core::wire::Kind;
 use genkan_core::{FRAME_PREFIX, MAX_FRAME};
 
+use crate::capture::IcmpError;
 use crate::net::HostId;
 
 /// A TCP connection of a [`World`](crate::World), in the order in which they were opened.
@@ -38,6 +40,8 @@ pub enum Via {
     Fin(TcpId),
     /// A TCP connection is refused or broken off.
     Rst(TcpId),
+    /// A router, a NAT or a host could not pass something on.
+    Icmp(IcmpError),
 }
 
 /// Something on its way.

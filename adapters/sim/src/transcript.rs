@@ -30,6 +30,8 @@ pub enum Fate {
     Lost,
     /// It was longer than the line carries.
     TooLong,
+    /// The queue before a line of limited rate was full.
+    QueueFull,
     /// Its hop limit was used up on the way.
     Expired,
     /// The line does not carry this protocol.
@@ -55,6 +57,8 @@ pub enum Origin {
     Copy,
     /// The test, in the name of the source address.
     Injected,
+    /// A router or a NAT, on its own account.
+    Network,
 }
 
 /// One packet.
@@ -63,9 +67,10 @@ pub enum Origin {
 pub struct Entry {
     /// When it was sent, since the world's start.
     pub at: Duration,
-    /// The sender's name.
+    /// The sender's name, or an address where it has none.
     pub from: String,
-    /// The receiver's name: a host's, a NAT's, or the address when nobody has it.
+    /// The receiver's name: a host's, a NAT's (also of one on the way that dropped it), or the
+    /// address when nobody has it.
     pub to: String,
     /// How it travels.
     pub via: Via,
@@ -107,6 +112,7 @@ impl fmt::Display for Entry {
             Via::SynAck(id) => write!(f, "SYN-ACK {id}")?,
             Via::Fin(id) => write!(f, "FIN {id}")?,
             Via::Rst(id) => write!(f, "RST {id}")?,
+            Via::Icmp(error) => write!(f, "ICMP {error}")?,
             Via::Udp | Via::Tcp(_) => {
                 match self.kind {
                     Some(kind) => write!(f, "{kind:?} {} B", self.message().len())?,
@@ -121,7 +127,7 @@ impl fmt::Display for Entry {
             }
         }
         match self.origin {
-            Origin::Sender => {}
+            Origin::Sender | Origin::Network => {}
             Origin::Altered => f.write_str(" (altered)")?,
             Origin::Copy => f.write_str(" (copy)")?,
             Origin::Injected => f.write_str(" (injected)")?,
@@ -131,6 +137,7 @@ impl fmt::Display for Entry {
             Fate::InFlight => f.write_str(" (in flight)"),
             Fate::Lost => f.write_str(" (lost)"),
             Fate::TooLong => f.write_str(" (too long)"),
+            Fate::QueueFull => f.write_str(" (queue full)"),
             Fate::Expired => f.write_str(" (hop limit)"),
             Fate::Blocked => f.write_str(" (blocked)"),
             Fate::Cut => f.write_str(" (cut)"),

@@ -6,7 +6,7 @@ use core::time::Duration;
 use genkan_core::{SocketId, StreamId, StreamState};
 
 use super::{Body, Conn, End, Stage, TcpEvent};
-use crate::net::{Hop, HostId};
+use crate::net::HostId;
 use crate::packet::TcpId;
 use crate::world::{Event, World};
 
@@ -15,14 +15,16 @@ impl World {
         match event {
             TcpEvent::Arrive { segment, hop, mark } => self.segment_arrives(segment, hop, mark),
             TcpEvent::Retry(segment) => self.retry(segment),
-            TcpEvent::Reset { conn, to, address, hop, mark } => {
-                self.reset_arrives((conn, to), address, hop, mark);
+            TcpEvent::Reset { conn, to, hop, mark } => self.reset_arrives((conn, to), hop, mark),
+            TcpEvent::Refused { conn, from, flow, hop } => {
+                self.refused_for_good((conn, from), flow, hop);
             }
             TcpEvent::Credit { conn, writer, bytes } => self.credit(conn, writer, bytes),
             TcpEvent::Read { conn, side } => self.read(conn, side),
             TcpEvent::ConnectTimeout { conn } => {
-                if self.tcp.end(conn, 0).is_some_and(|end| end.stage == Stage::Opening) {
-                    self.stream_ends(conn, 0);
+                let (conn, side) = self.tcp.now_at(conn, 0);
+                if self.tcp.end(conn, side).is_some_and(|end| end.stage == Stage::Opening) {
+                    self.stream_ends(conn, side);
                 }
             }
             TcpEvent::Unacknowledged { conn, from } => {
@@ -40,19 +42,26 @@ impl World {
         }
     }
 
-    pub(crate) fn connect(&mut self, host: HostId, stream: StreamId, remote: SocketAddr) {
-        let slot = &mut self.slots[host.0];
-        let life = slot.life;
-        let Some(address) = slot.address_for(remote) else {
+    /// A host calls, from the port that it has chosen or from a free one.
+    pub(crate) fn connect(
+        &mut self,
+        host: HostId,
+        stream: StreamId,
+        port: Option<u16>,
+        remote: SocketAddr,
+    ) {
+        let port = port.or_else(|| self.free_tcp_port(host));
+        let slot = &self.slots[host.0];
+        let (life, name) = (slot.life, slot.name.clone());
+        let local = slot.address_for(remote).zip(port).map(|(ip, port)| SocketAddr::new(ip, port));
+        let Some(local) = local.filter(|&local| self.attempt(host, local, remote).is_none()) else {
             let event = TcpEvent::Unreachable { host, life, stream };
             self.schedule(Duration::ZERO, Event::Tcp(event));
             return;
         };
-        let local = SocketAddr::new(address, slot.ephemeral_port());
         let id = TcpId(self.tcp.opened);
         self.tcp.opened += 1;
-        let name = slot.name.clone();
-        let before = slot.streams.insert(stream, (id, 0));
+        let before = self.slots[host.0].streams.insert(stream, (id, 0));
         assert!(before.is_none(), "{name}: connects two streams named {stream:?}");
         let mut end = End::new(host, life, local, remote);
         end.stream = Some(stream);
@@ -65,24 +74,70 @@ impl World {
         self.send_segment(id, 0, Body::Syn, Duration::ZERO);
     }
 
-    pub(super) fn syn_arrives(&mut self, id: TcpId, host: HostId, local: SocketAddr, hop: Hop) {
+    /// A host's stream between these addresses.
+    fn attempt(&self, host: HostId, local: SocketAddr, remote: SocketAddr) -> Option<StreamId> {
+        let ours = |&(id, side): &(TcpId, usize)| {
+            let end = self.tcp.conns.get(&id).and_then(|conn| conn.ends[side].as_ref());
+            end.is_some_and(|end| (end.local, end.remote) == (local, remote))
+        };
+        let mut streams = self.slots[host.0].streams.iter();
+        streams.find(|(_, place)| ours(place)).map(|(&stream, _)| stream)
+    }
+
+    pub(super) fn syn_arrives(
+        &mut self,
+        id: TcpId,
+        host: HostId,
+        local: SocketAddr,
+        source: SocketAddr,
+    ) {
+        if self.meets(id, host, local, source) {
+            return self.send_segment(id, 1, Body::SynAck, Duration::ZERO);
+        }
         let listener = self.slots[host.0].listeners.get(&local.port()).copied();
         let Some(conn) = self.tcp.conns.get_mut(&id) else { return };
         let Some(listener) = listener else {
-            return self.send_reset(id, 0, host, (local, hop.source));
+            return self.send_reset(id, 0, host, (local, source));
         };
         conn.listener = listener;
-        conn.ends[1] = Some(End::new(host, self.slots[host.0].life, local, hop.source));
+        conn.ends[1] = Some(End::new(host, self.slots[host.0].life, local, source));
         self.send_segment(id, 1, Body::SynAck, Duration::ZERO);
     }
 
-    pub(super) fn syn_ack_arrives(&mut self, id: TcpId) {
-        let Some(end) = self.tcp.end(id, 0) else { return };
+    /// Whether a SYN finds an attempt of the host's own towards its source. The two are one
+    /// connection from now on, and the host has its end 1.
+    fn meets(&mut self, id: TcpId, host: HostId, local: SocketAddr, source: SocketAddr) -> bool {
+        let Some(stream) = self.attempt(host, local, source) else { return false };
+        let Some(&(other, 0)) = self.slots[host.0].streams.get(&stream) else { return false };
+        let alone = |conn: &Conn| {
+            let opens = conn.ends[0].as_ref().is_some_and(|end| end.stage == Stage::Opening);
+            opens && conn.ends[1].is_none()
+        };
+        if other == id || !self.tcp.conns.get(&other).is_some_and(alone) {
+            return false;
+        }
+        let end = self.tcp.conns.remove(&other).and_then(|mut conn| conn.ends[0].take());
+        let Some(conn) = self.tcp.conns.get_mut(&id) else { return false };
+        conn.ends[1] = end;
+        self.tcp.met.insert(other, id);
+        self.slots[host.0].streams.insert(stream, (id, 1));
+        true
+    }
+
+    pub(super) fn syn_ack_arrives(&mut self, id: TcpId, side: usize) {
+        if self.tcp.end(id, side).is_some_and(|end| end.stage == Stage::Opening) {
+            self.send_segment(id, side, Body::Ack, Duration::ZERO);
+            self.connected(id, side);
+        }
+    }
+
+    /// A caller's end is open.
+    fn connected(&mut self, id: TcpId, side: usize) {
+        let Some(end) = self.tcp.end(id, side) else { return };
         let (host, Some(stream), Stage::Opening) = (end.host, end.stream, end.stage) else {
             return;
         };
         end.stage = Stage::Open;
-        self.send_segment(id, 0, Body::Ack, Duration::ZERO);
         let capacity = self.tcp_config.capacity;
         self.enter(host, |node, io| {
             io.open(stream, capacity);
@@ -90,8 +145,17 @@ impl World {
         });
     }
 
+    /// The handshake's last step has arrived: at the listener, or at one of two callers that met.
+    pub(super) fn acknowledged(&mut self, id: TcpId, side: usize) {
+        match self.tcp.end(id, side).map(|end| end.stream) {
+            Some(Some(_)) => self.connected(id, side),
+            Some(None) if side == 1 => self.accept(id),
+            _ => {}
+        }
+    }
+
     /// The handshake's third step has arrived: the listener's machine decides.
-    pub(super) fn accept(&mut self, id: TcpId) {
+    fn accept(&mut self, id: TcpId) {
         let Some(conn) = self.tcp.conns.get_mut(&id) else { return };
         let listener = conn.listener;
         let Some(end) = conn.ends[1].as_mut() else { return };
@@ -119,7 +183,7 @@ impl World {
 
     /// Nobody has the address: the caller is told at once, the listener forgets.
     pub(super) fn unreachable(&mut self, conn: TcpId, from: usize) {
-        if from == 0 {
+        if self.tcp.end(conn, from).is_some_and(|end| end.stream.is_some()) {
             self.schedule(Duration::ZERO, Event::Tcp(TcpEvent::ConnectTimeout { conn }));
         } else {
             self.tcp.bury(conn, from);

@@ -1,17 +1,14 @@
-//! How connections end: shut down, reset, or given up.
+//! How connections end: shut down, lost with their host, or given up.
 
 use core::mem;
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_core::{StreamId, StreamState};
 
-use super::{Body, Stage, TcpEvent};
-use crate::nat::{Flow, Proto};
-use crate::net::{Hop, HostId};
-use crate::packet::{TcpId, Via};
-use crate::transcript::{Fate, Mark};
-use crate::world::{Event, World};
+use super::{Body, Stage};
+use crate::net::HostId;
+use crate::packet::TcpId;
+use crate::world::World;
 
 impl World {
     /// The host shuts a stream down and forgets it.
@@ -38,66 +35,6 @@ impl World {
             self.tcp.bury(id, side);
         }
         self.slots[host.0].streams.clear();
-    }
-
-    /// An RST from end `side` to the other one.
-    pub(super) fn reset_other(&mut self, id: TcpId, side: usize) {
-        if let Some(end) = self.tcp.end(id, side) {
-            let (host, addresses) = (end.host, (end.local, end.remote));
-            self.send_reset(id, 1 - side, host, addresses);
-        }
-    }
-
-    /// An RST from `host` to end `to`. It is sent once.
-    pub(super) fn send_reset(
-        &mut self,
-        conn: TcpId,
-        to: usize,
-        host: HostId,
-        (local, remote): (SocketAddr, SocketAddr),
-    ) {
-        let hop = self.net.outbound(self.now, Flow::Rst, host, (local, remote));
-        let peer = hop.ok().and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
-        let source = hop.map_or(local, |hop| hop.source);
-        let announced = self.announce(Via::Rst(conn), (Some(host), peer), (source, remote));
-        let Some((mark, delay)) = announced else { return };
-        let faults = self.net.path(host, peer);
-        let fate = match hop {
-            Err(why) => Err(Fate::Unroutable(why)),
-            Ok(hop) => self.survives(host, peer, &faults).map(|()| hop),
-        };
-        match fate {
-            Ok(hop) => {
-                let mut at = self.now + faults.segment_delay(&mut self.rng) + delay;
-                if let Some(end) = self.tcp.end(conn, 1 - to) {
-                    at = at.max(end.last_arrival);
-                }
-                let event = TcpEvent::Reset { conn, to, address: remote, hop, mark };
-                self.schedule(at - self.now, Event::Tcp(event));
-            }
-            Err(fate) => self.transcript.settle(mark, fate, None),
-        }
-    }
-
-    pub(super) fn reset_arrives(
-        &mut self,
-        (conn, to): (TcpId, usize),
-        address: SocketAddr,
-        hop: Hop,
-        mark: Mark,
-    ) {
-        let found = self.net.inbound(self.now, Flow::Rst, hop, address);
-        let known = self.tcp.end(conn, to).filter(|end| end.stage != Stage::Gone);
-        let known = known.map(|end| end.host);
-        let fate = match found {
-            Err(why) => Fate::Unroutable(why),
-            Ok((host, _)) if known == Some(host) => Fate::Delivered(self.now),
-            Ok(_) => Fate::Unreceived,
-        };
-        self.transcript.settle(mark, fate, None);
-        if matches!(fate, Fate::Delivered(_)) {
-            self.stream_ends(conn, to);
-        }
     }
 
     /// An end is over; its machine is told when it still knows the stream.

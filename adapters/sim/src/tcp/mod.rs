@@ -4,6 +4,10 @@
 //! - SYN, SYN-ACK and ACK travel one after the other, each a one-way delay: the caller is connected
 //!   after two, the listener accepts after three (and the caller's first bytes arrive then too).
 //! - No listener, or a listener whose machine refuses: RST.
+//! - Two hosts that call each other from the ports that the other one calls meet: simultaneous open.
+//!   Both are connected, each with its own stream, also when one of the SYNs never arrives.
+//! - A NAT that refuses a segment may answer with an RST, at once or after a while if it would still
+//!   refuse it then, or with an ICMP error, which ends an attempt to connect.
 //! - Bytes arrive in order. With [`TcpConfig::split`] they are cut at random borders, and pieces
 //!   that arrive together are read together or one by one.
 //! - A lost segment is sent again after 200 ms or two latencies, doubling; what follows waits.
@@ -17,6 +21,7 @@
 
 mod connect;
 mod ending;
+mod reset;
 mod segments;
 mod stream;
 
@@ -26,6 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use genkan_core::{SocketId, StreamId};
 
+use crate::nat::Flow;
 use crate::net::{Hop, HostId};
 use crate::packet::TcpId;
 use crate::transcript::Mark;
@@ -102,6 +108,8 @@ struct End {
     stage: Stage,
     /// The number of the next segment that this end sends.
     next: u64,
+    /// How many bytes this end has sent.
+    sent: u64,
     /// When the last segment from this end arrives.
     last_arrival: Duration,
     /// The number of the next segment that it can take.
@@ -128,6 +136,7 @@ impl End {
             remote,
             stage: Stage::Opening,
             next: 0,
+            sent: 0,
             last_arrival: Duration::ZERO,
             expected: 0,
             early: BTreeMap::new(),
@@ -151,12 +160,24 @@ struct Conn {
 pub(crate) struct Table {
     conns: BTreeMap<TcpId, Conn>,
     opened: u64,
+    /// Attempts that have met another one: their caller is that one's end 1.
+    met: BTreeMap<TcpId, TcpId>,
 }
 
 impl Table {
     /// How many connections there are.
     pub(crate) fn len(&self) -> usize {
         self.conns.len()
+    }
+
+    /// The port from which an end speaks.
+    pub(crate) fn port(&self, id: TcpId, side: usize) -> Option<u16> {
+        Some(self.conns.get(&id)?.ends[side].as_ref()?.local.port())
+    }
+
+    /// Where an end is now that an attempt may have met another one.
+    fn now_at(&self, id: TcpId, side: usize) -> (TcpId, usize) {
+        self.met.get(&id).map_or((id, side), |&other| (other, 1 - side))
     }
 
     fn end(&mut self, id: TcpId, side: usize) -> Option<&mut End> {
@@ -175,6 +196,7 @@ impl Table {
             && conn.ends.iter().flatten().all(|end| end.stage == Stage::Gone)
         {
             self.conns.remove(&id);
+            self.met.retain(|_, other| *other != id);
         }
     }
 
@@ -217,6 +239,8 @@ pub(crate) struct Segment {
     from: usize,
     number: u64,
     body: Body,
+    /// How many bytes of its direction came before it.
+    offset: u64,
     first_sent: Duration,
     attempt: u32,
     extra: Duration,
@@ -231,13 +255,19 @@ pub(crate) enum TcpEvent {
         mark: Option<Mark>,
     },
     Retry(Segment),
-    /// An RST for `address` reaches end `to`.
+    /// An RST reaches end `to`.
     Reset {
         conn: TcpId,
         to: usize,
-        address: SocketAddr,
         hop: Hop,
         mark: Mark,
+    },
+    /// A box that refused a segment of end `from` some time ago may send an RST now.
+    Refused {
+        conn: TcpId,
+        from: usize,
+        flow: Flow,
+        hop: Hop,
     },
     /// The other end has read so many bytes of end `writer`.
     Credit {

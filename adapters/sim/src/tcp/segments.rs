@@ -1,11 +1,13 @@
 //! How segments travel, get lost, and are sent again.
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{Body, Segment, Stage, TcpEvent};
+use crate::capture::{Load, SegmentKind};
 use crate::faults::Faults;
 use crate::nat::{Flow, Proto};
-use crate::net::{Hop, HostId, Unroutable};
+use crate::net::{End, Hop, HostId, Route, Stop, Unroutable};
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
 use crate::world::{Event, World};
@@ -13,19 +15,26 @@ use crate::world::{Event, World};
 /// Waits between attempts double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
+/// The headers of IPv4 and TCP.
+const HEADERS: usize = 40;
+
 impl World {
     pub(super) fn send_segment(&mut self, conn: TcpId, from: usize, body: Body, extra: Duration) {
         let Some(end) = self.tcp.end(conn, from) else { return };
-        let number = end.next;
+        let (number, offset) = (end.next, end.sent);
         if !matches!(body, Body::Syn | Body::SynAck) {
             end.next += 1;
         }
+        end.sent += body.bytes().len() as u64;
         let first_sent = self.now;
-        self.transmit(Segment { conn, from, number, body, first_sent, attempt: 0, extra });
+        self.transmit(Segment { conn, from, number, body, offset, first_sent, attempt: 0, extra });
     }
 
     pub(super) fn retry(&mut self, mut segment: Segment) {
-        if self.tcp.end(segment.conn, segment.from).is_none_or(|end| end.stage == Stage::Gone) {
+        (segment.conn, segment.from) = self.tcp.now_at(segment.conn, segment.from);
+        let stage = self.tcp.end(segment.conn, segment.from).map(|end| end.stage);
+        let opening = matches!(segment.body, Body::Syn | Body::SynAck);
+        if stage.is_none_or(|stage| stage == Stage::Gone || (opening && stage != Stage::Opening)) {
             return self.strayed(&segment, None);
         }
         let given_up = self.now >= segment.first_sent + self.tcp_config.user_timeout;
@@ -43,27 +52,30 @@ impl World {
         let Some(end) = self.tcp.end(conn, from) else { return };
         let (host, local, remote) = (end.host, end.local, end.remote);
         let still_ours = self.slots[host.0].addresses.contains(&local.ip());
-        let hop = match still_ours {
-            true => self.net.outbound(self.now, flow(&segment.body), host, (local, remote)),
-            false => Err(Unroutable::NoRoute),
+        let route = match still_ours {
+            true => self.net.outbound(self.now, flow(&segment.body), host, (local, remote), None),
+            false => Route { crossings: Vec::new(), end: Err(Stop::NoRoute) },
         };
-        let to = hop.ok().and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
-        let source = hop.map_or(local, |hop| hop.source);
+        let to = route.end.ok().and_then(|hop| self.host_at(Proto::Tcp, hop));
+        let source = route.end.map_or(local, |hop| hop.source);
         let (mark, hooked) = match control(&segment.body, conn) {
             Some(via) => self.announce(via, (Some(host), to), (source, remote)).unzip(),
             None => (None, Some(Duration::ZERO)),
         };
-        let faults = self.net.path(host, to);
-        let fate = match (hop, hooked) {
-            (Err(why), _) => Err(Fate::Unroutable(why)),
-            (_, None) => Err(Fate::Hooked),
-            (Ok(hop), Some(delay)) => {
-                self.survives(host, to, &faults).map(|()| (hop, delay + segment.extra))
-            }
+        self.frame_out(host, (local, remote), None, || segment.load());
+        for &crossing in &route.crossings {
+            self.frame(crossing, None, || segment.load());
+        }
+        let hop = match (route.end, hooked) {
+            (Err(stop), _) => return self.stopped_at_home(segment, mark, stop),
+            (_, None) => return self.lost(segment, mark, Fate::Hooked, Duration::ZERO),
+            (Ok(hop), Some(delay)) => Hop { delay: hop.delay + delay + segment.extra, ..hop },
         };
-        match fate {
-            Ok((hop, extra)) => {
-                let delay = faults.segment_delay(&mut self.rng) + extra;
+        let faults = self.net.path(host, to);
+        match self.survives(host, to, &faults, segment.body.bytes().len()) {
+            Ok(waits) => {
+                let delay = waits + hop.delay + faults.segment_delay(&mut self.rng);
+                let hop = Hop { routers: hop.routers.saturating_add(faults.hops), ..hop };
                 let Some(end) = self.tcp.end(conn, from) else { return };
                 end.last_arrival = end.last_arrival.max(self.now + delay);
                 let wait = end.last_arrival - self.now;
@@ -73,6 +85,21 @@ impl World {
         }
     }
 
+    /// A box on the sender's side, or no way at all, stopped a segment.
+    fn stopped_at_home(&mut self, segment: Segment, mark: Option<Mark>, stop: Stop) {
+        let attempt = matches!(segment.body, Body::Syn).then_some(segment.conn);
+        self.complain_at_home(stop, Proto::Tcp, attempt);
+        self.stopped_segment(segment, mark, stop);
+    }
+
+    fn stopped_segment(&mut self, segment: Segment, mark: Option<Mark>, stop: Stop) {
+        if let Some(mark) = mark {
+            self.stopped(stop, mark);
+        }
+        let fate = stop.why().map_or(Fate::Expired, Fate::Unroutable);
+        self.lost(segment, None, fate, Duration::ZERO);
+    }
+
     /// A segment did not get through: it is sent again, or the connection cannot be made at all.
     fn lost(&mut self, segment: Segment, mark: Option<Mark>, fate: Fate, latency: Duration) {
         if let Some(mark) = mark {
@@ -80,7 +107,8 @@ impl World {
         }
         let opening = matches!(segment.body, Body::Syn | Body::SynAck);
         if opening && fate == Fate::Unroutable(Unroutable::NoRoute) {
-            return self.unreachable(segment.conn, segment.from);
+            let (conn, from) = self.tcp.now_at(segment.conn, segment.from);
+            return self.unreachable(conn, from);
         }
         let first = if opening {
             self.tcp_config.retransmit_syn
@@ -104,13 +132,14 @@ impl World {
         }
     }
 
-    /// Whether something on a path over TCP gets through now.
+    /// Whether so many bytes get through over TCP now, and how long they wait in queues.
     pub(super) fn survives(
         &mut self,
         from: HostId,
         to: Option<HostId>,
         faults: &Faults,
-    ) -> Result<(), Fate> {
+        bytes: usize,
+    ) -> Result<Duration, Fate> {
         if to.is_some_and(|to| self.net.is_cut(from, to)) {
             Err(Fate::Cut)
         } else if faults.tcp_blocked {
@@ -118,42 +147,67 @@ impl World {
         } else if self.rng.chance(faults.loss) {
             Err(Fate::Lost)
         } else {
-            Ok(())
+            self.net.enqueue(self.now, from, to, bytes + HEADERS).ok_or(Fate::QueueFull)
         }
     }
 
-    pub(super) fn segment_arrives(&mut self, segment: Segment, hop: Hop, mark: Option<Mark>) {
-        let (id, from, side) = (segment.conn, segment.from, 1 - segment.from);
-        let Some(remote) = self.tcp.end(id, from).map(|end| end.remote) else {
+    pub(super) fn segment_arrives(&mut self, mut segment: Segment, hop: Hop, mark: Option<Mark>) {
+        let sent_by = (segment.conn, segment.from);
+        (segment.conn, segment.from) = self.tcp.now_at(segment.conn, segment.from);
+        let (id, from) = (segment.conn, segment.from);
+        if self.tcp.end(id, from).is_none() {
             return self.strayed(&segment, mark);
+        }
+        let route = self.net.inbound(self.now, flow(&segment.body), hop, None);
+        for &crossing in &route.crossings {
+            self.frame(crossing, None, || segment.load());
+        }
+        let (host, there) = match route.end {
+            Ok(End::Host(host, there)) => (host, there),
+            Ok(End::Gateway(..)) => {
+                return self.lost(segment, mark, Fate::Unreceived, Duration::ZERO);
+            }
+            Err(stop) => {
+                self.refused(sent_by, flow(&segment.body), stop);
+                return self.stopped_segment(segment, mark, stop);
+            }
         };
-        let (host, local) = match self.net.inbound(self.now, flow(&segment.body), hop, remote) {
-            Ok(found) => found,
-            Err(why) => return self.lost(segment, mark, Fate::Unroutable(why), Duration::ZERO),
-        };
+        self.frame_in(host, (there, None), || segment.load());
         if self.slots[host.0].node.is_none() {
             return self.lost(segment, mark, Fate::Unreceived, Duration::ZERO);
         }
         if let Some(mark) = mark {
-            let name = self.slots[host.0].name.clone();
-            self.transcript.settle(mark, Fate::Delivered(self.now), Some(&name));
+            let name = Some(&*self.slots[host.0].name);
+            self.transcript.settle(mark, Fate::Delivered(self.now), name);
         }
+        self.taken_in(segment, host, (there.to, there.source));
+    }
+
+    /// A segment has reached a host that is on.
+    fn taken_in(
+        &mut self,
+        segment: Segment,
+        host: HostId,
+        (local, source): (SocketAddr, SocketAddr),
+    ) {
+        let (id, from, side) = (segment.conn, segment.from, 1 - segment.from);
         let life = self.slots[host.0].life;
-        if matches!(segment.body, Body::Syn) {
-            return self.syn_arrives(id, host, local, hop);
-        }
         let known = self.tcp.end(id, side).is_some_and(|end| {
-            end.host == host
-                && end.life == life
-                && end.remote == hop.source
-                && end.stage != Stage::Gone
+            end.host == host && end.life == life && end.remote == source && end.stage != Stage::Gone
         });
+        if matches!(segment.body, Body::Syn) {
+            return match known {
+                // The other one of two SYNs that crossed.
+                true => self.send_segment(id, side, Body::SynAck, Duration::ZERO),
+                false => self.syn_arrives(id, host, local, source),
+            };
+        }
         if !known {
             self.strayed(&segment, None);
-            return self.send_reset(id, from, host, (local, hop.source));
+            return self.send_reset(id, from, host, (local, source));
         }
         if matches!(segment.body, Body::SynAck) {
-            return self.syn_ack_arrives(id);
+            return self.syn_ack_arrives(id, side);
         }
         let give_up = segment.first_sent + self.tcp_config.user_timeout;
         self.in_order(id, side, segment.number, segment.body);
@@ -161,6 +215,30 @@ impl World {
             let event = TcpEvent::Unacknowledged { conn: id, from };
             self.schedule(give_up.saturating_sub(self.now), Event::Tcp(event));
         }
+    }
+}
+
+impl Body {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Data { bytes, .. } => bytes,
+            Self::Syn | Self::SynAck | Self::Ack | Self::Fin => &[],
+        }
+    }
+}
+
+impl Segment {
+    /// How a capture shows it.
+    fn load(&self) -> Load {
+        let kind = match self.body {
+            Body::Syn => SegmentKind::Syn,
+            Body::SynAck => SegmentKind::SynAck,
+            Body::Ack | Body::Data { .. } => SegmentKind::Ack,
+            Body::Fin => SegmentKind::Fin,
+        };
+        let bytes = self.body.bytes().to_vec();
+        let (conn, offset) = (self.conn, self.offset);
+        Load::Tcp { conn, from_caller: self.from == 0, kind, offset, bytes }
     }
 }
 

@@ -64,7 +64,7 @@ impl World {
             let Some(body) = end.early.remove(&end.expected) else { return };
             end.expected += 1;
             match body {
-                Body::Ack => self.accept(id),
+                Body::Ack => self.acknowledged(id, side),
                 Body::Data { bytes, mark, push } => self.take_in(id, side, &bytes, mark, push),
                 Body::Fin => {
                     end.ended = true;
@@ -213,9 +213,9 @@ impl World {
         (local, remote): (core::net::SocketAddr, core::net::SocketAddr),
         bytes: Vec<u8>,
     ) -> Vec<(Vec<u8>, Mark, Duration)> {
-        let hop = self.net.outbound(self.now, Flow::Segment, host, (local, remote)).ok();
-        let to = hop.and_then(|hop| self.host_at(Proto::Tcp, hop, remote));
-        let source = hop.map_or(local, |hop| hop.source);
+        let route = self.net.outbound(self.now, Flow::Segment, host, (local, remote), None);
+        let to = route.end.ok().and_then(|hop| self.host_at(Proto::Tcp, hop));
+        let source = route.end.map_or(local, |hop| hop.source);
         self.pass_hook(via, (Some(host), to), (source, remote), Parcel::new(bytes))
     }
 }

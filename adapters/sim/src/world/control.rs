@@ -62,14 +62,53 @@ impl World {
         self.net.mend(from, to);
     }
 
-    /// A NAT, to look at or change.
+    /// Nothing gets from any of `a` to any of `b` any more, nor back.
+    pub fn partition(&mut self, a: &[HostId], b: &[HostId]) {
+        for (&a, &b) in a.iter().flat_map(|a| b.iter().map(move |b| (a, b))) {
+            self.cut(a, b);
+            self.cut(b, a);
+        }
+    }
+
+    /// Ends a [`World::partition`], and every [`World::cut`] between these hosts.
+    pub fn heal(&mut self, a: &[HostId], b: &[HostId]) {
+        for (&a, &b) in a.iter().flat_map(|a| b.iter().map(move |b| (a, b))) {
+            self.mend(a, b);
+            self.mend(b, a);
+        }
+    }
+
+    /// A NAT, to look at or change: it can be rebooted, its settings changed, a mapping moved, a port
+    /// forwarded. At a time of its own by [`World::at`]:
+    ///
+    /// ```
+    /// # use core::time::Duration;
+    /// # use genkan_sim::{NatConfig, World};
+    /// # let mut world = World::new(1);
+    /// # let nat = world.add_nat("nat", [192, 0, 2, 1].into(), None, NatConfig::default());
+    /// world.at(Duration::from_secs(60), move |world| world.nat_mut(nat).reboot());
+    /// world.at(Duration::from_secs(90), move |world| {
+    ///     world.nat_mut(nat).config_mut().udp = false;
+    /// });
+    /// world.at(Duration::from_secs(95), move |world| world.renumber_nat(nat, [192, 0, 2, 2].into()));
+    /// ```
     pub fn nat_mut(&mut self, nat: NatId) -> &mut Nat {
         self.net.nat_mut(nat)
     }
 
     /// A NAT gets another external address; its mappings go.
     pub fn renumber_nat(&mut self, nat: NatId, external: IpAddr) {
+        self.net.renumber_nat(nat, &[external]);
+    }
+
+    /// As [`World::renumber_nat`], with a pool.
+    pub fn renumber_nat_pool(&mut self, nat: NatId, external: &[IpAddr]) {
         self.net.renumber_nat(nat, external);
+    }
+
+    /// Of the boxes beside each other, what its inner network sends leaves by this one from now on.
+    pub fn prefer_nat(&mut self, nat: NatId) {
+        self.net.prefer(nat);
     }
 
     /// A host gets other addresses. Its sockets stay; its TCP connections are lost in silence.
@@ -182,7 +221,15 @@ impl World {
     }
 
     fn jump(&mut self, host: HostId, micros: i128) {
-        self.slots[host.0].offset += micros;
+        self.slots[host.0].jump(micros);
+        self.set_alarm(host);
+    }
+
+    /// From now on a host's clock runs this many parts per million too fast (too slow when
+    /// negative; crystals: up to ±100, a badly trimmed RC oscillator ±50,000). Not below -900,000.
+    pub fn set_drift(&mut self, host: HostId, parts_per_million: i32) {
+        let now = self.now;
+        self.slots[host.0].set_drift(now, parts_per_million);
         self.set_alarm(host);
     }
 

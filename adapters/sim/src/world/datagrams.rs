@@ -1,44 +1,37 @@
-//! How datagrams travel, and how everything that travels passes the hook and the transcript.
+//! How datagrams travel.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use genkan_core::SocketId;
 
+use super::icmp::{Complaint, Teller};
+use super::record::{Addresses, Parcel};
 use super::{Event, World};
+use crate::capture::{IcmpError, Interface, Load};
+use crate::faults::Faults;
 use crate::nat::{Flow, Proto};
-use crate::net::{Hop, HostId, NatId, Owner};
-use crate::packet::{Packet, Verdict, Via};
-use crate::transcript::{Entry, Fate, Mark, Origin};
+use crate::net::{Crossing, End, Hop, HostId, NatId, Owner, Stop, ends};
+use crate::packet::Via;
+use crate::transcript::{Fate, Mark, Origin};
 
 /// Datagrams that a paused host's socket holds; more are lost.
 const SOCKET_BUFFER: usize = 128;
+
+/// The headers of IPv4 and UDP.
+const HEADERS: usize = 28;
+
+/// Where NAT-PMP and PCP are answered (RFC 6886 section 3, RFC 6887 section 19.1).
+const PORT_CONTROL: u16 = 5_351;
 
 /// A datagram that left its sender's network.
 #[derive(Debug)]
 pub(crate) struct Flight {
     hop: Hop,
-    to: SocketAddr,
+    hop_limit: Option<u8>,
     bytes: Vec<u8>,
     mark: Mark,
 }
-
-/// What is sent.
-pub(crate) struct Parcel {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) hop_limit: Option<u8>,
-}
-
-impl Parcel {
-    pub(crate) const fn new(bytes: Vec<u8>) -> Self {
-        Self { bytes, hop_limit: None }
-    }
-}
-
-/// Sender and receiver, as far as they are known.
-pub(crate) type Ends = (Option<HostId>, Option<HostId>);
-/// Source as outsiders see it, destination as the sender knows it.
-pub(crate) type Addresses = (SocketAddr, SocketAddr);
 
 impl World {
     /// A host sends a datagram.
@@ -57,54 +50,134 @@ impl World {
             return self.note(host, format!("has no address to reach {remote} from"));
         };
         let local = SocketAddr::new(address, port);
-        let hop = self.net.outbound(self.now, Flow::Udp, host, (local, remote));
-        let to = hop.ok().and_then(|hop| self.host_at(Proto::Udp, hop, remote));
-        let source = hop.map_or(local, |hop| hop.source);
         let hop_limit = parcel.hop_limit;
+        let route = self.net.outbound(self.now, Flow::Udp, host, (local, remote), hop_limit);
+        let owner = route.end.ok().and_then(|hop| self.net.owner(Proto::Udp, hop));
+        let to = host_of(owner);
+        let source = route.end.map_or(local, |hop| hop.source);
         let sent = self.pass_hook(Via::Udp, (Some(host), to), (source, remote), parcel);
-        for (bytes, mark, extra) in sent {
-            let parcel = Parcel { bytes, hop_limit };
-            let fate = match hop {
-                Ok(hop) => self.crosses((host, to), &parcel).map(|()| hop),
-                Err(why) => Err(Fate::Unroutable(why)),
-            };
-            match fate {
+        for (mut bytes, mark, extra) in sent {
+            self.frame_out(host, (local, remote), hop_limit, || Load::Udp(bytes.clone()));
+            self.cross(&route.crossings, hop_limit, &mut bytes, mark);
+            match route.end {
                 Ok(hop) => {
-                    let flight = Flight { hop, to: remote, bytes: parcel.bytes, mark };
-                    self.launch(host, to, flight, extra);
+                    let faults = match owner {
+                        Some(Owner::Gateway(_)) => Faults::lan(),
+                        _ => self.net.path(host, to),
+                    };
+                    let flight = Flight { hop, hop_limit, bytes, mark };
+                    self.depart((host, to), faults, flight, extra);
                 }
-                Err(fate) => self.transcript.settle(mark, fate, None),
+                Err(stop) => {
+                    self.stopped(stop, mark);
+                    self.complain_at_home(stop, Proto::Udp, None);
+                }
             }
         }
     }
 
-    /// Whether a datagram gets through.
+    /// A packet goes no further: its fate, and at whom.
+    pub(crate) fn stopped(&mut self, stop: Stop, mark: Mark) {
+        let fate = stop.why().map_or(Fate::Expired, Fate::Unroutable);
+        let at = match stop {
+            Stop::Refused(nat, ..) | Stop::Expired(Some(nat), _) => Some(self.net.nat_name(nat)),
+            Stop::NoRoute | Stop::Expired(None, _) => None,
+        };
+        self.transcript.settle(mark, fate, at);
+    }
+
+    /// A datagram passes interfaces of boxes, some of which may change what it carries.
+    fn cross(
+        &mut self,
+        crossings: &[Crossing],
+        hop_limit: Option<u8>,
+        bytes: &mut [u8],
+        mark: Mark,
+    ) {
+        let mut before: Option<Crossing> = None;
+        for &crossing in crossings {
+            if let Some(before) = before
+                && let (Interface::Inside(nat), Interface::Outside(other))
+                | (Interface::Outside(nat), Interface::Inside(other)) =
+                    (before.interface, crossing.interface)
+                && nat == other
+                && self.net.nat(nat).config().rewrites_payload
+                && (replace(bytes, before.source, crossing.source)
+                    | replace(bytes, before.to, crossing.to))
+            {
+                self.transcript.alter(mark, bytes);
+            }
+            self.frame(crossing, hop_limit, || Load::Udp(bytes.to_vec()));
+            before = Some(crossing);
+        }
+    }
+
+    /// A datagram has left its sender's network and comes onto the lines.
+    fn depart(
+        &mut self,
+        (from, to): (HostId, Option<HostId>),
+        faults: Faults,
+        mut flight: Flight,
+        extra: Duration,
+    ) {
+        let sender = flight.hop;
+        flight.hop.routers = flight.hop.routers.saturating_add(faults.hops);
+        match self.crosses((from, to), &faults, &flight) {
+            Ok(waits) => self.launch((from, to), &faults, flight, extra + waits + sender.delay),
+            Err(fate) => {
+                self.transcript.settle(flight.mark, fate, None);
+                if fate == Fate::Expired {
+                    let limit = flight.hop_limit.unwrap_or_default();
+                    let place = f64::from(limit.saturating_sub(sender.routers));
+                    let place = place / f64::from(faults.hops.max(1));
+                    self.complain(Complaint {
+                        error: IcmpError::TimeExceeded,
+                        proto: Proto::Udp,
+                        conn: None,
+                        quoted: sender,
+                        teller: Teller::Router(limit),
+                        receiver: to,
+                        place,
+                        after: faults.latency.mul_f64(place) + extra,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Whether a datagram gets through, and how long it waits in queues.
     fn crosses(
         &mut self,
         (from, to): (HostId, Option<HostId>),
-        parcel: &Parcel,
-    ) -> Result<(), Fate> {
-        let faults = self.net.path(from, to);
+        faults: &Faults,
+        flight: &Flight,
+    ) -> Result<Duration, Fate> {
         if to.is_some_and(|to| self.net.is_cut(from, to)) {
             Err(Fate::Cut)
         } else if faults.udp_blocked {
             Err(Fate::Blocked)
-        } else if parcel.bytes.len() > faults.mtu {
+        } else if flight.bytes.len() > faults.mtu {
             Err(Fate::TooLong)
-        } else if parcel.hop_limit.is_some_and(|limit| limit <= faults.hops) {
+        } else if ends(flight.hop_limit, flight.hop.routers) {
             Err(Fate::Expired)
         } else if self.rng.chance(faults.loss) {
             Err(Fate::Lost)
         } else {
-            Ok(())
+            let len = flight.bytes.len() + HEADERS;
+            self.net.enqueue(self.now, from, to, len).ok_or(Fate::QueueFull)
         }
     }
 
     /// A datagram is on its way, damaged and doubled as the path does.
-    fn launch(&mut self, from: HostId, to: Option<HostId>, mut flight: Flight, extra: Duration) {
-        let faults = self.net.path(from, to);
+    fn launch(
+        &mut self,
+        (from, to): (HostId, Option<HostId>),
+        faults: &Faults,
+        mut flight: Flight,
+        extra: Duration,
+    ) {
         if self.rng.chance(faults.duplicate) {
-            let addresses = (flight.hop.source, flight.to);
+            let addresses = (flight.hop.source, flight.hop.to);
             let parcel = Parcel::new(flight.bytes.clone());
             let packet = self.packet(Via::Udp, (Some(from), to), addresses, parcel);
             let mark = self.record(&packet, Origin::Copy, Fate::InFlight);
@@ -128,32 +201,47 @@ impl World {
         bytes: Vec<u8>,
     ) {
         let (source, to) = addresses;
-        let hop = Hop { network: within.map_or(0, |nat| nat.0 + 1), source };
-        let receiver = self.host_at(Proto::Udp, hop, to);
+        let hop = Hop::at(self.net.inner(within), source, to);
+        let receiver = self.host_at(Proto::Udp, hop);
         let packet = self.packet(Via::Udp, (None, receiver), addresses, Parcel::new(bytes));
         let mark = self.record(&packet, Origin::Injected, Fate::InFlight);
-        self.datagram_arrives(Flight { hop, to, bytes: packet.bytes, mark });
+        self.datagram_arrives(Flight { hop, hop_limit: None, bytes: packet.bytes, mark });
     }
 
-    pub(crate) fn datagram_arrives(&mut self, flight: Flight) {
-        let found = self.net.inbound(self.now, Flow::Udp, flight.hop, flight.to);
-        let (host, local) = match found {
-            Ok(found) => found,
-            Err(why) => return self.transcript.settle(flight.mark, Fate::Unroutable(why), None),
-        };
+    pub(crate) fn datagram_arrives(&mut self, mut flight: Flight) {
+        let (hop, limit) = (flight.hop, flight.hop_limit);
+        let route = self.net.inbound(self.now, Flow::Udp, hop, limit);
+        self.cross(&route.crossings, limit, &mut flight.bytes, flight.mark);
+        match route.end {
+            Ok(End::Host(host, there)) => self.reaches_host(host, there, flight),
+            Ok(End::Gateway(nat, there)) => self.reaches_gateway(nat, there, flight),
+            Err(stop) => {
+                self.stopped(stop, flight.mark);
+                self.complain_far_off(stop, Proto::Udp, None);
+            }
+        }
+    }
+
+    fn reaches_host(&mut self, host: HostId, there: Hop, flight: Flight) {
+        let Flight { hop, hop_limit, mark, .. } = flight;
+        let local = there.to;
+        self.frame_in(host, (there, hop_limit), || Load::Udp(flight.bytes.clone()));
         let slot = &mut self.slots[host.0];
-        let name = slot.name.clone();
-        let socket = slot.socket_on(local.port()).filter(|_| slot.node.is_some());
+        let on = slot.node.is_some();
+        let open = slot.socket_on(local.port()).filter(|_| on);
         let room = !slot.paused || slot.waiting.len() < SOCKET_BUFFER;
-        let Some(socket) = socket.filter(|_| room) else {
-            return self.transcript.settle(flight.mark, Fate::Unreceived, Some(&name));
+        let Some(socket) = open.filter(|_| room) else {
+            self.transcript.settle(mark, Fate::Unreceived, Some(&slot.name));
+            if on && open.is_none() {
+                self.complain_at_end(Teller::Host(host, local.ip()), hop);
+            }
+            return;
         };
-        self.transcript.settle(flight.mark, Fate::Delivered(self.now), Some(&name));
-        let source = flight.hop.source;
+        self.transcript.settle(mark, Fate::Delivered(self.now), Some(&slot.name));
         if slot.paused {
-            slot.waiting.push_back((flight, socket, source));
+            slot.waiting.push_back((flight, socket, hop.source));
         } else {
-            self.datagram_read(host, flight, socket, source);
+            self.datagram_read(host, flight, socket, hop.source);
         }
     }
 
@@ -167,92 +255,85 @@ impl World {
         self.enter(host, |node, io| node.datagram(io, socket, source, &mut flight.bytes));
     }
 
-    /// The host that has `to` at this moment.
-    pub(crate) fn host_at(&self, proto: Proto, hop: Hop, to: SocketAddr) -> Option<HostId> {
-        match self.net.owner(proto, hop, to)? {
-            Owner::Host(host) => Some(host),
-            Owner::Nat(_) => None,
+    /// A box is asked something itself: it answers NAT-PMP and PCP.
+    fn reaches_gateway(&mut self, nat: NatId, there: Hop, flight: Flight) {
+        let Flight { hop, hop_limit, mark, bytes } = flight;
+        let interface = Interface::Inside(nat);
+        let (local, source) = (there.to, there.source);
+        let (to, routers) = (local, there.routers);
+        let crossing = Crossing { interface, inbound: true, source, to, routers };
+        self.frame(crossing, hop_limit, || Load::Udp(bytes.clone()));
+        let speaks = self.net.nat(nat).config().leases.is_some() && local.port() == PORT_CONTROL;
+        let fate = if speaks { Fate::Delivered(self.now) } else { Fate::Unreceived };
+        self.transcript.settle(mark, fate, Some(self.net.nat_name(nat)));
+        if !speaks {
+            return self.complain_at_end(Teller::Box(nat), hop);
+        }
+        let Some(answer) = self.net.port_control(self.now, nat, source, &bytes) else { return };
+        let hop = Hop::at(there.network, local, source);
+        let receiver = self.host_at(Proto::Udp, hop);
+        let packet = self.packet(Via::Udp, (None, receiver), (local, source), Parcel::new(answer));
+        let mark = self.record(&packet, Origin::Network, Fate::InFlight);
+        let crossing =
+            Crossing { interface, inbound: false, source: local, to: source, routers: 0 };
+        self.frame(crossing, None, || Load::Udp(packet.bytes.clone()));
+        let flight = Flight { hop, hop_limit: None, bytes: packet.bytes, mark };
+        self.schedule(Faults::lan().latency, Event::Datagram(flight));
+    }
+
+    /// The host that has a packet's destination at this moment.
+    pub(crate) fn host_at(&self, proto: Proto, hop: Hop) -> Option<HostId> {
+        host_of(self.net.owner(proto, hop))
+    }
+}
+
+const fn host_of(owner: Option<Owner>) -> Option<HostId> {
+    match owner {
+        Some(Owner::Host(host)) => Some(host),
+        _ => None,
+    }
+}
+
+/// Puts one address in the place of another wherever its bytes stand, and the port where that
+/// follows, as an application-level gateway does that knows no protocol. True when it did.
+fn replace(bytes: &mut [u8], old: SocketAddr, new: SocketAddr) -> bool {
+    let octets = |address: SocketAddr| match address.ip() {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let (from, to) = (octets(old), octets(new));
+    if old == new || from.len() != to.len() {
+        return false;
+    }
+    let (mut at, len, mut changed) = (0, from.len(), false);
+    while at + len <= bytes.len() {
+        if bytes[at..at + len] != from[..] {
+            at += 1;
+            continue;
+        }
+        bytes[at..at + len].copy_from_slice(&to);
+        at += len;
+        changed = true;
+        if let Some(port) = bytes.get_mut(at..at + 2)
+            && port == old.port().to_be_bytes()
+        {
+            port.copy_from_slice(&new.port().to_be_bytes());
+            at += 2;
         }
     }
+    changed
+}
 
-    /// Shows something to the hook and records it. What is to be sent in its place: nothing, it, or
-    /// it and a copy; each with the delay that the hook gave it.
-    pub(crate) fn pass_hook(
-        &mut self,
-        via: Via,
-        ends: Ends,
-        addresses: Addresses,
-        parcel: Parcel,
-    ) -> Vec<(Vec<u8>, Mark, Duration)> {
-        let mut packet = self.packet(via, ends, addresses, parcel);
-        let bytes = packet.bytes.clone();
-        let verdict = match self.hook.as_mut() {
-            Some(hook) => hook(&mut packet),
-            None => Verdict::Pass,
-        };
-        let (delay, copy) = match verdict {
-            Verdict::Drop => {
-                self.record(&packet, Origin::Sender, Fate::Hooked);
-                return Vec::new();
-            }
-            Verdict::Pass => (Duration::ZERO, None),
-            Verdict::Delay(delay) => (delay, None),
-            Verdict::Replace(bytes) => {
-                packet.bytes = bytes;
-                (Duration::ZERO, None)
-            }
-            Verdict::Duplicate(delay) => (Duration::ZERO, Some(delay)),
-        };
-        let origin = if packet.bytes == bytes { Origin::Sender } else { Origin::Altered };
-        let mark = self.record(&packet, origin, Fate::InFlight);
-        let mut sent = vec![(packet.bytes.clone(), mark, delay)];
-        if let Some(delay) = copy.filter(|_| matches!(via, Via::Udp | Via::Tcp(_))) {
-            let mark = self.record(&packet, Origin::Copy, Fate::InFlight);
-            sent.push((packet.bytes, mark, delay));
-        }
-        sent
-    }
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// As [`World::pass_hook`] for what is sent once or not at all.
-    pub(crate) fn announce(
-        &mut self,
-        via: Via,
-        ends: Ends,
-        addresses: Addresses,
-    ) -> Option<(Mark, Duration)> {
-        let sent = self.pass_hook(via, ends, addresses, Parcel::new(Vec::new()));
-        sent.into_iter().next().map(|(_, mark, delay)| (mark, delay))
-    }
-
-    fn packet(&self, via: Via, (from, to): Ends, addresses: Addresses, parcel: Parcel) -> Packet {
-        let (source, destination) = addresses;
-        let (at, number) = (self.now, self.transcript.packets());
-        let Parcel { bytes, hop_limit } = parcel;
-        Packet { at, number, from, to, via, source, destination, hop_limit, bytes }
-    }
-
-    fn record(&mut self, packet: &Packet, origin: Origin, fate: Fate) -> Mark {
-        let name = |host: HostId| self.slots[host.0].name.clone();
-        let unknown = || {
-            let hop = Hop { network: 0, source: packet.source };
-            match self.net.owner(Proto::Udp, hop, packet.destination) {
-                Some(Owner::Nat(nat)) => self.net.nat_name(nat).to_owned(),
-                _ => packet.destination.to_string(),
-            }
-        };
-        let entry = Entry {
-            at: packet.at,
-            from: packet.from.map_or_else(|| packet.source.to_string(), name),
-            to: packet.to.map_or_else(unknown, name),
-            via: packet.via,
-            source: packet.source,
-            destination: packet.destination,
-            hop_limit: packet.hop_limit,
-            bytes: packet.bytes.clone(),
-            kind: packet.kind(),
-            origin,
-            fate,
-        };
-        self.transcript.packet(entry)
+    #[test]
+    fn a_rewritten_payload_has_the_new_address_and_the_port_where_it_followed() {
+        let (old, new) = ("10.0.0.2:258".parse().unwrap(), "192.0.2.1:772".parse().unwrap());
+        let mut bytes = vec![9, 10, 0, 0, 2, 1, 2, 9, 10, 0, 0, 2, 1, 10, 0, 0];
+        assert!(replace(&mut bytes, old, new));
+        assert_eq!(bytes, [9, 192, 0, 2, 1, 3, 4, 9, 192, 0, 2, 1, 1, 10, 0, 0]);
+        assert!(!replace(&mut bytes, old, new));
     }
 }

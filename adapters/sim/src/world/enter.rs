@@ -1,11 +1,8 @@
 //! The way into a node and out of it again: call, drain, carry out, set the alarm.
 
-use core::net::SocketAddr;
-use core::time::Duration;
+use genkan_core::{Command, Instant};
 
-use genkan_core::{Command, Instant, SocketId};
-
-use super::datagrams::Parcel;
+use super::record::Parcel;
 use super::{Event, World};
 use crate::net::HostId;
 use crate::node::{Effect, Io, Node};
@@ -51,6 +48,11 @@ impl World {
                 }
                 Effect::Write { stream, bytes } => self.write(host, stream, bytes),
                 Effect::Note(text) => self.note(host, text),
+                Effect::Bind { socket, port } => self.bind_for(host, socket, port),
+                Effect::Unbind { socket } => self.close_udp(host, socket),
+                Effect::ConnectFrom { stream, port, remote } => {
+                    self.connect(host, stream, Some(port), remote);
+                }
                 Effect::Command(command) => self.command(host, command),
             }
         }
@@ -58,7 +60,7 @@ impl World {
 
     fn command(&mut self, host: HostId, command: Command) {
         match command {
-            Command::Connect { stream, remote } => self.connect(host, stream, remote),
+            Command::Connect { stream, remote } => self.connect(host, stream, None, remote),
             Command::Shutdown { stream } => self.shutdown(host, stream),
             Command::Listen { socket } => self.listen(host, socket),
             Command::Unlisten { socket } => {
@@ -66,17 +68,6 @@ impl World {
             }
             other => self.note(host, format!("not known to the simulator: {other:?}")),
         }
-    }
-
-    fn listen(&mut self, host: HostId, socket: SocketId) {
-        let slot = &mut self.slots[host.0];
-        let local = slot.addresses.first().copied().map(|address| {
-            let port = slot.ephemeral_port();
-            slot.listeners.insert(port, socket);
-            SocketAddr::new(address, port)
-        });
-        let life = slot.life;
-        self.schedule(Duration::ZERO, Event::Bound { host, life, socket, local });
     }
 
     /// Puts the wake-up that a node wants into the event queue, and makes older ones void.

@@ -6,7 +6,10 @@
 mod control;
 mod datagrams;
 mod enter;
+mod icmp;
+mod record;
 mod slot;
+mod sockets;
 
 use core::fmt;
 use core::time::Duration;
@@ -15,9 +18,10 @@ use core::net::{IpAddr, SocketAddr};
 
 use genkan_core::{Instant, SocketId};
 
+use crate::capture::Frame;
 use crate::entropy::SimEntropy;
 use crate::nat::NatConfig;
-use crate::net::{HostId, NatId, Net};
+use crate::net::{HostId, NatId, NatSpec, Net};
 use crate::node::{Io, Node};
 use crate::packet::Hook;
 use crate::queue::Queue;
@@ -26,7 +30,9 @@ use crate::tcp::{Table, TcpConfig, TcpEvent};
 use crate::transcript::Transcript;
 
 pub use control::Death;
-pub(crate) use datagrams::{Flight, Parcel};
+pub(crate) use datagrams::Flight;
+use icmp::Errand;
+pub(crate) use record::Parcel;
 pub use slot::HostSpec;
 pub(crate) use slot::Slot;
 
@@ -36,6 +42,7 @@ type Script = Box<dyn FnOnce(&mut World)>;
 /// What happens at a time.
 pub(crate) enum Event {
     Datagram(Flight),
+    Icmp(Errand),
     Tcp(TcpEvent),
     Wake { host: HostId, wake: u64 },
     Early { host: HostId, life: u32 },
@@ -55,6 +62,8 @@ pub struct World {
     pub(crate) tcp_config: TcpConfig,
     pub(crate) transcript: Transcript,
     pub(crate) hook: Option<Hook>,
+    capturing: bool,
+    frames: Vec<Frame>,
     /// How many events have happened at this moment.
     crowd: u32,
 }
@@ -90,6 +99,8 @@ impl World {
             tcp_config: TcpConfig::default(),
             transcript: Transcript::new(),
             hook: None,
+            capturing: false,
+            frames: Vec::new(),
             crowd: 0,
         }
     }
@@ -104,7 +115,7 @@ impl World {
         host
     }
 
-    /// Adds a NAT, in the public internet or behind another one.
+    /// Adds a NAT, in the public internet or behind another one; [`World::add_gateway`] can do more.
     pub fn add_nat(
         &mut self,
         name: &str,
@@ -112,8 +123,15 @@ impl World {
         behind: Option<NatId>,
         config: NatConfig,
     ) -> NatId {
-        let rng = self.seed.fork(&format!("nat {name}"));
-        self.net.add_nat(name, &[external], behind, (config, rng))
+        let mut spec = NatSpec::new(name, config).external(external);
+        spec.behind = behind;
+        self.add_gateway(spec)
+    }
+
+    /// Adds a NAT or a firewall: with a pool of addresses, an address on the inside, beside another.
+    pub fn add_gateway(&mut self, spec: NatSpec) -> NatId {
+        let rng = self.seed.fork(&format!("nat {}", spec.name));
+        self.net.add_nat(spec, rng)
     }
 
     /// Randomness for a machine: from the world's seed and a label of the caller's.
@@ -246,6 +264,7 @@ impl World {
         self.now = self.now.max(at);
         match event {
             Event::Datagram(flight) => self.datagram_arrives(flight),
+            Event::Icmp(errand) => self.icmp_arrives(errand),
             Event::Tcp(event) => self.tcp_event(event),
             Event::Wake { host, wake } => self.wake(host, wake),
             Event::Early { host, life } => self.wake_early(host, life),

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use genkan_core::{Instant, SocketId, StreamId};
 
@@ -19,6 +19,7 @@ pub struct HostSpec {
     pub(crate) name: String,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) port: u16,
+    pub(crate) sockets: Vec<(SocketId, u16)>,
     pub(crate) listening: bool,
     pub(crate) behind: Option<NatId>,
 }
@@ -27,8 +28,8 @@ impl HostSpec {
     /// A host with this name and address, and a UDP socket ([`SocketId::MAIN`]) on port 4600.
     #[must_use]
     pub fn new(name: &str, address: IpAddr) -> Self {
-        let addresses = vec![address];
-        Self { name: name.into(), addresses, port: 4_600, listening: false, behind: None }
+        let (name, addresses, sockets) = (name.into(), vec![address], Vec::new());
+        Self { name, addresses, port: 4_600, sockets, listening: false, behind: None }
     }
 
     /// A further address.
@@ -42,6 +43,13 @@ impl HostSpec {
     #[must_use]
     pub const fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// With a further UDP socket, open whenever the host comes on.
+    #[must_use]
+    pub fn socket(mut self, socket: SocketId, port: u16) -> Self {
+        self.sockets.push((socket, port));
         self
     }
 
@@ -70,8 +78,11 @@ pub(crate) struct Slot {
     pub(crate) io: Io,
     /// Which life of the host this is.
     pub(crate) life: u32,
-    /// The host's clock less the world's, in microseconds.
-    pub(crate) offset: i128,
+    /// The host's clock less the world's, in microseconds, at [`Slot::since`].
+    offset: i128,
+    /// By how many millionths it runs too fast, and since when, in the world's microseconds.
+    drift: i128,
+    since: i128,
     /// Which of the wake-ups in the event queue is the good one.
     pub(crate) wake: u64,
     pub(crate) paused: bool,
@@ -89,6 +100,11 @@ pub(crate) struct Slot {
 /// The first port that connections go out from.
 const FIRST_EPHEMERAL: u16 = 49_152;
 
+const MILLION: i128 = 1_000_000;
+
+/// A clock that is slower would hardly go on at all.
+const SLOWEST: i32 = -900_000;
+
 impl Slot {
     pub(crate) fn new(spec: HostSpec, mut rng: Rng) -> Self {
         // Each host has been running for another while: no machine may rely on equal clocks.
@@ -103,6 +119,8 @@ impl Slot {
             io: Io::new(spec.name.clone(), rng),
             life: 0,
             offset,
+            drift: 0,
+            since: 0,
             wake: 0,
             paused: false,
             waiting: VecDeque::new(),
@@ -117,6 +135,9 @@ impl Slot {
     /// The sockets that the caller opens before anything else.
     pub(crate) fn open_sockets(&mut self) {
         self.udp = BTreeMap::from([(SocketId::MAIN, self.initial.port)]);
+        self.udp.extend(self.initial.sockets.iter().copied());
+        let ports: BTreeSet<u16> = self.udp.values().copied().collect();
+        assert_eq!(ports.len(), self.udp.len(), "{}: two sockets on one port", self.name);
         self.listeners.clear();
         if self.initial.listening {
             self.listeners.insert(self.initial.port, SocketId::LISTENER);
@@ -136,17 +157,35 @@ impl Slot {
 
     /// The host's clock at a moment of the world.
     pub(crate) fn instant(&self, at: Duration) -> Instant {
-        let micros = i128::try_from(at.as_micros()).unwrap_or(i128::MAX / 2) + self.offset;
-        Instant::from_micros(u64::try_from(micros.max(1)).unwrap_or(u64::MAX))
+        let micros = self.local(micros(at)).max(1);
+        Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
 
-    /// The moment of the world at which the host's clock says `instant`; `None`: never.
+    const fn local(&self, at: i128) -> i128 {
+        at + self.offset + (at - self.since) * self.drift / MILLION
+    }
+
+    /// The first moment of the world at which the host's clock says `instant`; `None`: never.
     pub(crate) fn moment(&self, instant: Instant) -> Option<Duration> {
         if instant == Instant::END {
             return None;
         }
-        let micros = (i128::from(instant.as_micros()) - self.offset).max(0);
-        u64::try_from(micros).ok().map(Duration::from_micros)
+        let left = i128::from(instant.as_micros()) - self.offset - self.since;
+        let (whole, runs) = (left * MILLION, MILLION + self.drift);
+        let at = self.since + whole.div_euclid(runs) + i128::from(whole.rem_euclid(runs) > 0);
+        u64::try_from(at.max(0)).ok().map(Duration::from_micros)
+    }
+
+    pub(crate) const fn jump(&mut self, micros: i128) {
+        self.offset += micros;
+    }
+
+    /// From `now` on the clock runs `millionths` too fast.
+    pub(crate) fn set_drift(&mut self, now: Duration, millionths: i32) {
+        let now = micros(now);
+        self.offset = self.local(now) - now;
+        self.since = now;
+        self.drift = i128::from(millionths.max(SLOWEST));
     }
 
     /// The address to use towards `remote`.
@@ -159,12 +198,32 @@ impl Slot {
         self.udp.iter().find(|&(_, &bound)| bound == port).map(|(&socket, _)| socket)
     }
 
-    pub(crate) const fn ephemeral_port(&mut self) -> u16 {
-        let port = self.next_port;
-        self.next_port = match port.checked_add(1) {
-            Some(next) => next,
-            None => FIRST_EPHEMERAL,
-        };
-        port
+    /// A port from the dynamic range (RFC 6335) that is not taken; `None`: all are.
+    pub(crate) fn ephemeral_port(&mut self, taken: impl Fn(&Self, u16) -> bool) -> Option<u16> {
+        for _ in FIRST_EPHEMERAL..=u16::MAX {
+            let port = self.next_port;
+            self.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+            if !taken(self, port) {
+                return Some(port);
+            }
+        }
+        None
     }
+
+    /// Opens or moves a UDP socket; port 0: a free one. `None`: the port is in use.
+    pub(crate) fn bind_udp(&mut self, socket: SocketId, port: u16) -> Option<u16> {
+        let port = match port {
+            0 => self.ephemeral_port(|slot, port| slot.socket_on(port).is_some())?,
+            port => port,
+        };
+        if self.socket_on(port).is_some_and(|other| other != socket) {
+            return None;
+        }
+        self.udp.insert(socket, port);
+        Some(port)
+    }
+}
+
+fn micros(at: Duration) -> i128 {
+    i128::try_from(at.as_micros()).unwrap_or(i128::MAX / MILLION / 4)
 }
