@@ -176,7 +176,7 @@ impl Packet {
     #[must_use]
     pub const fn tcp(&self) -> Option<TcpId> {
         match self.via {
-            Via::Udp => None,
+            Via::Udp | Via::Icmp(_) => None,
             Via::Tcp(id) | Via::Syn(id) | Via::SynAck(id) | Via::Fin(id) | Via::Rst(id) => Some(id),
         }
     }

@@ -183,8 +183,13 @@ impl World {
         if bytes == 0 {
             return;
         }
-        let host = |world: &mut Self, side| world.tcp.end(id, side).map(|end| end.host);
-        let (Some(reader), Some(writer)) = (host(self, side), host(self, 1 - side)) else { return };
+        let end = |world: &mut Self, side| {
+            world.tcp.end(id, side).map(|end| (end.host, (end.local, end.remote)))
+        };
+        let Some((reader, addresses)) = end(self, side) else { return };
+        let Some((writer, _)) = end(self, 1 - side) else { return };
+        // The acknowledgement is no packet of its own here, but the reader's NATs have seen it.
+        let _ = self.net.outbound(self.now, Flow::Segment, reader, addresses, None);
         let latency = self.net.path(reader, Some(writer)).latency;
         let event = TcpEvent::Credit { conn: id, writer: 1 - side, bytes };
         self.schedule(latency, Event::Tcp(event));

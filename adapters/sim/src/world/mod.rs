@@ -134,6 +134,12 @@ impl World {
         self.net.add_nat(spec, rng)
     }
 
+    /// A NAT's address on the inside.
+    #[must_use]
+    pub fn gateway(&self, nat: NatId) -> Option<IpAddr> {
+        self.net.gateway(nat)
+    }
+
     /// Randomness for a machine: from the world's seed and a label of the caller's.
     #[must_use]
     pub fn entropy(&self, label: &str) -> SimEntropy {

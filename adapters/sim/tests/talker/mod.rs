@@ -7,12 +7,16 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 
 use genkan_core::{Command, Instant, SocketId, StreamId, StreamState};
-use genkan_sim::{HostId, HostSpec, Io, Node, World};
+use genkan_sim::capture::IcmpError;
+use genkan_sim::{HostId, HostSpec, Io, NatConfig, NatId, Node, Quote, World};
 
 /// Keeps everything.
 #[derive(Debug, Default)]
 pub(crate) struct Talker {
     pub(crate) datagrams: Vec<(Instant, SocketAddr, Vec<u8>)>,
+    /// The sockets on which they came.
+    pub(crate) sockets: Vec<SocketId>,
+    pub(crate) errors: Vec<(Instant, IcmpError, Quote)>,
     pub(crate) states: Vec<(Instant, StreamId, StreamState)>,
     pub(crate) accepted: Vec<(Instant, StreamId, SocketAddr)>,
     pub(crate) bound: Option<SocketAddr>,
@@ -29,7 +33,8 @@ pub(crate) struct Talker {
 }
 
 impl Node for Talker {
-    fn datagram(&mut self, io: &mut Io, _: SocketId, remote: SocketAddr, bytes: &mut [u8]) {
+    fn datagram(&mut self, io: &mut Io, socket: SocketId, remote: SocketAddr, bytes: &mut [u8]) {
+        self.sockets.push(socket);
         self.datagrams.push((io.now(), remote, bytes.to_vec()));
     }
 
@@ -52,6 +57,10 @@ impl Node for Talker {
 
     fn bound(&mut self, _: &mut Io, _: SocketId, local: Option<SocketAddr>) {
         self.bound = local;
+    }
+
+    fn icmp(&mut self, io: &mut Io, error: IcmpError, about: Quote) {
+        self.errors.push((io.now(), error, about));
     }
 
     fn timeout(&mut self, io: &mut Io) {
@@ -134,4 +143,55 @@ pub(crate) fn write(world: &mut World, from: HostId, stream: StreamId, bytes: &[
 pub(crate) fn accepted(world: &World, host: HostId) -> StreamId {
     assert_eq!(talker(world, host).accepted.len(), 1);
     talker(world, host).accepted[0].1
+}
+
+/// Sends with a hop limit.
+pub(crate) fn send_far(world: &mut World, from: HostId, to: SocketAddr, hop_limit: u8) {
+    world.with(from, |_: &mut Talker, io| {
+        io.send_datagram(SocketId::MAIN, to, Some(hop_limit), vec![0, hop_limit]);
+    });
+}
+
+/// What a host has received, without times.
+pub(crate) fn heard(world: &World, host: HostId) -> Vec<(SocketAddr, &[u8])> {
+    let datagrams = &talker(world, host).datagrams;
+    datagrams.iter().map(|(_, from, bytes)| (*from, &bytes[..])).collect()
+}
+
+/// A host on port 4600 in the inner network of a NAT, at 10.0.0.`last`.
+pub(crate) fn behind(world: &mut World, nat: NatId, name: &str, last: u8) -> HostId {
+    let spec = HostSpec::new(name, IpAddr::from([10, 0, 0, last])).behind(nat);
+    world.add_host(spec, |_| Talker::default())
+}
+
+/// The server of a test: at address 2, with a listener.
+pub(crate) fn server(world: &mut World) -> HostId {
+    world.add_host(HostSpec::new("server", ip(2)).listening(), |_| Talker::default())
+}
+
+/// A host behind a NAT, and the address at which the server saw it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct House {
+    pub(crate) nat: NatId,
+    pub(crate) host: HostId,
+    pub(crate) seen: SocketAddr,
+}
+
+/// Where the host in a [`House`] is.
+pub(crate) const INSIDE: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2)), 4_600);
+
+/// A server, a host behind a NAT at address 11, and one behind a NAT at address 12. Both have sent
+/// to the server only.
+pub(crate) fn two_houses(world: &mut World, left: NatConfig, right: NatConfig) -> (House, House) {
+    let server = server(world);
+    let mut house = |name: &str, last: u8, config: NatConfig| {
+        let nat = world.add_nat(&format!("{name} nat"), ip(last), None, config);
+        let host = behind(world, nat, name, 2);
+        send(world, host, address(2), b"hello");
+        world.run_for(millis(30));
+        let seen = talker(world, server).datagrams.last().unwrap().1;
+        House { nat, host, seen }
+    };
+    (house("left", 11, left), house("right", 12, right))
 }
