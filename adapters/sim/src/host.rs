@@ -18,6 +18,7 @@ use core::any::Any;
 use core::fmt::Debug;
 use core::net::SocketAddr;
 
+use genkan_core::inspect::{KeyLog, LoggedRoot};
 use genkan_core::{
     Channel, ConnectionId, Discard, Instant, MAX_DATAGRAM, MAX_FRAME, Machine, Received, SocketId,
     StreamId, StreamState,
@@ -114,7 +115,7 @@ impl<M: Machine, A: App<M>> Host<M, A> {
 
 impl<M, A> Node for Host<M, A>
 where
-    M: Machine + 'static,
+    M: Machine + KeyLog + 'static,
     M::Event: Debug,
     A: App<M>,
 {
@@ -165,6 +166,10 @@ where
             assert!(at > io.latest, "{}: drained at {:?}, yet {wakeup:?}", io.name(), io.latest);
         }
         next
+    }
+
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
+        self.machine.roots(log);
     }
 
     fn machine(&self) -> &dyn Any {

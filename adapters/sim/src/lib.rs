@@ -47,6 +47,7 @@ mod node;
 mod packet;
 mod queue;
 mod rng;
+pub mod see;
 mod send;
 mod tcp;
 mod transcript;

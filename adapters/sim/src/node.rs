@@ -8,6 +8,7 @@ use core::any::Any;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 
+use genkan_core::inspect::LoggedRoot;
 use genkan_core::{Command, Instant, SocketId, StreamId, StreamState};
 
 use crate::capture::IcmpError;
@@ -60,6 +61,12 @@ pub trait Node: Any {
     fn drain(&mut self, io: &mut Io) -> Option<Instant> {
         let _ = io;
         None
+    }
+
+    /// Calls `log` with the root of each session that stands now, for
+    /// [`World::log_keys`](crate::World::log_keys).
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
+        let _ = log;
     }
 
     /// The machine inside, for [`World::machine`](crate::World::machine).

@@ -102,10 +102,14 @@ impl Entry {
     pub const fn is_delivered(&self) -> bool {
         matches!(self.fate, Fate::Delivered(_))
     }
-}
 
-impl fmt::Display for Entry {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// As its text form, with `name` in place of the message's kind.
+    #[must_use]
+    pub const fn named<'a>(&'a self, name: &'a str) -> Named<'a> {
+        Named(self, name)
+    }
+
+    fn write(&self, f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
         write!(f, "t={:.3} {} → {} ", self.at.as_secs_f64(), self.from, self.to)?;
         match self.via {
             Via::Syn(id) => write!(f, "SYN {id}")?,
@@ -114,9 +118,10 @@ impl fmt::Display for Entry {
             Via::Rst(id) => write!(f, "RST {id}")?,
             Via::Icmp(error) => write!(f, "ICMP {error}")?,
             Via::Udp | Via::Tcp(_) => {
-                match self.kind {
-                    Some(kind) => write!(f, "{kind:?} {} B", self.message().len())?,
-                    None => write!(f, "bytes {} B", self.bytes.len())?,
+                match (name, self.kind) {
+                    (Some(name), _) => write!(f, "{name} {} B", self.message().len())?,
+                    (None, Some(kind)) => write!(f, "{kind:?} {} B", self.message().len())?,
+                    (None, None) => write!(f, "bytes {} B", self.bytes.len())?,
                 }
                 if let Via::Tcp(id) = self.via {
                     write!(f, " {id}")?;
@@ -145,6 +150,22 @@ impl fmt::Display for Entry {
             Fate::Unroutable(why) => write!(f, " ({why})"),
             Fate::Unreceived => f.write_str(" (not received)"),
         }
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write(f, None)
+    }
+}
+
+/// An [`Entry`] under another name ([`Entry::named`]).
+#[derive(Clone, Copy, Debug)]
+pub struct Named<'a>(&'a Entry, &'a str);
+
+impl fmt::Display for Named<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write(f, Some(self.1))
     }
 }
 

@@ -1,12 +1,16 @@
 //! What fleets are made to do in most tests.
 
+use core::mem;
 use core::time::Duration;
 
 use genkan_core::{Channel, ConnectionId, IssuerEvent, SendError, Target};
 
 use super::{AcceptorApp, Device, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
 use crate::net::HostId;
+use crate::see::open::Opener;
+use crate::see::svg;
 use crate::send::Sent;
+use crate::transcript::Line;
 use crate::world::World;
 
 impl Fleet {
@@ -103,10 +107,43 @@ impl Fleet {
         payloads.iter().map(|payload| &payload.bytes[..]).collect()
     }
 
-    /// The transcript, with names in place of ids.
+    /// From now on the machines' keys are logged, so that [`Fleet::story`] and [`Fleet::diagram`]
+    /// name what is inside sealed messages. Costs time with each event.
+    pub fn watch(&mut self) {
+        self.world.log_keys();
+    }
+
+    /// What opens the messages of this fleet, as far as their keys were logged.
+    #[must_use]
+    pub fn opener(&self) -> Opener {
+        let opener = Opener::new(self.world.keys().iter().map(|key| key.root));
+        if self.world.keys().is_empty() {
+            return opener;
+        }
+        opener.with_server(self.config.key.clone())
+    }
+
+    /// The transcript, with names in place of ids, and of what is inside sealed messages when the
+    /// fleet is watched.
     #[must_use]
     pub fn story(&self) -> String {
-        self.members.iter().fold(self.world.transcript().to_string(), |text, member| {
+        self.with_names(self.opener().story(self.world.transcript()))
+    }
+
+    /// The first `limit` lines of the story as an SVG sequence diagram ([`crate::see::svg`]).
+    #[must_use]
+    pub fn diagram(&self, limit: usize) -> String {
+        let mut lines = self.world.transcript().lines().to_vec();
+        for line in lines.iter_mut().take(limit) {
+            if let Line::Note(note) = line {
+                note.text = self.with_names(mem::take(&mut note.text));
+            }
+        }
+        svg::draw(&lines, &self.opener(), limit)
+    }
+
+    fn with_names(&self, text: String) -> String {
+        self.members.iter().fold(text, |text, member| {
             text.replace(&self.id(member.host).to_string(), self.world.name(member.host))
         })
     }

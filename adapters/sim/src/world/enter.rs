@@ -31,6 +31,9 @@ impl World {
         slot.io.set_now(now);
         let result = act(&mut *node, &mut slot.io);
         let next = node.drain(&mut slot.io);
+        if let Some(book) = &mut self.key_book {
+            book.ask(self.now, host, &*node);
+        }
         slot.node = Some(node);
         if next != slot.io.announced {
             slot.io.announced = next;

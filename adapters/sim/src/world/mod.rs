@@ -26,6 +26,7 @@ use crate::node::{Io, Node};
 use crate::packet::Hook;
 use crate::queue::Queue;
 use crate::rng::Rng;
+use crate::see::open::KeyBook;
 use crate::tcp::{Table, TcpConfig, TcpEvent};
 use crate::transcript::Transcript;
 
@@ -64,6 +65,8 @@ pub struct World {
     pub(crate) hook: Option<Hook>,
     capturing: bool,
     frames: Vec<Frame>,
+    /// The machines' keys, when they are logged.
+    pub(crate) key_book: Option<KeyBook>,
     /// How many events have happened at this moment.
     crowd: u32,
 }
@@ -101,6 +104,7 @@ impl World {
             hook: None,
             capturing: false,
             frames: Vec::new(),
+            key_book: None,
             crowd: 0,
         }
     }
