@@ -111,6 +111,11 @@ impl Entry {
 
     fn write(&self, f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
         write!(f, "t={:.3} {} → {} ", self.at.as_secs_f64(), self.from, self.to)?;
+        self.write_what(f, name)
+    }
+
+    /// What it is and what became of it.
+    fn write_what(&self, f: &mut fmt::Formatter<'_>, name: Option<&str>) -> fmt::Result {
         match self.via {
             Via::Syn(id) => write!(f, "SYN {id}")?,
             Via::SynAck(id) => write!(f, "SYN-ACK {id}")?,
@@ -162,6 +167,15 @@ impl fmt::Display for Entry {
 /// An [`Entry`] under another name ([`Entry::named`]).
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a>(&'a Entry, &'a str);
+
+/// An [`Entry`] without time and hosts, under a name or its own.
+pub(crate) struct What<'a>(pub(crate) &'a Entry, pub(crate) Option<&'a str>);
+
+impl fmt::Display for What<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.write_what(f, self.1)
+    }
+}
 
 impl fmt::Display for Named<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

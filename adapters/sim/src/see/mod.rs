@@ -12,3 +12,5 @@ pub mod open;
 mod packets;
 pub mod pcapng;
 pub mod svg;
+#[cfg(test)]
+mod tests;

@@ -17,7 +17,7 @@ use core::time::Duration;
 
 use super::open::Opener;
 use crate::packet::Via;
-use crate::transcript::{Entry, Fate, Line, Note, Origin};
+use crate::transcript::{Entry, Fate, Line, Note, What};
 use layout::{Layout, Moment};
 
 /// A gap in time that is drawn as one.
@@ -135,10 +135,8 @@ fn write_note(sheet: &mut Sheet, layout: &Layout, note: &Note, y: f64) {
 
 fn arrow(sheet: &mut Sheet, layout: &Layout, entry: &Entry, opener: &Opener, y: f64) {
     let name = opener.name(entry);
-    let full = match &name {
-        Some(name) => entry.named(name).to_string(),
-        None => entry.to_string(),
-    };
+    let label = What(entry, name.as_deref()).to_string();
+    let full = format!("t={:.6} {} → {} {label}", entry.at.as_secs_f64(), entry.from, entry.to);
     let start = layout.x(&entry.from);
     let goal = layout.x(&entry.to);
     // To itself, or from one unknown address to another: a short way to the right.
@@ -172,53 +170,12 @@ fn arrow(sheet: &mut Sheet, layout: &Layout, entry: &Entry, opener: &Opener, y: 
     let reach = way.abs().min(layout::SPACING) / 2.0;
     let x = start + reach.copysign(way);
     let y = y + slope * (x - start);
-    let (angle, text) = (slope.atan().to_degrees(), escape(&label(entry, name)));
+    let (angle, text) = (slope.atan().to_degrees(), escape(&cut(&label, LABEL)));
     let _ = writeln!(
         sheet.texts,
         "<text class=\"label {class}\" transform=\"translate({x:.1} {y:.1}) rotate({angle:.2})\" \
          y=\"-4\">{text}<title>{full}</title></text>"
     );
-}
-
-/// What stands on an arrow.
-fn label(entry: &Entry, name: Option<String>) -> String {
-    let mut label = match (entry.via, name, entry.kind) {
-        (Via::Udp | Via::Tcp(_), Some(name), _) => name,
-        (Via::Udp | Via::Tcp(_), None, Some(kind)) => format!("{kind:?}"),
-        (Via::Udp | Via::Tcp(_), None, None) => "bytes".into(),
-        (Via::Syn(id), ..) => format!("SYN {id}"),
-        (Via::SynAck(id), ..) => format!("SYN-ACK {id}"),
-        (Via::Fin(id), ..) => format!("FIN {id}"),
-        (Via::Rst(id), ..) => format!("RST {id}"),
-    };
-    if !entry.bytes.is_empty() {
-        let _ = write!(label, " {} B", entry.message().len());
-    }
-    if let Some(hops) = entry.hop_limit {
-        let _ = write!(label, ", hop limit {hops}");
-    }
-    label.push_str(match entry.origin {
-        Origin::Sender => "",
-        Origin::Altered => ", altered",
-        Origin::Copy => ", copy",
-        Origin::Injected => ", injected",
-    });
-    label.push_str(match entry.fate {
-        Fate::Delivered(_) => "",
-        Fate::InFlight => ", in flight",
-        Fate::Lost => ", lost",
-        Fate::TooLong => ", too long",
-        Fate::Expired => ", hop limit used up",
-        Fate::Blocked => ", blocked",
-        Fate::Cut => ", cut off",
-        Fate::Hooked => ", dropped",
-        Fate::Unroutable(_) => "",
-        Fate::Unreceived => ", not received",
-    });
-    if let Fate::Unroutable(why) = entry.fate {
-        let _ = write!(label, ", {why}");
-    }
-    cut(&label, LABEL)
 }
 
 fn head(class: &str, x: f64, y: f64, way: f64) -> String {
