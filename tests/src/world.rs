@@ -1,20 +1,19 @@
 //! A fleet in the simulator that can be looked into afterwards.
 //!
-//! A [`Lab`] is a [`Fleet`] that asks every machine for its session roots, and the server for its
-//! equipment list, after each event of the world. From that and the transcript [`Lab::story`] tells
-//! what happened in plain words. Let time pass through the lab's own calls: what the fleet's calls
-//! let happen is on the transcript too, but keys that came and went meanwhile are missed, and their
-//! messages stay [`Sealed`](crate::story::What::Sealed). After such a call, [`Lab::observe`].
+//! A [`Lab`] is a watched [`Fleet`] that asks the server for its equipment list after each event of
+//! the world. From that, the keys and the transcript [`Lab::story`] tells what happened in plain
+//! words. Let time pass through the lab's own calls: what the list was meanwhile, while the fleet's
+//! calls let time pass, is missed. After such a call, [`Lab::observe`].
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use genkan_core::inspect::{KeyLog, LoggedRoot};
 use genkan_core::{
     AcceptorConfig, AcceptorEvent, ConnectionId, EquipmentId, Instant, IssuerConfig, IssuerEvent,
     SendError, ServerConfig, ServerEvent, StaticKey, Target,
 };
-use genkan_sim::fleet::{AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
+use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, IssuerApp};
+use genkan_sim::see::open::Opener;
 use genkan_sim::{HostId, Log, NatId, Sent, World};
 
 use crate::story::{Key, Listed, Member, Role, Story, Told, read};
@@ -29,13 +28,6 @@ struct Device {
     key: StaticKey,
 }
 
-/// What was seen between the events of the world.
-#[derive(Clone, Debug, Default)]
-struct Seen {
-    keys: Vec<Key>,
-    listed: Vec<Listed>,
-}
-
 /// A fleet whose keys and list are remembered.
 #[derive(Debug)]
 pub struct Lab {
@@ -43,7 +35,7 @@ pub struct Lab {
     pub fleet: Fleet,
     server_key: StaticKey,
     devices: Vec<Device>,
-    seen: Seen,
+    listed: Vec<Listed>,
 }
 
 impl Lab {
@@ -57,12 +49,13 @@ impl Lab {
     #[must_use]
     pub fn with_server(seed: u64, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         let mut key = None;
-        let fleet = Fleet::with_server(seed, |config| {
+        let mut fleet = Fleet::with_server(seed, |config| {
             adjust(config);
             key = Some(config.key.clone());
         });
+        fleet.watch();
         let server_key = key.expect("the fleet has asked for the server's settings");
-        Self { fleet, server_key, devices: Vec::new(), seen: Seen::default() }
+        Self { fleet, server_key, devices: Vec::new(), listed: Vec::new() }
     }
 
     /// Adds an acceptor in the public internet.
@@ -140,10 +133,10 @@ impl Lab {
     /// Steps until `done`, which is asked before and after every event; false when that did not
     /// come about in so long.
     pub fn wait_for(&mut self, longest: Duration, mut done: impl FnMut(&World) -> bool) -> bool {
-        let Self { fleet, devices, seen, .. } = self;
+        let Self { fleet, devices, listed, .. } = self;
         let server = fleet.server;
         let reached = fleet.world.wait_for(longest, |world| {
-            seen.observe(world, server, devices);
+            observe(world, server, devices, listed);
             done(world)
         });
         self.observe();
@@ -155,9 +148,9 @@ impl Lab {
         self.wait_for(duration, |_| false);
     }
 
-    /// Asks all machines for their keys, and the server for its list.
+    /// Asks the server for its list.
     pub fn observe(&mut self) {
-        self.seen.observe(&self.fleet.world, self.fleet.server, &self.devices);
+        observe(&self.fleet.world, self.fleet.server, &self.devices, &mut self.listed);
     }
 
     /// The registered address of an equipment.
@@ -254,15 +247,21 @@ impl Lab {
     pub fn story(&self) -> Story {
         let statics: Vec<&StaticKey> = self.devices.iter().map(|device| &device.key).collect();
         let entries = self.world().transcript().entries();
-        let roots: Vec<LoggedRoot> = self.seen.keys.iter().map(|key| key.root).collect();
-        let open = read::Opener::new(&self.server_key, statics, roots);
+        let keys = self.world().keys().iter();
+        let opener = Opener::new(keys.clone().map(|key| key.root));
+        let open = read::Reader::new(&self.server_key, statics, opener);
+        let owned = |key: &genkan_sim::see::open::Key| Key {
+            at: key.at,
+            owner: self.world().name(key.host).to_owned(),
+            root: key.root,
+        };
         Story {
             members: self.members(),
             server: self.fleet.server_address(),
             server_key: *self.server_key.public(),
             packets: entries.map(|entry| open.packet(entry)).collect(),
-            listed: self.seen.listed.clone(),
-            keys: self.seen.keys.clone(),
+            listed: self.listed.clone(),
+            keys: keys.map(owned).collect(),
             told: self.told(),
         }
     }
@@ -300,38 +299,14 @@ impl Lab {
     }
 }
 
-impl Seen {
-    fn observe(&mut self, world: &World, server: HostId, devices: &[Device]) {
-        if world.is_on(server) {
-            self.roots(world, SERVER, world.machine::<FleetServer>(server));
+fn observe(world: &World, server: HostId, devices: &[Device], listed: &mut Vec<Listed>) {
+    for device in devices {
+        let id = device.key.id();
+        let address = location(world, server, &id);
+        let before = listed.iter().rev().find(|entry| entry.id == id);
+        if before.and_then(|entry| entry.address) != address {
+            listed.push(Listed { at: world.now(), id, address });
         }
-        for device in devices {
-            let name = world.name(device.host);
-            if world.is_on(device.host) {
-                match device.role {
-                    Role::Acceptor => {
-                        self.roots(world, name, world.machine::<FleetAcceptor>(device.host));
-                    }
-                    Role::Issuer => {
-                        self.roots(world, name, world.machine::<FleetIssuer>(device.host));
-                    }
-                }
-            }
-            let id = device.key.id();
-            let address = location(world, server, &id);
-            let before = self.listed.iter().rev().find(|entry| entry.id == id);
-            if before.and_then(|entry| entry.address) != address {
-                self.listed.push(Listed { at: world.now(), id, address });
-            }
-        }
-    }
-
-    fn roots(&mut self, world: &World, owner: &str, machine: &dyn KeyLog) {
-        machine.roots(&mut |root| {
-            if !self.keys.iter().any(|key| key.root == root && key.owner == owner) {
-                self.keys.push(Key { at: world.now(), owner: owner.to_owned(), root });
-            }
-        });
     }
 }
 

@@ -1,10 +1,11 @@
 //! From the simulator's transcript to the packets of a story.
 
-use genkan_core::inspect::{Body, LoggedRoot, open, open_initiation, open_offer};
+use genkan_core::inspect::{Body, LoggedRoot, open_initiation, open_offer};
 use genkan_core::wire::Kind;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::wire::message::{ToEquipment, ToServer};
 use genkan_core::{EquipmentId, StaticKey};
+use genkan_sim::see::open::Opener;
 use genkan_sim::{Entry, Fate, Via};
 
 use super::{Packet, SealedOffer, What};
@@ -14,23 +15,17 @@ const CERTIFICATE_AT: usize = 10;
 
 /// All the keys of a world.
 #[derive(Debug)]
-pub struct Opener<'k> {
+pub struct Reader<'k> {
     server: &'k StaticKey,
     statics: Vec<&'k StaticKey>,
-    roots: Vec<LoggedRoot>,
+    opener: Opener,
 }
 
-impl<'k> Opener<'k> {
+impl<'k> Reader<'k> {
     /// With the server's static key, the equipment's, and every session root that was seen.
     #[must_use]
-    pub fn new(
-        server: &'k StaticKey,
-        statics: Vec<&'k StaticKey>,
-        mut roots: Vec<LoggedRoot>,
-    ) -> Self {
-        roots.sort_unstable();
-        roots.dedup();
-        Self { server, statics, roots }
+    pub const fn new(server: &'k StaticKey, statics: Vec<&'k StaticKey>, opener: Opener) -> Self {
+        Self { server, statics, opener }
     }
 
     /// A line of the transcript, opened.
@@ -85,16 +80,9 @@ impl<'k> Opener<'k> {
     }
 
     fn sealed(&self, message: &[u8]) -> (What, Vec<LoggedRoot>) {
-        let mut what = What::Sealed;
-        let mut opened_by = Vec::new();
-        for root in &self.roots {
-            let mut copy = message.to_vec();
-            if let Some(body) = open(root, &mut copy) {
-                what = self.body(&body);
-                opened_by.push(*root);
-            }
-        }
-        (what, opened_by)
+        let opened = self.opener.open(message, |root, body| (self.body(body), root));
+        let (mut whats, roots): (Vec<What>, Vec<LoggedRoot>) = opened.into_iter().unzip();
+        (whats.pop().unwrap_or(What::Sealed), roots)
     }
 
     fn body(&self, body: &Body<'_>) -> What {

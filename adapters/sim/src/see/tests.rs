@@ -1,7 +1,5 @@
 //! The file format and the packets, from frames made by hand; the pictures' promises.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use core::net::SocketAddr;
 use core::time::Duration;
 
@@ -133,7 +131,8 @@ fn a_datagram_stands_on_both_sides_of_a_nat_with_its_addresses_there() {
 
 #[test]
 fn times_are_nanoseconds_after_the_start_of_the_wall_clocks() {
-    let mut frame = frame(0, LAMP, false, ("[2001:db8::1]:1", "[2001:db8::2]:2"), Load::Udp(vec![]));
+    let mut frame =
+        frame(0, LAMP, false, ("[2001:db8::1]:1", "[2001:db8::2]:2"), Load::Udp(vec![]));
     frame.at = Duration::new(3, 5);
     let file = all(&[frame]);
     let blocks = blocks(&file);
@@ -199,9 +198,17 @@ fn a_connection_has_the_numbers_of_its_offsets_and_acknowledges_what_has_arrived
         up(250, LAMP, false, segment(true, Fin, 5, b"")),
     ];
     let expected = [
-        (0, 0), (0, 0), (0, 1), (0, 1), (1, 1), (1, 1), (4, 1), (4, 1),
+        (0, 0),
+        (0, 0),
+        (0, 1),
+        (0, 1),
+        (1, 1),
+        (1, 1),
+        (4, 1),
+        (4, 1),
         (1, 1), // the gap before "de" is not acknowledged over
-        (1, 1), (1, 1),
+        (1, 1),
+        (1, 1),
         (3, 6), // all five bytes
         (1, 1), // as it was when it was sent
         (3, 6),
