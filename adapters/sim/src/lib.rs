@@ -44,6 +44,7 @@ mod host;
 pub mod nat;
 mod net;
 mod node;
+pub mod oracle;
 mod packet;
 mod queue;
 mod rng;

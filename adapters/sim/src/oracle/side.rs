@@ -1,0 +1,213 @@
+//! What a chain of boxes amounts to, seen from outside.
+//!
+//! Mapping and filtering of a chain are those of its strictest box: a packet gets a new address when
+//! any box gives it one, and passes only when every filter lets it (RFC 5128 section 3.5). The port
+//! that outsiders see is the outermost box's choice, unless that box keeps ports; then it is the next
+//! one's, and so on to the port that the application binds.
+
+use super::end::Gate;
+use crate::nat::{
+    Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Mapping, NatConfig, Pick, Pooling,
+    Preserve, Sharing, Unsolicited,
+};
+
+/// What is known beforehand about the external port of a new mapping.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Ports {
+    /// It is the one that the server has seen: there is no new mapping.
+    Seen,
+    /// It is the port that the application binds, as long as that is free and the socket is fresh.
+    Chosen,
+    /// The next one of a counter that the server can observe; other users' mappings move it on.
+    Counter {
+        /// Those other users.
+        foreign: Option<Foreign>,
+    },
+    /// The next one of a counter that nobody has seen yet (one for each destination).
+    Unseen {
+        /// How many ports the counter goes through.
+        among: u32,
+    },
+    /// Any of a set.
+    Among {
+        /// How many ports the box may give this end.
+        own: u32,
+        /// Among how many a prober has to look: more than `own` when nothing tells which they are
+        /// (RFC 6431 section 2.2).
+        all: u32,
+    },
+}
+
+/// One end as the other meets it.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Side {
+    /// The strictest mapping on the way.
+    pub mapping: Mapping,
+    /// The strictest filter on the way.
+    pub filtering: Filtering,
+    /// The peer sees the address that the server sees.
+    pub stable: bool,
+    /// Anybody may send to the known address: public, or forwarded all the way.
+    pub open: bool,
+    /// Among how many external addresses a new mapping's is drawn.
+    pub addresses: u32,
+    /// Whether it is drawn once for a destination address, not for each mapping.
+    pub address_by_destination: bool,
+    /// A new mapping's port.
+    pub ports: Ports,
+    /// Probability that a port that somebody chose is in use by others.
+    pub taken: f64,
+    /// How many mappings the end may have.
+    pub most: Option<u32>,
+    /// An uninvited packet does harm.
+    pub punishes: bool,
+    /// An uninvited packet is answered by ICMP.
+    pub answers: bool,
+    /// An ICMP error ends a mapping.
+    pub fragile: bool,
+}
+
+/// The worst that an end can meet: the behaviours that a box may change to on a conflict
+/// (RFC 4787 section 8) count too.
+pub(crate) fn variants(gates: &[Gate]) -> Vec<Side> {
+    let rounds = gates.iter().map(|gate| gate.config.on_conflict.len()).max().unwrap_or(0);
+    (0..=rounds).map(|round| side(gates, round)).collect()
+}
+
+/// The behaviour of a box after so many conflicts.
+fn behaviour(config: &NatConfig, round: usize) -> &Behaviour {
+    let last = config.on_conflict.len();
+    match round.min(last) {
+        0 => &config.behaviour,
+        nth => &config.on_conflict[nth - 1],
+    }
+}
+
+fn side(gates: &[Gate], round: usize) -> Side {
+    let mut side = Side {
+        mapping: Mapping::EndpointIndependent,
+        filtering: Filtering::EndpointIndependent,
+        stable: true,
+        open: true,
+        addresses: 1,
+        address_by_destination: false,
+        ports: Ports::Chosen,
+        taken: 0.0,
+        most: None,
+        punishes: false,
+        answers: false,
+        fragile: false,
+    };
+    for gate in gates.iter().filter(|gate| !gate.forwarded) {
+        side.pass(gate, behaviour(&gate.config, round));
+    }
+    if side.stable {
+        side.ports = Ports::Seen;
+    }
+    side
+}
+
+impl Side {
+    /// One box further out.
+    fn pass(&mut self, gate: &Gate, behaviour: &Behaviour) {
+        let Gate { config, .. } = gate;
+        let allocation = &behaviour.allocation;
+        let strict = behaviour.filtering != Filtering::EndpointIndependent;
+        self.filtering = self.filtering.max(behaviour.filtering);
+        self.open &= !gate.translates() && !strict;
+        self.answers |=
+            strict && matches!(config.unsolicited, Unsolicited::Icmp | Unsolicited::Occupy);
+        self.punishes |= strict && punishes(config.unsolicited);
+        self.fragile |= config.icmp_ends_mapping;
+        if !gate.translates() {
+            return;
+        }
+        self.pass_address(gate, behaviour);
+        self.mapping = self.mapping.max(effective(behaviour));
+        self.stable &= effective(behaviour) == Mapping::EndpointIndependent;
+        if allocation.preserve == Preserve::Never {
+            self.ports = ports(config, allocation);
+            self.taken = 0.0;
+        } else if allocation.sharing == Sharing::Exclusive {
+            self.taken = self.taken.max(taken(config));
+        }
+        let limits = [config.limits.per_inside, config.limits.total];
+        for limit in limits.into_iter().flatten() {
+            let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+            self.most = Some(self.most.map_or(limit, |most| most.min(limit)));
+        }
+    }
+
+    fn pass_address(&mut self, gate: &Gate, behaviour: &Behaviour) {
+        let pooling = gate.config.pooling;
+        if gate.addresses < 2 {
+            self.addresses = 1;
+            return;
+        }
+        let moving = match pooling {
+            Pooling::Paired => self.addresses > 1,
+            Pooling::Arbitrary => {
+                !self.stable || effective(behaviour) != Mapping::EndpointIndependent
+            }
+            Pooling::PerDestination => true,
+        };
+        self.addresses = if moving { gate.addresses } else { 1 };
+        self.address_by_destination = pooling == Pooling::PerDestination;
+        if moving && pooling == Pooling::PerDestination {
+            self.mapping = self.mapping.max(Mapping::AddressDependent);
+            self.stable = false;
+        }
+    }
+}
+
+/// The mapping as it shows: a box that keeps the port towards every destination, or uses the first
+/// one again, looks endpoint-independent until there is a conflict.
+fn effective(behaviour: &Behaviour) -> Mapping {
+    let allocation = &behaviour.allocation;
+    let again = allocation.reuse || allocation.preserve == Preserve::WhenFree;
+    if allocation.sharing == Sharing::PerRemote && again {
+        Mapping::EndpointIndependent
+    } else {
+        behaviour.mapping
+    }
+}
+
+const fn punishes(unsolicited: Unsolicited) -> bool {
+    matches!(
+        unsolicited,
+        Unsolicited::Occupy | Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_)
+    )
+}
+
+/// How many external ports there are.
+fn range(config: &NatConfig) -> u32 {
+    u32::try_from(config.ports.clone().count()).unwrap_or(1).max(1)
+}
+
+/// Ports that other users hold, as a share of all: the mean of a queue that never waits.
+fn taken(config: &NatConfig) -> f64 {
+    config.foreign.map_or(0.0, |foreign| {
+        let rate = foreign.rate + foreign.bursts * foreign.burst_size;
+        (rate * foreign.stay.as_secs_f64() / f64::from(range(config))).min(1.0)
+    })
+}
+
+fn ports(config: &NatConfig, allocation: &Allocation) -> Ports {
+    let all = range(config);
+    if let Pick::Sequential { counter, .. } = allocation.pick {
+        return match counter {
+            Counter::Global => Ports::Counter { foreign: config.foreign },
+            Counter::PerInside => Ports::Counter { foreign: None },
+            Counter::PerDestination => Ports::Unseen { among: all },
+        };
+    }
+    let (own, all) = match config.blocks {
+        Blocks::None => (all, all),
+        Blocks::Contiguous { size, .. } => (u32::from(size), u32::from(size)),
+        Blocks::Masked { mask } => (all >> mask.count_ones(), all >> mask.count_ones()),
+        Blocks::Scattered { size } => (u32::from(size), all),
+        Blocks::PortSet { k, .. } => (all >> k, all >> k),
+    };
+    let half = if allocation.parity { 2 } else { 1 };
+    Ports::Among { own: (own / half).max(1), all: (all / half).max(1) }
+}
