@@ -27,14 +27,19 @@ pub(crate) fn connects(a: &Side, b: &Side) -> bool {
         // The unstable one's packets come from an unknown port; whoever lets them in answers there.
         (false, true) => admits(b, a),
         (true, false) => admits(a, b),
-        // Neither knows an address that the other one sends from. Only a mapping that lets in
-        // everybody gets anything; the answer then comes from a new port again.
-        (false, false) => (anybody(a) && admits(b, a)) || (anybody(b) && admits(a, b)),
+        // Neither knows an address that the other one sends from. Only what is let in by the mapping
+        // towards the server arrives; the answer then comes from a new port again.
+        (false, false) => (invites(a, b) && admits(b, a)) || (invites(b, a) && admits(a, b)),
     }
 }
 
 fn anybody(side: &Side) -> bool {
     side.filtering == Filtering::EndpointIndependent
+}
+
+/// Whether the mapping that the server has seen of `side` lets in a new mapping of `from`.
+fn invites(side: &Side, from: &Side) -> bool {
+    side.filtering_new == Filtering::EndpointIndependent && admits(side, from)
 }
 
 /// Whether `side`, having sent to the address that the server saw of `from`, lets in a new mapping

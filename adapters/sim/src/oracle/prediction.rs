@@ -199,8 +199,15 @@ impl Pair<'_> {
 
     /// A packet of `a` and one of `b` have to meet each other's mapping. Over all pairs; and when
     /// all mappings of one end differ, each packet of the other can meet only one of them.
+    ///
+    /// Not where a box further in does the filtering, and what comes to any port of the outer one
+    /// tells its end which guess was right.
     fn pairs(&self, n: u32, m: u32) -> f64 {
         let Self { a, b, .. } = *self;
+        let exact = Filtering::AddressAndPortDependent;
+        if a.filtering_new != exact || b.filtering_new != exact {
+            return 1.0;
+        }
         let (on_a, on_b) = (self.hit(a, 1, 1).at_most, self.hit(b, 1, 1).at_most);
         let (n, m) = (f64::from(n), f64::from(m));
         let mut least = n * m * on_a * on_b;

@@ -1,9 +1,11 @@
 //! What a chain of boxes amounts to, seen from outside.
 //!
 //! Mapping and filtering of a chain are those of its strictest box: a packet gets a new address when
-//! any box gives it one, and passes only when every filter lets it (RFC 5128 section 3.5). The port
-//! that outsiders see is the outermost box's choice, unless that box keeps ports; then it is the next
-//! one's, and so on to the port that the application binds.
+//! any box gives it one, and passes only when every filter lets it (RFC 5128 section 3.5). The boxes
+//! inside the first one that gives new addresses have one mapping for server and peer, and their
+//! filters know both; those from there on out have another for each. The port that outsiders see is
+//! the outermost box's choice, unless that box keeps ports; then it is the next one's, and so on to
+//! the port that the application binds.
 
 use super::end::Gate;
 use crate::nat::{
@@ -45,6 +47,8 @@ pub struct Side {
     pub mapping: Mapping,
     /// The strictest filter on the way.
     pub filtering: Filtering,
+    /// The strictest filter of the boxes that have different mappings towards server and peer.
+    pub filtering_new: Filtering,
     /// The peer sees the address that the server sees.
     pub stable: bool,
     /// Anybody may send to the known address: public, or forwarded all the way.
@@ -87,6 +91,7 @@ fn side(gates: &[Gate], round: usize) -> Side {
     let mut side = Side {
         mapping: Mapping::EndpointIndependent,
         filtering: Filtering::EndpointIndependent,
+        filtering_new: Filtering::EndpointIndependent,
         stable: true,
         open: true,
         addresses: 1,
@@ -111,26 +116,19 @@ impl Side {
     /// One box further out.
     fn pass(&mut self, gate: &Gate, behaviour: &Behaviour) {
         let Gate { config, .. } = gate;
-        let allocation = &behaviour.allocation;
         let strict = behaviour.filtering != Filtering::EndpointIndependent;
+        if gate.translates() {
+            self.pass_translation(gate, behaviour);
+        }
         self.filtering = self.filtering.max(behaviour.filtering);
+        if !self.stable {
+            self.filtering_new = self.filtering_new.max(behaviour.filtering);
+        }
         self.open &= !gate.translates() && !strict;
         self.answers |=
             strict && matches!(config.unsolicited, Unsolicited::Icmp | Unsolicited::Occupy);
         self.punishes |= strict && punishes(config.unsolicited);
         self.fragile |= config.icmp_ends_mapping;
-        if !gate.translates() {
-            return;
-        }
-        self.pass_address(gate, behaviour);
-        self.mapping = self.mapping.max(effective(behaviour));
-        self.stable &= effective(behaviour) == Mapping::EndpointIndependent;
-        if allocation.preserve == Preserve::Never {
-            self.ports = ports(config, allocation);
-            self.taken = 0.0;
-        } else if allocation.sharing == Sharing::Exclusive {
-            self.taken = self.taken.max(taken(config));
-        }
         let limits = [config.limits.per_inside, config.limits.total];
         for limit in limits.into_iter().flatten() {
             let limit = u32::try_from(limit).unwrap_or(u32::MAX);
@@ -138,24 +136,29 @@ impl Side {
         }
     }
 
-    fn pass_address(&mut self, gate: &Gate, behaviour: &Behaviour) {
-        let pooling = gate.config.pooling;
-        if gate.addresses < 2 {
-            self.addresses = 1;
-            return;
-        }
-        let moving = match pooling {
+    fn pass_translation(&mut self, gate: &Gate, behaviour: &Behaviour) {
+        let Gate { config, addresses, .. } = gate;
+        let allocation = &behaviour.allocation;
+        self.mapping = self.mapping.max(effective(behaviour));
+        // Whether server and peer get different mappings here, be it with the same port.
+        let anew = !self.stable
+            || (behaviour.mapping != Mapping::EndpointIndependent && !reuses(allocation));
+        self.stable &= effective(behaviour) == Mapping::EndpointIndependent;
+        let moving = match config.pooling {
             Pooling::Paired => self.addresses > 1,
-            Pooling::Arbitrary => {
-                !self.stable || effective(behaviour) != Mapping::EndpointIndependent
-            }
-            Pooling::PerDestination => true,
+            Pooling::Arbitrary | Pooling::PerDestination => anew,
         };
-        self.addresses = if moving { gate.addresses } else { 1 };
-        self.address_by_destination = pooling == Pooling::PerDestination;
-        if moving && pooling == Pooling::PerDestination {
-            self.mapping = self.mapping.max(Mapping::AddressDependent);
+        self.addresses = if moving { *addresses } else { 1 };
+        if self.addresses > 1 {
+            self.address_by_destination = config.pooling == Pooling::PerDestination;
+            self.mapping = self.mapping.max(behaviour.mapping);
             self.stable = false;
+        }
+        if allocation.preserve == Preserve::Never {
+            self.ports = ports(config, allocation);
+            self.taken = 0.0;
+        } else if allocation.sharing == Sharing::Exclusive {
+            self.taken = self.taken.max(taken(config));
         }
     }
 }
@@ -164,12 +167,16 @@ impl Side {
 /// one again, looks endpoint-independent until there is a conflict.
 fn effective(behaviour: &Behaviour) -> Mapping {
     let allocation = &behaviour.allocation;
-    let again = allocation.reuse || allocation.preserve == Preserve::WhenFree;
-    if allocation.sharing == Sharing::PerRemote && again {
+    let keeps = allocation.preserve == Preserve::WhenFree;
+    if reuses(allocation) || (allocation.sharing == Sharing::PerRemote && keeps) {
         Mapping::EndpointIndependent
     } else {
         behaviour.mapping
     }
+}
+
+fn reuses(allocation: &Allocation) -> bool {
+    allocation.sharing == Sharing::PerRemote && allocation.reuse
 }
 
 const fn punishes(unsolicited: Unsolicited) -> bool {
