@@ -1,0 +1,133 @@
+//! A scenario's steps, carried out in the kernel.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use crate::lab::Lab;
+use crate::scenario::{Inside, Remote, Seen, Step};
+use crate::sockets::{Event, Sockets, Who};
+use crate::tcp::Streams;
+
+/// How long something that should come may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How long it is waited for something that should not come.
+const SILENCE: Duration = Duration::from_millis(60);
+
+/// One site of a [`Lab`], the sockets of its inside hosts and those of the remotes.
+#[derive(Debug)]
+pub struct Side<'l> {
+    pub(crate) lab: &'l Lab,
+    pub(crate) site: usize,
+    udp: Sockets,
+    tcp: Streams,
+    sent: u32,
+    /// What each remote saw last from each inside socket.
+    saw: BTreeMap<(Remote, Inside), SocketAddr>,
+}
+
+impl<'l> Side<'l> {
+    /// The first site of a lab, with its NATs as new and no socket open.
+    #[must_use]
+    pub fn new(lab: &'l Lab) -> Self {
+        lab.reset(0);
+        let (udp, tcp) = (Sockets::default(), Streams::default());
+        Self { lab, site: 0, udp, tcp, sent: 0, saw: BTreeMap::new() }
+    }
+
+    /// Does it. `expected` only decides how long it is waited.
+    pub(crate) fn step(&mut self, step: Step, expected: Seen) -> Seen {
+        let longest = if expected == Seen::Nothing { SILENCE } else { PATIENCE };
+        match step {
+            Step::Out(inside, remote) => {
+                self.remote(remote);
+                self.inside(inside);
+                self.send(Who::Inside(inside), remote.address());
+                let seen = self.see(Who::Inside(inside), longest);
+                if let Seen::From(source) = seen {
+                    self.saw.insert((remote, inside), source);
+                }
+                seen
+            }
+            Step::Answer(remote, inside) => self.inwards(remote, (remote, inside), longest),
+            Step::Stranger(remote, inside, by) => self.inwards(remote, (by, inside), longest),
+            Step::Knock(remote, port) => {
+                self.remote(remote);
+                let to = (self.lab.external(self.site), port).into();
+                self.send(Who::Remote(remote), to);
+                self.see(Who::Remote(remote), longest)
+            }
+            Step::Closed(inside, remote) => {
+                self.inside(inside);
+                self.send(Who::Inside(inside), remote.address());
+                self.see(Who::Inside(inside), longest)
+            }
+            Step::Hairpin(from, to, by) => {
+                self.inside(from);
+                let to = self.saw[&(by, to)];
+                self.send(Who::Inside(from), to);
+                self.see(Who::Inside(from), longest)
+            }
+            Step::Open(inside, remote) => {
+                self.tcp.connect(self.lab, self.site, (inside, remote), longest)
+            }
+            Step::Up(inside, remote) => self.tcp.up((inside, remote), longest),
+            Step::Down(inside, remote) => self.tcp.down((inside, remote), longest),
+            Step::KnockTcp(remote, port) => {
+                let to = (self.lab.external(self.site), port).into();
+                crate::tcp::knock(self.lab, remote, to, longest)
+            }
+            Step::Wait(duration) => {
+                std::thread::sleep(duration);
+                Seen::Nothing
+            }
+            Step::Reboot => {
+                self.lab.reboot(self.site);
+                Seen::Nothing
+            }
+        }
+    }
+
+    fn inwards(&mut self, from: Remote, saw: (Remote, Inside), longest: Duration) -> Seen {
+        self.remote(from);
+        let to = self.saw[&saw];
+        self.send(Who::Remote(from), to);
+        self.see(Who::Remote(from), longest)
+    }
+
+    fn inside(&mut self, inside: Inside) {
+        self.udp.open(self.lab.host(self.site, inside.host), Who::Inside(inside));
+    }
+
+    fn remote(&mut self, remote: Remote) {
+        self.udp.open(self.lab.internet(), Who::Remote(remote));
+    }
+
+    fn send(&mut self, from: Who, to: SocketAddr) {
+        self.sent += 1;
+        self.udp.send(from, to, self.sent);
+    }
+
+    /// What can be seen of the datagram that `sender` sent last.
+    fn see(&self, sender: Who, longest: Duration) -> Seen {
+        let Some((who, event)) = self.udp.event(longest) else { return Seen::Nothing };
+        match event {
+            Event::Icmp => {
+                assert_eq!(who, sender, "an ICMP error for somebody else");
+                Seen::Unreachable
+            }
+            Event::Datagram(from, number) => {
+                assert_eq!(number, self.sent, "datagram {number} came late, to {who:?}");
+                match (sender, who) {
+                    (Who::Inside(_), Who::Remote(_)) => Seen::From(from),
+                    (Who::Inside(_), Who::Inside(_)) => Seen::Turned(from),
+                    (Who::Remote(remote), Who::Inside(inside)) => {
+                        assert_eq!(from, remote.address(), "the NAT changed the remote's address");
+                        Seen::At(inside)
+                    }
+                    (Who::Remote(_), Who::Remote(_)) => Seen::Nothing,
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! The simulated Linux NATs beside the kernel's own.
+//!
+//! A [`Lab`] is a small internet made of network namespaces, with NATs that the running kernel
+//! implements. A scenario is a list of [`Step`]s: who sends what, where to, when. [`Side::compare`]
+//! takes the list through the kernel and through [`genkan_sim::Nat`] together, step by step and with
+//! the same clock, and compares what can be seen from outside and inside after each.
+//!
+//! Reading order: [`Step`] and [`Seen`] → [`Model`] → [`Rules`] → [`Namespace`] and [`Lab`] →
+//! [`Side`] → [`punch`].
+#![cfg(target_os = "linux")]
+
+mod compare;
+mod kernel;
+mod lab;
+mod model;
+mod netns;
+pub mod punch;
+pub mod presets;
+mod rules;
+mod scenario;
+mod sockets;
+mod tcp;
+
+pub use compare::{Outcome, Ports, same};
+pub use kernel::Side;
+pub use lab::{Lab, SiteSpec, Timeouts};
+pub use model::Model;
+pub use netns::Namespace;
+pub use rules::Rules;
+pub use scenario::{Inside, Remote, Seen, Step, wait};

@@ -1,0 +1,147 @@
+//! A scenario's steps, carried out by simulated NATs.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use genkan_sim::nat::{Flow, Nat, NatConfig, Refusal};
+use genkan_sim::Rng;
+
+use crate::scenario::{Inside, Remote, Seen, Step};
+
+/// Simulated NATs in the place of a lab's site.
+#[derive(Debug)]
+pub struct Model {
+    /// From the inside outwards.
+    nats: Vec<Nat>,
+    /// What each remote saw last from each inside socket.
+    saw: BTreeMap<(Remote, Inside), SocketAddr>,
+}
+
+impl Model {
+    /// NATs with these addresses and settings, from the inside outwards.
+    #[must_use]
+    pub fn new(nats: impl IntoIterator<Item = (IpAddr, NatConfig)>) -> Self {
+        let nat = |(number, (address, config))| Nat::new(&[address], config, Rng::new(number));
+        Self { nats: (1..).zip(nats).map(nat).collect(), saw: BTreeMap::new() }
+    }
+
+    /// What can be seen of a step at that time.
+    ///
+    /// # Panics
+    /// When a step needs what an earlier one should have shown.
+    pub fn step(&mut self, now: Duration, step: Step) -> Seen {
+        self.try_step(now, step).unwrap_or_else(|refusal| match refusal {
+            Refusal::Icmp => Seen::Unreachable,
+            Refusal::Reset(_) => Seen::Reset,
+            _ => Seen::Nothing,
+        })
+    }
+
+    fn try_step(&mut self, now: Duration, step: Step) -> Result<Seen, Refusal> {
+        Ok(match step {
+            Step::Out(inside, remote) => {
+                let source = self.outbound(now, Flow::Udp, inside.address(), remote.address())?;
+                self.saw.insert((remote, inside), source);
+                Seen::From(source)
+            }
+            Step::Answer(remote, inside) => {
+                let to = self.saw[&(remote, inside)];
+                self.inbound(now, Flow::Udp, remote.address(), to)?
+            }
+            Step::Stranger(remote, inside, by) => {
+                let to = self.saw[&(by, inside)];
+                self.inbound(now, Flow::Udp, remote.address(), to)?
+            }
+            Step::Knock(remote, port) => {
+                let to = self.external(port);
+                self.inbound(now, Flow::Udp, remote.address(), to)?
+            }
+            Step::Closed(inside, remote) => {
+                self.outbound(now, Flow::Udp, inside.address(), remote.address())?;
+                Seen::Unreachable
+            }
+            Step::Hairpin(from, to, by) => {
+                let to = self.saw[&(by, to)];
+                Seen::Turned(self.hairpin(now, from.address(), to)?)
+            }
+            Step::Open(inside, remote) => {
+                let (near, far) = (inside.address(), remote.address());
+                let source = self.outbound(now, Flow::Syn, near, far)?;
+                self.saw.insert((remote, inside), source);
+                self.inbound(now, Flow::SynAck, far, source)?;
+                Seen::From(self.outbound(now, Flow::Segment, near, far)?)
+            }
+            Step::Up(inside, remote) => {
+                let source =
+                    self.outbound(now, Flow::Segment, inside.address(), remote.address())?;
+                // The remote knows no connection with another port, and says so.
+                if source == self.saw[&(remote, inside)] { Seen::From(source) } else { Seen::Reset }
+            }
+            Step::Down(inside, remote) => {
+                let to = self.saw[&(remote, inside)];
+                let seen = self.inbound(now, Flow::Segment, remote.address(), to)?;
+                self.outbound(now, Flow::Segment, inside.address(), remote.address())?;
+                seen
+            }
+            Step::KnockTcp(remote, port) => {
+                let to = self.external(port);
+                self.inbound(now, Flow::Syn, remote.address(), to)?
+            }
+            Step::Wait(_) => Seen::Nothing,
+            Step::Reboot => {
+                self.nats.iter_mut().for_each(Nat::reboot);
+                Seen::Nothing
+            }
+        })
+    }
+
+    fn external(&self, port: u16) -> SocketAddr {
+        let address = self.nats.last().map(|nat| nat.external()[0]);
+        SocketAddr::new(address.unwrap_or(IpAddr::from([0; 4])), port)
+    }
+
+    fn outbound(
+        &mut self,
+        now: Duration,
+        flow: Flow,
+        inside: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, Refusal> {
+        self.nats.iter_mut().try_fold(inside, |source, nat| nat.outbound(now, flow, source, to))
+    }
+
+    fn inbound(
+        &mut self,
+        now: Duration,
+        flow: Flow,
+        from: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<Seen, Refusal> {
+        let mut nats = self.nats.iter_mut().rev();
+        let to = nats.try_fold(to, |to, nat| nat.inbound(now, flow, from, to))?;
+        let IpAddr::V4(ip) = to.ip() else { return Err(Refusal::NoMapping) };
+        Ok(Seen::At(Inside { host: ip.octets()[3] - 2, port: to.port() }))
+    }
+
+    /// Turns round in the first NAT whose address it is sent to.
+    fn hairpin(
+        &mut self,
+        now: Duration,
+        inside: SocketAddr,
+        to: SocketAddr,
+    ) -> Result<SocketAddr, Refusal> {
+        let mut source = inside;
+        for turn in 0..self.nats.len() {
+            if !self.nats[turn].external().contains(&to.ip()) {
+                source = self.nats[turn].outbound(now, Flow::Udp, source, to)?;
+                continue;
+            }
+            let turned = self.nats[turn].hairpin(now, Flow::Udp, source, to)?;
+            let mut inner = self.nats[..turn].iter_mut().rev();
+            inner.try_fold(turned.to, |to, nat| nat.inbound(now, Flow::Udp, turned.source, to))?;
+            return Ok(turned.source);
+        }
+        Err(Refusal::NoMapping)
+    }
+}
