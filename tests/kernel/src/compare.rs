@@ -41,12 +41,34 @@ impl Side<'_> {
             let seen = self.step(step, expected);
             story += &format!("{:6.3} {step:?}: kernel {seen:?}", now.as_secs_f64());
             let same = pairs.same(step, seen, expected);
-            if std::env::var_os("SHOW").is_some() { story += &format!(", model {expected:?} {}", if same {""} else {"DIFFERS"}); } else { assert!(same, "step {number} differs\n{story}, model {expected:?}"); }
+            if std::env::var_os("SHOW").is_some() {
+                story += &format!(", model {expected:?} {}", if same { "" } else { "DIFFERS" });
+            } else {
+                assert!(same, "step {number} differs\n{story}, model {expected:?}");
+            }
             story += "\n";
             outcome.push(seen);
         }
-        if std::env::var_os("SHOW").is_some() { eprintln!("{story}"); }
+        if std::env::var_os("SHOW").is_some() {
+            eprintln!("{story}");
+        }
         outcome
+    }
+
+    /// What a scenario of which every step shows something shows in the kernel alone.
+    pub fn play(mut self, steps: &[Step]) -> Outcome {
+        steps.iter().map(|&step| self.step(step, Seen::Unreachable)).collect()
+    }
+
+    /// Goes through a scenario in the kernel alone.
+    ///
+    /// # Panics
+    /// When a step shows something else than it is said to.
+    pub fn shows(mut self, steps: &[(Step, Seen)]) {
+        for (number, &(step, expected)) in steps.iter().enumerate() {
+            let seen = self.step(step, expected);
+            assert_eq!(seen, expected, "step {number}: {step:?}");
+        }
     }
 }
 
@@ -95,8 +117,7 @@ impl Pairs {
 pub fn same(spec: &SiteSpec, steps: &[Step]) -> Outcome {
     let lab = Lab::new(core::slice::from_ref(spec));
     let nats = lab.addresses(0).into_iter().zip(&spec.nats);
-    let model =
-        Model::new(nats.map(|(ip, &rules)| (ip.into(), presets::config(rules, spec.timeouts))));
+    let model = Model::new(nats.map(|(ip, &rules)| (ip, presets::config(rules, spec.timeouts))));
     let ports = spec.nats.last().map_or(Ports::Exact, |&rules| presets::ports(rules));
     Side::new(&lab).compare(model, ports, steps)
 }

@@ -7,11 +7,12 @@
 //! host 0 192.0.2.2 ─── 192.0.2.1 NAT 100.64.0.2 ─ 100.64.0.1 NAT 203.0.113.2
 //! ```
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 
 use crate::netns::Namespace;
 use crate::rules::Rules;
+use crate::scenario::{A, Inside, Remote};
 
 /// How long the kernel keeps UDP mappings, in whole seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -60,10 +61,14 @@ impl SiteSpec {
     }
 }
 
+/// Host 0 by IPv6.
+const FIRST: Inside = Inside { six: true, ..A };
+
 #[derive(Debug)]
 struct Site {
     hosts: [Namespace; 2],
-    nats: Vec<(Namespace, Rules, Ipv4Addr)>,
+    /// From the inside outwards, each with its address outside.
+    nats: Vec<(Namespace, Rules, IpAddr)>,
 }
 
 /// Namespaces and the wires between them. All of it is gone when this is dropped.
@@ -81,10 +86,20 @@ impl Lab {
     #[must_use]
     pub fn new(sites: &[SiteSpec]) -> Self {
         let internet = Namespace::new();
+        unlimited(&internet);
         internet.set_if_any("net/bridge/bridge-nf-call-iptables", "0");
+        let add = |host, six| {
+            let remote = Remote { host, six, port: 0 };
+            format!("addr add {}/{} dev wire", remote.ip(), if six { 64 } else { 24 })
+        };
         let addresses: String =
-            (10..14).map(|n| format!("addr add 203.0.113.{n}/24 dev wire\n")).collect();
-        internet.ip(&format!("link add wire type bridge\n{addresses}link set wire up\n"));
+            (0..4).map(|host| format!("{}\n{}\n", add(host, false), add(host, true))).collect();
+        internet.ip(&format!(
+            "link add wire type bridge
+             {addresses}
+             link set wire up
+             route add 2001:db8:1::/64 via 2001:db8:2::1"
+        ));
         let sites = (1..).zip(sites).map(|(number, spec)| site(&internet, number, spec)).collect();
         Self { internet, sites }
     }
@@ -104,13 +119,13 @@ impl Lab {
         &self.sites[site].hosts[usize::from(host)]
     }
 
-    /// The address of a site in the internet.
+    /// The address of a site in the internet; behind a firewall, of host 0.
     ///
     /// # Panics
     /// When there is no such site.
     #[must_use]
-    pub fn external(&self, site: usize) -> Ipv4Addr {
-        self.sites[site].nats.last().map_or(Ipv4Addr::UNSPECIFIED, |(_, _, address)| *address)
+    pub fn external(&self, site: usize) -> IpAddr {
+        self.addresses(site).last().copied().unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED))
     }
 
     /// The outside addresses of a site's NATs, from the inside outwards.
@@ -118,7 +133,7 @@ impl Lab {
     /// # Panics
     /// When there is no such site.
     #[must_use]
-    pub fn addresses(&self, site: usize) -> Vec<Ipv4Addr> {
+    pub fn addresses(&self, site: usize) -> Vec<IpAddr> {
         self.sites[site].nats.iter().map(|(_, _, address)| *address).collect()
     }
 
@@ -145,7 +160,7 @@ impl Lab {
 }
 
 fn site(internet: &Namespace, number: u8, spec: &SiteSpec) -> Site {
-    let mut nats: Vec<(Namespace, Rules, Ipv4Addr)> = Vec::new();
+    let mut nats: Vec<(Namespace, Rules, IpAddr)> = Vec::new();
     let wan = format!("wan{number}");
     // From the wire inwards.
     for &rules in spec.nats.iter().rev() {
@@ -170,12 +185,17 @@ fn site(internet: &Namespace, number: u8, spec: &SiteSpec) -> Site {
                 Ipv4Addr::new(100, 64, 0, 2)
             }
         };
-        nat.ip(&format!("addr add {address}/24 dev wan\nlink set wan up"));
+        nat.ip(&format!(
+            "addr add {address}/24 dev wan
+             addr add 2001:db8:2::{number}/64 dev wan
+             link set wan up"
+        ));
         if !nats.is_empty() {
             nat.ip("route add default via 100.64.0.1");
         }
         route(&nat, rules, address, spec.timeouts);
-        nats.push((nat, rules, address));
+        let outside = if rules == Rules::Firewall { FIRST.ip() } else { address.into() };
+        nats.push((nat, rules, outside));
     }
     nats.reverse();
     let hosts = [0, 1].map(|host| lan(&nats[0].0, host));
@@ -185,13 +205,19 @@ fn site(internet: &Namespace, number: u8, spec: &SiteSpec) -> Site {
 /// Makes a NAT of a namespace with a `wan`.
 fn route(nat: &Namespace, rules: Rules, address: Ipv4Addr, timeouts: Timeouts) {
     nat.set("net/ipv4/ip_forward", "1");
+    nat.set("net/ipv6/conf/all/forwarding", "1");
     nat.set("net/ipv4/conf/all/send_redirects", "0");
     nat.set("net/ipv4/conf/default/send_redirects", "0");
-    // Else as few as one ICMP error a second goes to a sender.
-    nat.set("net/ipv4/icmp_ratelimit", "0");
+    unlimited(nat);
     nat.run(&["nft", "-f", "-"], &rules.text(&address.to_string()));
     nat.set("net/netfilter/nf_conntrack_udp_timeout", &timeouts.initial.to_string());
     nat.set("net/netfilter/nf_conntrack_udp_timeout_stream", &timeouts.replied.to_string());
+}
+
+/// ICMP errors are not held back.
+fn unlimited(namespace: &Namespace) {
+    namespace.set("net/ipv4/icmp_ratelimit", "0");
+    namespace.set("net/ipv6/icmp/ratelimit", "0");
 }
 
 /// A host on the inside of a NAT.
@@ -199,7 +225,10 @@ fn lan(nat: &Namespace, host: u8) -> Namespace {
     let namespace = Namespace::new();
     if host == 0 {
         nat.set_if_any("net/bridge/bridge-nf-call-iptables", "0");
-        nat.ip("link add lan type bridge\naddr add 192.0.2.1/24 dev lan\nlink set lan up");
+        nat.ip("link add lan type bridge
+             addr add 192.0.2.1/24 dev lan
+             addr add 2001:db8:1::1/64 dev lan
+             link set lan up");
         nat.set("net/ipv4/conf/lan/send_redirects", "0");
     }
     let end = namespace.path();
@@ -208,11 +237,13 @@ fn lan(nat: &Namespace, host: u8) -> Namespace {
          link set host{host} master lan
          link set host{host} up"
     ));
+    let [four, six] = [false, true].map(|six| Inside { host, six, ..A }.ip());
     namespace.ip(&format!(
-        "addr add 192.0.2.{}/24 dev eth0
+        "addr add {four}/24 dev eth0
+         addr add {six}/64 dev eth0
          link set eth0 up
-         route add default via 192.0.2.1",
-        2 + host
+         route add default via 192.0.2.1
+         route add default via 2001:db8:1::1"
     ));
     namespace
 }

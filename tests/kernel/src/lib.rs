@@ -14,10 +14,10 @@ mod kernel;
 mod lab;
 mod model;
 mod netns;
-pub mod punch;
 pub mod presets;
+pub mod punch;
 mod rules;
-mod scenario;
+pub mod scenario;
 mod sockets;
 mod tcp;
 

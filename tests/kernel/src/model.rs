@@ -4,8 +4,8 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use genkan_sim::nat::{Flow, Nat, NatConfig, Refusal};
 use genkan_sim::Rng;
+use genkan_sim::nat::{Flow, Nat, NatConfig, Refusal};
 
 use crate::scenario::{Inside, Remote, Seen, Step};
 
@@ -120,8 +120,7 @@ impl Model {
     ) -> Result<Seen, Refusal> {
         let mut nats = self.nats.iter_mut().rev();
         let to = nats.try_fold(to, |to, nat| nat.inbound(now, flow, from, to))?;
-        let IpAddr::V4(ip) = to.ip() else { return Err(Refusal::NoMapping) };
-        Ok(Seen::At(Inside { host: ip.octets()[3] - 2, port: to.port() }))
+        Ok(Seen::At(Inside::of(to)))
     }
 
     /// Turns round in the first NAT whose address it is sent to.

@@ -16,7 +16,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// A new one, with `lo` up and without IPv6 on later devices.
+    /// A new one, with `lo` up.
     ///
     /// # Panics
     /// When it cannot be made: the tests need root and a kernel that allows namespaces.
@@ -30,9 +30,11 @@ impl Namespace {
             });
             maker.join().unwrap_or_else(|_| Err(io::Error::other("the thread died")))
         });
-        let namespace = Self { file: made.expect("cannot make a network namespace; root is needed") };
-        namespace.set("net/ipv6/conf/all/disable_ipv6", "1");
-        namespace.set("net/ipv6/conf/default/disable_ipv6", "1");
+        let namespace =
+            Self { file: made.expect("cannot make a network namespace; root is needed") };
+        // Addresses can be used at once.
+        namespace.set("net/ipv6/conf/all/accept_dad", "0");
+        namespace.set("net/ipv6/conf/default/accept_dad", "0");
         namespace.ip("link set lo up");
         namespace
     }

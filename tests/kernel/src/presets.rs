@@ -3,8 +3,8 @@
 use core::time::Duration;
 
 use genkan_sim::nat::{
-    Allocation, Behaviour, Counter, Filtering, Hairpin, Mapping, NatConfig, Pick, Preserve, Sharing,
-    Unsolicited,
+    Allocation, Behaviour, Counter, Filtering, Hairpin, Mapping, NatConfig, Pick, Preserve,
+    Sharing, Translation, Unsolicited,
 };
 
 use crate::compare::Ports;
@@ -56,6 +56,7 @@ pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
             cone(behaviour, Filtering::EndpointIndependent);
             config.hairpin = Hairpin::ExternalSource;
         }
+        Rules::Firewall => config.translation = Translation::None,
         Rules::Open => config.unsolicited = Unsolicited::Occupy,
     }
     config

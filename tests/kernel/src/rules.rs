@@ -31,7 +31,19 @@ pub enum Rules {
     Static,
     /// As [`Rules::Plain`], without the rule that drops what nobody asked for.
     Open,
+    /// A router that translates nothing: IPv6 goes out, and in what belongs to it.
+    Firewall,
 }
+
+const FIREWALL: &str = "flush ruleset
+table ip6 filter {
+  chain forward {
+    type filter hook forward priority filter; policy drop;
+    ct state established,related accept
+    iifname lan accept
+  }
+}
+";
 
 /// What no one asked for is dropped before it can leave a trace.
 const DROP: &str = "table ip filter {
@@ -53,6 +65,7 @@ impl Rules {
         let (mut map, mut out) = (String::new(), String::new());
         match self {
             Self::Plain | Self::Open => (),
+            Self::Firewall => return FIREWALL.into(),
             Self::Persistent => post = masquerade("persistent"),
             Self::Range(first, last) => {
                 post = format!(

@@ -1,22 +1,27 @@
 //! The language in which scenarios are written: what is sent, and what can be seen of it.
 
-use core::net::{Ipv4Addr, SocketAddr};
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 /// A socket of a host behind the NAT.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inside {
     /// Which of the inside hosts: 0 or 1.
     pub host: u8,
+    /// By IPv6.
+    pub six: bool,
     /// Its port.
     pub port: u16,
 }
 
 /// A socket in the internet.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remote {
     /// Which of the addresses: 0 to 3.
     pub host: u8,
+    /// By IPv6.
+    pub six: bool,
     /// Its port.
     pub port: u16,
 }
@@ -24,28 +29,58 @@ pub struct Remote {
 impl Inside {
     /// The host's address on its own network.
     #[must_use]
-    pub const fn ip(self) -> Ipv4Addr {
-        Ipv4Addr::new(192, 0, 2, 2 + self.host)
+    pub const fn ip(self) -> IpAddr {
+        let last = 2 + self.host;
+        match self.six {
+            false => IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)),
+            true => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, last as u16)),
+        }
+    }
+
+    /// Whose address it is.
+    #[must_use]
+    pub const fn of(address: SocketAddr) -> Self {
+        let (last, six) = match address {
+            SocketAddr::V4(address) => (address.ip().octets()[3], false),
+            SocketAddr::V6(address) => (address.ip().octets()[15], true),
+        };
+        Self { host: last.saturating_sub(2), six, port: address.port() }
     }
 
     /// Where it is on its own network.
     #[must_use]
-    pub fn address(self) -> SocketAddr {
-        (self.ip(), self.port).into()
+    pub const fn address(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port)
     }
 }
 
 impl Remote {
     /// Its address.
     #[must_use]
-    pub const fn ip(self) -> Ipv4Addr {
-        Ipv4Addr::new(203, 0, 113, 10 + self.host)
+    pub const fn ip(self) -> IpAddr {
+        let last = 10 + self.host;
+        match self.six {
+            false => IpAddr::V4(Ipv4Addr::new(203, 0, 113, last)),
+            true => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, last as u16)),
+        }
     }
 
     /// Where it is.
     #[must_use]
-    pub fn address(self) -> SocketAddr {
-        (self.ip(), self.port).into()
+    pub const fn address(self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.port)
+    }
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address())
+    }
+}
+
+impl fmt::Debug for Remote {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.address())
     }
 }
 
@@ -96,6 +131,19 @@ pub enum Seen {
     /// Nobody got anything.
     Nothing,
 }
+
+/// A socket of inside host 0.
+pub const A: Inside = Inside { host: 0, six: false, port: 40_000 };
+/// A socket of inside host 1, with the same port.
+pub const B: Inside = Inside { host: 1, six: false, port: 40_000 };
+/// A socket in the internet.
+pub const R: Remote = Remote { host: 0, six: false, port: 3_478 };
+/// One at the same address.
+pub const R2: Remote = Remote { host: 0, six: false, port: 3_479 };
+/// One at another address.
+pub const S: Remote = Remote { host: 1, six: false, port: 3_478 };
+/// One at a third.
+pub const T: Remote = Remote { host: 2, six: false, port: 3_478 };
 
 /// How long nothing happens, in milliseconds.
 #[must_use]

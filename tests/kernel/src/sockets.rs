@@ -9,7 +9,8 @@ use std::net::UdpSocket;
 use std::thread::sleep;
 use std::time::Instant;
 
-use nix::sys::socket::{setsockopt, sockopt::Ipv4RecvErr};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr};
 
 use crate::netns::Namespace;
 use crate::scenario::{Inside, Remote};
@@ -51,7 +52,11 @@ impl Sockets {
             let socket = namespace.within(|| UdpSocket::bind(address)).expect("the port is free");
             socket.set_nonblocking(true).expect("a socket can be set not to block");
             // Without this, a socket that is not connected hears nothing of ICMP.
-            setsockopt(&socket, Ipv4RecvErr, &true).expect("IP_RECVERR");
+            match address {
+                SocketAddr::V4(_) => setsockopt(&socket, Ipv4RecvErr, &true),
+                SocketAddr::V6(_) => setsockopt(&socket, Ipv6RecvErr, &true),
+            }
+            .expect("a socket can be told of ICMP");
             socket
         });
     }

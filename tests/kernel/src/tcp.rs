@@ -26,7 +26,13 @@ pub(crate) struct Streams {
 impl Streams {
     /// An inside host connects: what the remote sees.
     #[expect(clippy::expect_used, reason = "a port of a namespace of our own")]
-    pub(crate) fn connect(&mut self, lab: &Lab, site: usize, ends: Ends, longest: Duration) -> Seen {
+    pub(crate) fn connect(
+        &mut self,
+        lab: &Lab,
+        site: usize,
+        ends: Ends,
+        longest: Duration,
+    ) -> Seen {
         let (inside, remote) = ends;
         let listener = self.listeners.entry(remote).or_insert_with(|| {
             let listener = lab.internet().within(|| TcpListener::bind(remote.address()));
@@ -81,7 +87,7 @@ fn connect(
     longest: Duration,
 ) -> Result<TcpStream, Seen> {
     namespace.within(|| {
-        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        let socket = Socket::new(Domain::for_address(to), Type::STREAM, None).expect("a socket");
         socket.set_reuse_address(true).expect("SO_REUSEADDR");
         socket.bind(&from.into()).expect("the port is free");
         match socket.connect_timeout(&to.into(), longest) {

@@ -1,0 +1,145 @@
+//! How long UDP mappings live, with 2 s unanswered and 5 s answered.
+//!
+//! The kernel has two stages, and the second begins later than one would think: only with a packet
+//! that comes more than 2 s after the first, and not with the first answer.
+
+use genkan_kernel_tests::Step::{self, Answer, Closed, Out, Reboot, Stranger};
+use genkan_kernel_tests::scenario::{A, B, R, R2, S, wait};
+use genkan_kernel_tests::{Outcome, Rules, Seen, SiteSpec, Timeouts, same};
+
+fn short(rules: Rules, steps: &[Step]) -> Outcome {
+    let timeouts = Timeouts { initial: 2, replied: 5 };
+    let outcome = same(&SiteSpec { timeouts, ..SiteSpec::new(rules) }, steps);
+    let acts = |(step, _): &(&Step, Seen)| !matches!(step, Step::Wait(_) | Reboot);
+    steps.iter().zip(outcome).filter(acts).map(|(_, seen)| seen).collect()
+}
+
+const IN: Seen = Seen::At(A);
+
+#[test]
+fn unanswered_it_dies_after_the_first_timeout() {
+    let seen = short(Rules::Plain, &[Out(A, R), wait(2_500), Answer(R, A)]);
+    assert_eq!(seen[1..], [Seen::Nothing]);
+}
+
+#[test]
+fn an_answer_refreshes_but_the_first_stage_stays_within_two_seconds() {
+    let steps = [Out(A, R), wait(1_500), Answer(R, A), wait(1_500), Answer(R, A)];
+    assert_eq!(short(Rules::Plain, &steps)[1..], [IN, IN]);
+    let steps = [Out(A, R), Answer(R, A), Out(A, R), Answer(R, A), wait(2_500), Answer(R, A)];
+    assert_eq!(short(Rules::Plain, &steps)[3..], [IN, Seen::Nothing]);
+}
+
+#[test]
+fn what_is_still_used_after_two_seconds_lives_longer() {
+    let steps = [
+        Out(A, R),
+        Answer(R, A),
+        wait(1_500),
+        Answer(R, A),
+        wait(1_000),
+        Answer(R, A), // at 2.5 s: the second stage
+        wait(4_000),
+        Answer(R, A), // inbound packets keep it alive by themselves
+        wait(4_500),
+        Answer(R, A),
+        wait(5_500),
+        Answer(R, A),
+    ];
+    assert_eq!(short(Rules::Plain, &steps)[1..], [IN, IN, IN, IN, IN, Seen::Nothing]);
+}
+
+#[test]
+fn the_first_answer_does_not_begin_the_second_stage() {
+    let late =
+        [Out(A, R), wait(1_500), Out(A, R), wait(1_500), Answer(R, A), wait(2_500), Answer(R, A)];
+    assert_eq!(short(Rules::Plain, &late)[2..], [IN, Seen::Nothing]);
+    let again = [
+        Out(A, R),
+        wait(1_500),
+        Out(A, R),
+        wait(1_500),
+        Answer(R, A),
+        Answer(R, A),
+        wait(4_500),
+        Answer(R, A),
+    ];
+    assert_eq!(short(Rules::Plain, &again)[2..], [IN, IN, IN]);
+}
+
+#[test]
+fn outbound_packets_alone_keep_it_in_the_first_stage() {
+    let steps = [
+        Out(A, R),
+        wait(1_500),
+        Out(A, R),
+        wait(1_500),
+        Out(A, R),
+        wait(1_500),
+        Answer(R, A),
+        wait(500),
+        Out(A, R), // answered and old enough: the second stage
+        wait(4_500),
+        Out(A, R),
+        wait(4_500),
+        Answer(R, A),
+    ];
+    assert_eq!(short(Rules::Plain, &steps)[6..], [IN]);
+    let lone =
+        [Out(A, R), wait(1_500), Out(A, R), wait(1_500), Out(A, R), wait(2_500), Answer(R, A)];
+    assert_eq!(short(Rules::Plain, &lone)[3..], [Seen::Nothing]);
+}
+
+#[test]
+fn who_is_not_let_in_refreshes_nothing() {
+    let steps = [Out(A, R), wait(1_500), Stranger(R2, A, R), wait(1_000), Answer(R, A)];
+    assert_eq!(short(Rules::Plain, &steps)[1..], [Seen::Nothing, Seen::Nothing]);
+}
+
+#[test]
+fn each_destination_has_a_lifetime_of_its_own() {
+    let steps =
+        [Out(A, R), Out(A, S), wait(1_500), Out(A, S), wait(1_000), Answer(R, A), Answer(S, A)];
+    let seen = short(Rules::Plain, &steps);
+    assert_eq!(seen[3..], [Seen::Nothing, IN]);
+}
+
+#[test]
+fn a_dead_mapping_comes_back_with_the_kept_port_or_a_drawn_one() {
+    let steps = [Out(A, R), wait(2_500), Out(A, R), Answer(R, A), Out(B, R)];
+    short(Rules::Plain, &steps);
+    short(Rules::Range(20_000, 39_999), &steps);
+    short(Rules::FullyRandom, &steps);
+    short(Rules::Sequential, &steps);
+    // Its port is free for others.
+    short(Rules::Plain, &[Out(A, R), wait(2_500), Out(B, R), Answer(R, B), Out(A, R)]);
+}
+
+#[test]
+fn icmp_errors_do_not_end_or_answer_a_mapping() {
+    let steps = [Closed(A, R), wait(1_500), Out(A, R), Answer(R, A), Out(A, S)];
+    let seen = short(Rules::Plain, &steps);
+    assert_eq!((seen[0], seen[2]), (Seen::Unreachable, IN));
+    let steps = [Closed(A, R), Closed(A, R), wait(2_500), Out(B, R), Out(A, R)];
+    short(Rules::Plain, &steps);
+}
+
+#[test]
+fn a_full_cone_lives_as_long_as_its_map_entry() {
+    let steps = [
+        Out(A, R),
+        Stranger(S, A, R),
+        wait(1_200),
+        Out(A, R),
+        wait(1_200),
+        Stranger(S, A, R),
+        wait(2_500),
+        Stranger(S, A, R),
+    ];
+    short(Rules::FullCone(2), &steps);
+}
+
+#[test]
+fn a_dead_mapping_is_used_again_for_another_destination() {
+    short(Rules::Range(20_000, 39_999), &[Out(A, R), wait(2_500), Out(A, S), Out(A, R)]);
+}
