@@ -4,12 +4,14 @@
 //! dissector that captured the wire asks the machines for their session roots and opens with them
 //! what it captured. A device's firmware never enables it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::StaticKey;
 use crate::crypto::keys::{Direction, Root};
 use crate::crypto::noise::{Link, Responder};
 use crate::id::EquipmentId;
 use crate::session::Header;
-use crate::wire::codec::{read_body, read_padded_body};
+use crate::wire::codec::{self, read_body, read_padded_body};
 use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer};
 use crate::wire::{IK1_OVERHEAD, INITIATION_OVERHEAD, Kind, OFFER_BODY, OFFER_LEN};
 
@@ -81,4 +83,22 @@ pub fn open_offer(acceptor: &StaticKey, offer: &[u8]) -> Option<(EquipmentId, Of
     let mut plain = [0; OFFER_BODY];
     let (_, who) = Responder::read(Link::Peer, acceptor, [1; 32], offer, &mut plain)?;
     Some((EquipmentId(who), read_padded_body(&plain)?))
+}
+
+/// Reads a body as the machines do: `None` when it does not decode, when anything follows it, or when
+/// it could have been written shorter.
+#[must_use]
+pub fn body<'d, T: Deserialize<'d> + Serialize>(bytes: &'d [u8]) -> Option<T> {
+    read_body(bytes)
+}
+
+/// As [`body`], for one that zero bytes may follow.
+#[must_use]
+pub fn padded_body<'d, T: Deserialize<'d> + Serialize>(bytes: &'d [u8]) -> Option<T> {
+    read_padded_body(bytes)
+}
+
+/// Writes a body to the front of `out`; its length, or `None` when it does not fit.
+pub fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
+    codec::write_body(value, out)
 }

@@ -296,7 +296,9 @@ impl Desk {
         Self::seeded(2, 8, |_| ())
     }
 
-    fn seeded(seed: u64, slots: usize, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
+    /// A server with so many slots of each kind, which draws its numbers from `seed`.
+    #[must_use]
+    pub fn seeded(seed: u64, slots: usize, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         let now = Instant::from_millis(1_000_000);
         let key = StaticKey::from_secret([1; 32]);
         let subject = Subject {

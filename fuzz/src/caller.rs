@@ -1,0 +1,125 @@
+//! An issuer with a key of its own and no manners: makes offers, takes the communication request, and
+//! speaks in the session that comes of it.
+
+use genkan_core::wire::{ANSWER_LEN, Kind, OFFER_BODY, OFFER_LEN};
+use genkan_core::{EquipmentId, StreamId};
+use genkan_tests::evil::{PEER_LINK, body, hmac, initiator, plain_offer, root, seal};
+
+use crate::speech::key;
+
+/// How many there are.
+pub(crate) const CALLERS: usize = 4;
+
+#[derive(Debug)]
+pub(crate) struct Caller {
+    secret: u8,
+    offers: u8,
+    state: Option<Box<snow::HandshakeState>>,
+    sealed: Vec<u8>,
+    password: Option<[u8; 32]>,
+    session: Option<Session>,
+}
+
+#[derive(Debug)]
+struct Session {
+    stream: StreamId,
+    root: [u8; 32],
+    /// The acceptor's index for it.
+    handle: u32,
+    counter: u64,
+    spoken: bool,
+}
+
+fn secret(number: usize) -> u8 {
+    20 + u8::try_from(number).unwrap_or(0)
+}
+
+impl Caller {
+    pub(crate) fn new(number: usize) -> Self {
+        let (offers, state, sealed, password, session) = Default::default();
+        Self { secret: secret(number), offers, state, sealed, password, session }
+    }
+
+    pub(crate) fn id_of(number: usize) -> EquipmentId {
+        key(secret(number)).id()
+    }
+
+    pub(crate) fn id(&self) -> EquipmentId {
+        key(self.secret).id()
+    }
+
+    /// Makes a new offer to `acceptor`.
+    pub(crate) fn offer(
+        &mut self,
+        acceptor: &EquipmentId,
+        password: Option<[u8; 32]>,
+        counter: u64,
+    ) {
+        self.offers = self.offers.wrapping_add(1);
+        let ephemeral = [self.offers | 1, self.secret].repeat(16);
+        let ephemeral = ephemeral.first_chunk().expect("32 bytes");
+        let mut state = initiator(&key(self.secret), &acceptor.0, PEER_LINK, ephemeral);
+        let offer = genkan_core::wire::message::Offer { counter, ..plain_offer(password) };
+        let mut out = [0; OFFER_LEN];
+        let len = state.write_message(&body(&offer, OFFER_BODY), &mut out).expect("room");
+        assert_eq!(len, OFFER_LEN);
+        self.sealed = out.to_vec();
+        self.password = password;
+        self.state = Some(Box::new(state));
+    }
+
+    pub(crate) const fn has_offer(&self) -> bool {
+        !self.sealed.is_empty()
+    }
+
+    pub(crate) fn sealed(&self) -> &[u8] {
+        &self.sealed
+    }
+
+    pub(crate) const fn password(&self) -> Option<[u8; 32]> {
+        self.password
+    }
+
+    /// A message of the acceptor's on one of the streams that it has dialled.
+    pub(crate) fn hears(&mut self, stream: StreamId, message: &[u8]) {
+        if Kind::of(message) != Ok(Kind::Answer) || message.len() != ANSWER_LEN {
+            return;
+        }
+        let Some(mut state) = self.state.take() else { return };
+        let mut plain = [0; 1_024];
+        // Another caller's answer does not fit; whoever it is for knows it.
+        if state.read_message(&message[22..], &mut plain).is_ok() {
+            let handle = u32::from_be_bytes(*message[2..].first_chunk().expect("an index"));
+            let root = root(&mut state);
+            self.session = Some(Session { stream, root, handle, counter: 0, spoken: false });
+        } else {
+            self.state = Some(state);
+        }
+    }
+
+    /// A sealed body, and the stream that it is for.
+    pub(crate) fn says(&mut self, body: &[u8]) -> Option<(StreamId, Vec<u8>)> {
+        let session = self.session.as_mut()?;
+        let key = hmac(&session.root, &[b"transport up  "]);
+        let counter = session.counter;
+        session.counter += 1;
+        let kind = Kind::IssuerTransport;
+        Some((session.stream, seal(&key, kind, session.handle, counter, body)))
+    }
+
+    /// What was sealed last leaves unchanged.
+    pub(crate) fn spoken(&mut self) {
+        if let Some(session) = &mut self.session {
+            session.spoken = true;
+        }
+    }
+
+    pub(crate) fn has_spoken(&self, stream: StreamId) -> bool {
+        self.session.as_ref().is_some_and(|session| session.stream == stream && session.spoken)
+    }
+
+    /// The acceptor has rebooted.
+    pub(crate) fn cut(&mut self) {
+        self.session = None;
+    }
+}

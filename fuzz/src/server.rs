@@ -1,0 +1,515 @@
+//! Target `server`: equipment with real keys and no manners, and strangers without keys.
+//!
+//! ```text
+//! offset  len  field
+//!      0    1  slots in each table, less 1 (modulo 8)
+//!      1    1  bits: 0 = always wake, 1 = no clock, 2 = cookies from the second handshake on
+//!      2    1  keepalive interval in 5 s (1..)
+//!      3    1  TCP connections for each address (1..8)
+//!      4    4  unused
+//!      8       records of 12 bytes, see `Act`
+//! ```
+//!
+//! Equipment speaks from two addresses of its own each; strangers from others, or in its name. What
+//! was ever sent is kept, so that it can be sent again, changed or not, from anywhere.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use genkan_core::inspect::{self, Body, LoggedRoot};
+use genkan_core::wire::Kind;
+use genkan_core::wire::message::{Role, ToEquipment};
+use genkan_core::{
+    Delivery, EquipmentId, Machine, Rate, Received, ServerEvent, SocketId, StreamState, Wakeup,
+};
+use genkan_tests::device::register;
+use genkan_tests::evil::{Desk, Evil, sa};
+
+use crate::record::{Record, mar, split};
+use crate::speech;
+use crate::watch::{Out, Watch, nothing_lost};
+
+/// No input holds more acts.
+const ACTS: usize = 48;
+/// How many hold keys; the first half as acceptors by habit.
+pub(crate) const EQUIPMENT: usize = 4;
+
+pub(crate) type Act = Record<12>;
+
+/// What nobody without a key may change.
+#[derive(PartialEq, Debug)]
+struct Seen {
+    places: [Option<SocketAddr>; EQUIPMENT],
+    registered: u32,
+    clients: u32,
+    wakeup: Option<Wakeup>,
+}
+
+/// One who holds a key.
+pub(crate) struct Member {
+    pub(crate) evil: Evil,
+    /// Where it has spoken from.
+    spoke: BTreeSet<SocketAddr>,
+    /// It waits for a Response: on a stream, or (`None`) over datagrams.
+    waits: Option<Option<genkan_core::StreamId>>,
+    /// Its session is on this stream.
+    stream: Option<genkan_core::StreamId>,
+    /// The cookie of the last challenge.
+    cookie: Option<[u8; 6]>,
+}
+
+/// A message that was made by somebody who holds a key.
+struct Sent {
+    bytes: Vec<u8>,
+    /// The server has taken it.
+    taken: bool,
+}
+
+struct Siege {
+    desk: Desk,
+    watch: Watch,
+    members: Vec<Member>,
+    sent: Vec<Sent>,
+    /// The server's numbers for requests, as they were heard.
+    requests: Vec<u32>,
+    head: Record<8>,
+    boots: u64,
+}
+
+fn desk(head: &Record<8>, boots: u64) -> Desk {
+    Desk::seeded(boots, 1 + head.below(0, 8), |config| {
+        config.delivery = if head.flag(1, 0) { Delivery::Stream } else { Delivery::Auto };
+        config.wall_clock = if head.flag(1, 1) { 0 } else { config.wall_clock };
+        if head.flag(1, 2) {
+            config.handshakes = Rate::new(1, 10_000);
+        }
+        config.interval = 5 * (1 + u16::from(head.byte(2)));
+        config.streams_per_address = 1 + head.below(3, 8);
+    })
+}
+
+/// Where member `who` is, in one of two places.
+fn home(who: usize, place: u8) -> SocketAddr {
+    let host = 10 + u8::try_from(who).unwrap_or(0);
+    SocketAddr::from(([198, 51, 100, host], 5_000 + u16::from(place & 1)))
+}
+
+/// An address to send from in anybody's name: the first two are nobody's.
+fn anywhere(byte: u8) -> (SocketAddr, bool) {
+    match byte % 8 {
+        0 => (sa("192.0.2.66:6666"), true),
+        1 => (sa("[2001:db8::66]:6666"), true),
+        2 => (sa("[::ffff:198.51.100.10]:5000"), false),
+        other => (home(usize::from(other) % EQUIPMENT, byte >> 3), false),
+    }
+}
+
+/// Runs one input.
+pub fn server(data: &[u8]) {
+    let (head, acts) = split::<8, 12>(data, ACTS);
+    let desk = desk(&head, 1);
+    let watch = Watch::new(desk.now, true);
+    let member = |number: usize| Member {
+        evil: Evil::new(2 + u8::try_from(number).unwrap_or(0), desk.key.public()),
+        spoke: BTreeSet::new(),
+        waits: None,
+        stream: None,
+        cookie: None,
+    };
+    let members = (0..EQUIPMENT).map(member).collect();
+    let (sent, requests) = Default::default();
+    let mut siege = Siege { desk, watch, members, sent, requests, head, boots: 1 };
+    for act in acts {
+        siege.act(&act);
+        siege.check();
+    }
+    siege.rest();
+}
+
+impl Siege {
+    fn act(&mut self, act: &Act) {
+        let who = act.below(1, EQUIPMENT);
+        match act.byte(0) % 16 {
+            0 | 1 => self.hello(who, act),
+            2..=5 => self.say(who, act),
+            6 => self.keepalive(who, act),
+            7 | 8 => self.again(act),
+            9 => self.garbage(act),
+            10 => self.pass(act.time(2), act.flag(3, 0)),
+            11 => self.accept(act),
+            12 => self.pour(act),
+            13 => self.close(act),
+            14 => self.resume(who, act),
+            _ => self.reboot(act),
+        }
+    }
+
+    fn seen(&self) -> Seen {
+        let server = &self.desk.server;
+        let place = |number: usize| server.location(&self.members.get(number)?.evil.id());
+        Seen {
+            places: core::array::from_fn(place),
+            registered: server.registered(),
+            clients: server.clients(),
+            wakeup: server.poll_timeout(),
+        }
+    }
+
+    /// What holds at any time.
+    fn check(&self) {
+        let slots = 1 + self.head.below(0, 8);
+        let server = &self.desk.server;
+        let clients = server.clients() as usize;
+        assert!(clients <= slots, "{clients} clients in {slots} slots");
+        assert!(server.registered() <= server.clients());
+        assert!(self.watch.streams.len() <= slots, "more streams than slots");
+        let places = self.members.iter().filter_map(|member| {
+            let place = server.location(&member.evil.id())?;
+            Some((place, member.spoke.contains(&place)))
+        });
+        let mut listed = 0;
+        for (place, own) in places {
+            assert!(own, "{place} is on the list, where its equipment never was");
+            listed += 1;
+        }
+        assert!(listed <= server.registered(), "{listed} are listed");
+        nothing_lost(server.counters());
+    }
+
+    /// Gives a datagram to the server. `member` has just made it; otherwise it is anybody's.
+    fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> (bool, Out<ServerEvent>) {
+        let mut message = bytes.to_vec();
+        let server = &mut self.desk.server;
+        let received = server.handle_datagram(self.watch.now, SocketId::MAIN, from, &mut message);
+        assert!(!matches!(received, Received::Payload { .. }), "a server has no payload");
+        let taken = received == Received::Control;
+        let out = self.watch.drain(&mut self.desk.server);
+        self.hear(&out);
+        (taken, out)
+    }
+
+    /// Equipment listens to what was sent to it.
+    fn hear(&mut self, out: &Out<ServerEvent>) {
+        let frames = out.frames.iter().map(|(stream, bytes)| (Some(*stream), bytes));
+        let datagrams = out.datagrams.iter().map(|(_, bytes)| (None, bytes));
+        for (over, bytes) in datagrams.chain(frames) {
+            for member in &mut self.members {
+                let root = LoggedRoot(member.evil.root);
+                match Kind::of(bytes) {
+                    Ok(Kind::Response) if member.waits == Some(over) => {
+                        member.waits = None;
+                        member.evil.finish(bytes);
+                        member.stream = over;
+                    }
+                    Ok(Kind::Challenge) => {
+                        member.cookie = bytes.get(6..12).and_then(|c| c.try_into().ok());
+                    }
+                    Ok(Kind::ServerTransport) => match inspect::open(&root, &mut bytes.clone()) {
+                        Some(Body::ToEquipment(ToEquipment::Notify(notify))) => {
+                            self.requests.push(notify.request);
+                        }
+                        Some(Body::ToEquipment(ToEquipment::Wake(wake))) => {
+                            self.requests.push(wake.request);
+                        }
+                        _ => {}
+                    },
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    /// A member's own message, as it is.
+    fn speak(&mut self, who: usize, place: u8, bytes: Vec<u8>) {
+        let Some(member) = self.members.get_mut(who) else { return };
+        if let Some(stream) = member.stream {
+            let Some(pipe) = self.watch.streams.get(&stream) else {
+                member.stream = None;
+                return;
+            };
+            member.spoke.insert(pipe.remote);
+            self.on_stream(stream, &framed(&bytes));
+            return;
+        }
+        let from = home(who, place);
+        member.spoke.insert(from);
+        let (taken, _) = self.datagram(from, &bytes);
+        self.sent.push(Sent { bytes, taken });
+    }
+
+    fn on_stream(&mut self, stream: genkan_core::StreamId, bytes: &[u8]) {
+        for out in self.watch.feed(&mut self.desk.server, stream, bytes) {
+            self.hear(&out);
+        }
+    }
+
+    fn hello(&mut self, who: usize, act: &Act) {
+        let role =
+            if (who < EQUIPMENT / 2) ^ act.flag(2, 0) { Role::Acceptor } else { Role::Issuer };
+        let stream = if act.flag(2, 1) { self.watch.stream(act.below(3, 8)) } else { None };
+        let target = self.members[act.below(4, EQUIPMENT)].evil.id();
+        let since = self.watch.now.since(genkan_core::Instant::from_millis(1_000_000)).as_secs();
+        let member = &mut self.members[who];
+        let bytes = speech::hello(&mut member.evil, role, target, since, act);
+        (member.waits, member.stream) = (Some(stream), stream);
+        self.speak(who, act.byte(3), bytes);
+        let member = &mut self.members[who];
+        if member.waits.take().is_some() {
+            member.stream = None;
+        }
+        if act.flag(2, 2) {
+            let member = &mut self.members[who];
+            let bytes = match role {
+                Role::Acceptor => member.evil.transport(&register(&member.evil)),
+                Role::Issuer => member.evil.raw(&[0]),
+            };
+            self.speak(who, act.byte(3), bytes);
+        }
+    }
+
+    fn say(&mut self, who: usize, act: &Act) {
+        let ids: Vec<EquipmentId> = self.members.iter().map(|member| member.evil.id()).collect();
+        let request = match self.requests.len() {
+            0 => act.long(8),
+            count => self.requests[act.below(5, count)],
+        };
+        let observed = home(who, act.byte(3));
+        let mut body = speech::to_server(&self.members[who].evil, &ids, request, observed, act);
+        if act.flag(2, 7) {
+            mar(&mut body, act.byte(6), act.word(7), act.byte(9));
+        }
+        let bytes = self.members[who].evil.raw(&body);
+        self.speak(who, act.byte(3), bytes);
+    }
+
+    fn keepalive(&mut self, who: usize, act: &Act) {
+        let member = &mut self.members[who];
+        let cookie = member.cookie.filter(|_| act.flag(2, 0));
+        let bytes = member.evil.keepalive(cookie.as_ref().map(|cookie| &cookie[..]));
+        self.speak(who, act.byte(3), bytes);
+    }
+
+    /// Somebody without a key sends what was sent before, changed or not.
+    fn again(&mut self, act: &Act) {
+        let count = self.sent.len();
+        let Some(old) = count.checked_sub(1 + act.below(2, count.max(1))) else { return };
+        let Sent { mut bytes, taken } =
+            Sent { bytes: self.sent[old].bytes.clone(), taken: self.sent[old].taken };
+        let whole = bytes.len();
+        let changed = mar(&mut bytes, act.byte(3), act.word(4), act.byte(6));
+        let (from, stranger) = anywhere(act.byte(7));
+        let kind = Kind::of(&bytes);
+        // The second MAC of an Initiation proves an address, not the message.
+        let mac2_only = kind == Ok(Kind::Initiation)
+            && bytes.len() == whole
+            && bytes[..whole - 16] == self.sent[old].bytes[..whole - 16];
+        if changed && !mac2_only {
+            return self.unauthentic(from, &bytes);
+        }
+        let before = self.seen();
+        let (now_taken, out) = self.datagram(from, &bytes);
+        if taken && kind != Ok(Kind::Initiation) && kind != Ok(Kind::Resume) {
+            assert!(!now_taken, "{kind:?} was taken twice");
+            assert_eq!(self.seen(), before, "a repeated {kind:?} has changed something");
+        }
+        if stranger {
+            bounded(from, &bytes, &out);
+            assert_eq!(self.seen().places, before.places, "{kind:?} has moved somebody");
+        }
+        self.sent[old].taken |= now_taken;
+    }
+
+    /// Bytes that nobody with a key has made: they change nothing, and bring back no more than they
+    /// are.
+    fn unauthentic(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let before = self.seen();
+        let (taken, out) = self.datagram(from, bytes);
+        let kind = Kind::of(bytes);
+        assert_eq!(self.seen(), before, "{kind:?} of a stranger has changed something");
+        assert!(!taken || kind == Ok(Kind::CertificateRequest), "{kind:?} of a stranger was taken");
+        assert!(out.events.is_empty() && out.commands.is_empty() && out.frames.is_empty());
+        bounded(from, bytes, &out);
+        if kind.is_ok_and(Kind::is_downward) {
+            assert!(out.is_silent(), "{kind:?} was answered");
+        }
+    }
+
+    fn garbage(&mut self, act: &Act) {
+        let kind = Kind::ALL[act.below(1, Kind::ALL.len())];
+        let lengths = [1, 6, 28, 30, 34, 38, 50, 98, 166, 210, 260, 1_232];
+        let mut bytes = vec![act.byte(11); lengths[act.below(2, lengths.len())]];
+        bytes.iter_mut().zip(act.tail(4)).for_each(|(to, from)| *to = *from);
+        if !act.flag(3, 0) {
+            bytes[0] = kind as u8;
+        }
+        self.unauthentic(anywhere(act.byte(3) >> 1).0, &bytes);
+    }
+
+    fn pass(&mut self, time: Duration, late: bool) {
+        let mut outs = Vec::new();
+        self.watch.pass(&mut self.desk.server, time, late, |_, _, out| outs.push(out));
+        outs.iter().for_each(|out| self.hear(out));
+    }
+
+    fn accept(&mut self, act: &Act) {
+        let from = if act.flag(2, 0) { anywhere(act.byte(3)).0 } else { home(act.below(1, 4), 0) };
+        let now = self.watch.now;
+        if let Some(stream) = self.desk.server.handle_accept(now, SocketId::LISTENER, from) {
+            self.watch.accepted(stream, genkan_core::canonical(from));
+        }
+        let out = self.watch.drain(&mut self.desk.server);
+        assert!(out.is_silent(), "a connection alone brings {out:?}");
+    }
+
+    /// Bytes on a stream that are no member's word.
+    fn pour(&mut self, act: &Act) {
+        let Some(stream) = self.watch.stream(act.below(2, 8)) else { return };
+        let mut bytes = match self.sent.len() {
+            count if count > 0 && act.flag(1, 0) => {
+                self.sent[count - 1 - act.below(3, count)].bytes.clone()
+            }
+            _ => act.tail(4).to_vec(),
+        };
+        mar(&mut bytes, act.byte(8), act.word(9), act.byte(11));
+        let bytes = if act.flag(1, 1) { bytes } else { framed(&bytes) };
+        self.on_stream(stream, &bytes);
+    }
+
+    fn close(&mut self, act: &Act) {
+        let Some(mut stream) = self.watch.stream(act.below(2, 8)) else { return };
+        if act.flag(3, 0) {
+            // One that was never there, or is not there any more.
+            stream.generation = stream.generation.wrapping_sub(1 + u16::from(act.byte(4)));
+            self.desk.server.handle_stream_state(self.watch.now, stream, StreamState::Closed);
+        } else {
+            let state = if act.flag(3, 1) { StreamState::Connected } else { StreamState::Closed };
+            self.watch.state(&mut self.desk.server, stream, state);
+        }
+        self.watch.drain(&mut self.desk.server);
+    }
+
+    fn resume(&mut self, who: usize, act: &Act) {
+        let member = &mut self.members[who];
+        if member.stream.is_some() {
+            return;
+        }
+        let nonce = [act.byte(2); 16];
+        let bytes = speech::resume(&member.evil, &nonce);
+        let from = home(who, act.byte(3));
+        member.spoke.insert(from);
+        let (taken, out) = self.datagram(from, &bytes);
+        self.sent.push(Sent { bytes, taken });
+        let answers = out.datagrams.iter().map(|(_, bytes)| bytes);
+        for answer in answers.filter(|bytes| Kind::of(bytes) == Ok(Kind::Resumed)) {
+            speech::resumed(&mut self.members[who].evil, &nonce, answer);
+        }
+        if act.flag(2, 0) {
+            let bytes = self.members[who].evil.raw(&[0]);
+            self.speak(who, act.byte(3), bytes);
+        }
+    }
+
+    fn reboot(&mut self, act: &Act) {
+        if act.flag(2, 0) {
+            for _ in 0..100 {
+                let more = self.desk.server.dismiss(self.watch.now);
+                let out = self.watch.drain(&mut self.desk.server);
+                self.hear(&out);
+                if !more {
+                    break;
+                }
+            }
+        }
+        if act.flag(2, 1) {
+            self.boots += 1;
+            self.desk = desk(&self.head, self.boots);
+            self.watch = Watch::new(self.desk.now, true);
+            self.sent.iter_mut().for_each(|sent| sent.taken = false);
+            self.members.iter_mut().for_each(|member| member.stream = None);
+        }
+    }
+
+    /// Nobody says anything any more: nothing is left over, and there is room for the next.
+    fn rest(&mut self) {
+        let interval = 5 * (1 + u64::from(self.head.byte(2)));
+        self.pass(Duration::from_secs(3 * interval + 600), false);
+        let server = &self.desk.server;
+        assert_eq!((server.clients(), server.registered()), (0, 0), "somebody is left over");
+        assert_eq!(server.poll_timeout(), None, "a deadline for nothing");
+        assert!(self.watch.streams.is_empty(), "streams are left over");
+        self.desk.now = self.watch.now;
+        if !self.head.flag(1, 2) {
+            let honest = genkan_tests::device::device(&mut self.desk, 40, sa("198.51.100.40:4600"));
+            assert_eq!(self.desk.server.registered(), 1, "{}", honest.id());
+        }
+    }
+}
+
+/// Nobody gets more than he has given (threat T9).
+fn bounded(from: SocketAddr, bytes: &[u8], out: &Out<ServerEvent>) {
+    let from = genkan_core::canonical(from);
+    let back: Vec<usize> = out.datagrams.iter().map(|(_, bytes)| bytes.len()).collect();
+    let own = out.datagrams.iter().filter(|(to, _)| *to == from);
+    let total: usize = own.map(|(_, bytes)| bytes.len()).sum();
+    assert!(total <= bytes.len(), "{} bytes brought {back:?}", bytes.len());
+    assert!(back.len() <= 3, "one datagram brought {back:?}");
+}
+
+fn framed(bytes: &[u8]) -> Vec<u8> {
+    let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+    [&len.to_be_bytes()[..], bytes].concat()
+}
+
+/// Good and not so good lives of equipment at a server.
+pub(crate) fn seeds() -> Vec<Vec<u8>> {
+    // What each act does is said by `Siege::act`; the rest of the record is zero.
+    let lives: [&[[u8; 5]]; 6] = [
+        // Registers, is heard of again, is asked for, accepts.
+        &[
+            [0, 0, 4, 0, 0],
+            [6, 0, 0, 0, 0],
+            [0, 2, 4, 0, 0],
+            [2, 2, 4, 0, 0],
+            [2, 0, 5, 0, 0],
+            [10, 0, 5, 0, 0],
+        ],
+        // Moves, is challenged, echoes; its messages are repeated by strangers.
+        &[[0, 1, 4, 0, 0], [6, 1, 0, 1, 0], [6, 1, 1, 1, 0], [7, 0, 0, 0, 0], [7, 0, 1, 1, 9]],
+        // Comes over TCP, goes.
+        &[[11, 0, 0, 0, 0], [0, 0, 6, 0, 0], [6, 0, 0, 0, 0], [2, 0, 3, 0, 0], [13, 0, 0, 0, 0]],
+        // Reboots and resumes; the server reboots too.
+        &[
+            [0, 0, 4, 0, 0],
+            [14, 0, 1, 0, 0],
+            [2, 0, 1, 0, 0],
+            [15, 0, 3, 0, 0],
+            [6, 0, 0, 0, 0],
+            [0, 0, 4, 0, 0],
+        ],
+        // Asks within the first message; a stranger is refused in time.
+        &[[0, 0, 4, 0, 0], [0, 2, 8, 0, 0], [0, 3, 12, 0, 1], [10, 0, 10, 0, 0], [10, 0, 23, 0, 0]],
+        // Strangers alone.
+        &[
+            [9, 0, 9, 0, 0],
+            [9, 1, 2, 2, 0],
+            [9, 5, 2, 0, 0],
+            [9, 6, 4, 0, 0],
+            [11, 0, 1, 0, 0],
+            [12, 0, 0, 0, 0],
+        ],
+    ];
+    let mut seeds = Vec::new();
+    for head in [[7, 0, 5, 7], [7, 1, 5, 7], [1, 0, 1, 0], [3, 4, 3, 1], [0, 2, 0, 0]] {
+        for life in lives {
+            let mut seed = head.to_vec();
+            seed.resize(8, 0);
+            for act in life {
+                seed.extend(act);
+                seed.extend([0; 7]);
+            }
+            seeds.push(seed);
+        }
+    }
+    seeds
+}
