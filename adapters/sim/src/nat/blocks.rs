@@ -27,6 +27,7 @@ impl Nat {
     /// take effect here: every host gets its ports anew.
     pub(super) fn space_of(&mut self, host: IpAddr, address: IpAddr) -> Place {
         let blocks = self.config.blocks;
+        // A change of the extension's size takes effect with the next extension.
         if self.layout != (self.config.ports.clone(), blocks) {
             self.layout = (self.config.ports.clone(), blocks);
             self.spaces.clear();
@@ -51,7 +52,12 @@ impl Nat {
         } else {
             let unassigned =
                 self.unassigned.entry(place.1).or_insert_with(|| Unassigned::new(ports, blocks));
-            unassigned.take(&mut self.rng).or_else(|| self.reclaim(place))
+            let size = self.config.extension.filter(|_| has > 0);
+            let taken = match size {
+                None => unassigned.take(&mut self.rng),
+                Some(size) => unassigned.take_piece(&mut self.rng, size),
+            };
+            taken.or_else(|| self.reclaim(place, size))
         };
         let Some(block) = block else { return false };
         self.spaces.entry(place).or_default().push(Space::new(block));
@@ -59,7 +65,7 @@ impl Nat {
     }
 
     /// The blocks of a host that has no mapping are taken away for another.
-    fn reclaim(&mut self, (_, address): Place) -> Option<Ports> {
+    fn reclaim(&mut self, (_, address): Place, size: Option<u16>) -> Option<Ports> {
         let idle = self.spaces.keys().copied().find(|&(host, at)| {
             at == address
                 && host.is_some_and(|host| {
@@ -73,7 +79,10 @@ impl Nat {
         for space in self.spaces.remove(&idle)? {
             unassigned.give_back(&space.ports);
         }
-        unassigned.take(&mut self.rng)
+        match size {
+            None => unassigned.take(&mut self.rng),
+            Some(size) => unassigned.take_piece(&mut self.rng, size),
+        }
     }
 }
 

@@ -310,6 +310,9 @@ pub struct NatConfig {
     pub port_classes: bool,
     /// Which of them one inside host may have.
     pub blocks: Blocks,
+    /// The size of a host's second and further blocks, with [`Blocks::Contiguous`], when it is not
+    /// that of the first: from 1 to that (Nokia: "extended port blocks").
+    pub extension: Option<u16>,
     /// How addresses of a pool are given out.
     pub pooling: Pooling,
     /// A port is not given out again for this long (RFC 6888 REQ-8: 120 s).

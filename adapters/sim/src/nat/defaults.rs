@@ -62,6 +62,7 @@ impl Default for NatConfig {
             ports: 20_000..=65_535,
             port_classes: false,
             blocks: Blocks::None,
+            extension: None,
             pooling: Pooling::Paired,
             hold_down: Duration::ZERO,
             lifetimes: Lifetimes::udp(Duration::from_secs(120)),

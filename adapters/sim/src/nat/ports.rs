@@ -159,6 +159,8 @@ pub(super) struct Unassigned {
     blocks: Blocks,
     /// First ports of blocks, values of masked bits, port-set ids, or single ports.
     left: Vec<u16>,
+    /// First ports of pieces of blocks, and their size.
+    pieces: (Vec<u16>, u16),
 }
 
 impl Unassigned {
@@ -186,7 +188,7 @@ impl Unassigned {
                 (0..=u16::MAX >> (16 - k)).collect()
             }
         };
-        Self { ports, blocks, left }
+        Self { ports, blocks, left, pieces: (Vec::new(), 0) }
     }
 
     /// The ports of one more block, drawn from what is left.
@@ -220,6 +222,20 @@ impl Unassigned {
         })
     }
 
+    /// A piece of `size` ports of a block that is shared out in such pieces.
+    pub(super) fn take_piece(&mut self, rng: &mut Rng, size: u16) -> Option<Ports> {
+        let size = size.max(1);
+        if self.pieces.0.is_empty() || self.pieces.1 != size {
+            let block = self.take(rng)?;
+            let whole = (0..block.len()).step_by(size.into());
+            let firsts = whole.filter(|at| at + u32::from(size) <= block.len());
+            self.pieces = (firsts.filter_map(|at| block.get(at)).collect(), size);
+        }
+        let index = rng.index(self.pieces.0.len());
+        let first = (index < self.pieces.0.len()).then(|| self.pieces.0.swap_remove(index))?;
+        Some(Ports::Range { first, len: size.into() })
+    }
+
     fn filtered(&self, wanted: impl Fn(u16) -> bool) -> Ports {
         Ports::List(self.ports.clone().filter(|&port| wanted(port)).collect())
     }
@@ -231,7 +247,10 @@ impl Unassigned {
             Blocks::Scattered { .. } => {
                 self.left.extend((0..ports.len()).filter_map(|index| ports.get(index)));
             }
-            Blocks::Contiguous { .. } => self.left.extend(ports.get(0)),
+            Blocks::Contiguous { size, .. } if ports.len() == u32::from(size.max(1)) => {
+                self.left.extend(ports.get(0));
+            }
+            Blocks::Contiguous { .. } => self.pieces.0.extend(ports.get(0)),
             Blocks::Masked { mask } => self.left.extend(ports.get(0).map(|port| port & mask)),
             Blocks::PortSet { a, k } => {
                 let id = ports.get(0).map(|port| set_of(port, a, k));

@@ -235,15 +235,16 @@ pub fn rfc4787() -> NatConfig {
 }
 
 /// A carrier's NAT like Nokia's 7750 with large-scale NAT: endpoint-independent both ways, UDP 15 s
-/// until answered and 5 min then, a block of 1000 ports for each subscriber and an extension of 335
-/// (taken here as two more blocks' worth of one size, since a block is one size: 1000 and 1000).
+/// until answered and 5 min then (product documentation, NAT timeouts), a block of 1000 ports for each
+/// subscriber and up to three extensions of 335, ports held for 120 s.
 #[must_use]
 pub fn nokia_cgn() -> NatConfig {
     let mut config = home(F::EndpointIndependent);
     config.behaviour.allocation.preserve = Preserve::Never;
     config.lifetimes = Lifetimes { udp_initial: secs(15), ..Lifetimes::udp(secs(300)) };
     NatConfig {
-        blocks: Blocks::Contiguous { size: 1_000, most: 2 },
+        blocks: Blocks::Contiguous { size: 1_000, most: 4 },
+        extension: Some(335),
         hold_down: secs(120),
         hops: 4,
         hairpin: Hairpin::ExternalSource,
