@@ -37,6 +37,7 @@
 
 pub mod capture;
 mod checks;
+mod digest;
 mod entropy;
 mod faults;
 pub mod fleet;
@@ -50,8 +51,10 @@ mod queue;
 mod rng;
 pub mod see;
 mod send;
+pub mod swarm;
 mod tcp;
 mod transcript;
+mod watch;
 mod world;
 
 pub use entropy::{EntropyMode, EntropySwitch, SimEntropy};

@@ -15,9 +15,9 @@ use core::time::Duration;
 
 use genkan_core::wire::Kind;
 
-use crate::net::Unroutable;
-use crate::packet::{Via, message_of};
-use crate::rng::fnv1a_from;
+use crate::digest::Digest;
+use crate::net::{HostId, Unroutable};
+use crate::packet::{Packet, Via, message_of};
 
 /// What became of a packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -224,7 +224,7 @@ impl fmt::Display for Line {
 pub struct Transcript {
     lines: Vec<Line>,
     keep: bool,
-    hash: u64,
+    hash: Digest,
     packets: u64,
     /// How often the lines were forgotten.
     era: u32,
@@ -240,7 +240,7 @@ pub(crate) struct Mark {
 
 impl Transcript {
     pub(crate) const fn new() -> Self {
-        Self { lines: Vec::new(), keep: true, hash: 0xcbf2_9ce4_8422_2325, packets: 0, era: 0 }
+        Self { lines: Vec::new(), keep: true, hash: Digest::new(), packets: 0, era: 0 }
     }
 
     /// All lines in order.
@@ -279,7 +279,7 @@ impl Transcript {
     /// One number over everything that happened, kept or not: equal for equal runs.
     #[must_use]
     pub const fn hash(&self) -> u64 {
-        self.hash
+        self.hash.value()
     }
 
     /// How many packets were sent.
@@ -299,24 +299,39 @@ impl Transcript {
         self.keep = keep;
     }
 
-    pub(crate) fn packet(&mut self, entry: Entry) -> Mark {
+    /// Whether lines are kept now.
+    pub(crate) const fn keeps(&self) -> bool {
+        self.keep
+    }
+
+    /// A packet is sent; `entry` says so where lines are kept.
+    pub(crate) fn packet(
+        &mut self,
+        packet: &Packet,
+        origin: Origin,
+        fate: Fate,
+        entry: Option<Entry>,
+    ) -> Mark {
         let number = self.packets;
         self.packets += 1;
-        self.absorb_time(entry.at);
-        self.absorb(format!("{}{}{:?}", entry.from, entry.to, entry.via).as_bytes());
-        self.absorb(&entry.bytes);
-        self.absorb(format!("{:?}{:?}", entry.origin, entry.fate).as_bytes());
-        let place = self.keep.then_some((self.era, self.lines.len()));
-        if self.keep {
-            self.lines.push(Line::Packet(entry));
-        }
+        self.hash.time(packet.at);
+        let host = |host: Option<HostId>| host.map_or(0, |host| host.0 as u64 + 1);
+        self.hash.word(host(packet.from) << 32 | host(packet.to));
+        self.hash.via(packet.via);
+        self.hash.address(packet.source);
+        self.hash.address(packet.destination);
+        self.hash.bytes(&packet.bytes);
+        self.hash.word(origin as u64);
+        self.hash.fate(fate);
+        let place = entry.is_some().then_some((self.era, self.lines.len()));
+        self.lines.extend(entry.map(Line::Packet));
         Mark { number, place }
     }
 
     pub(crate) fn note(&mut self, at: Duration, host: &str, text: String) {
-        self.absorb_time(at);
-        self.absorb(host.as_bytes());
-        self.absorb(text.as_bytes());
+        self.hash.time(at);
+        self.hash.bytes(host.as_bytes());
+        self.hash.bytes(text.as_bytes());
         if self.keep {
             self.lines.push(Line::Note(Note { at, host: host.into(), text }));
         }
@@ -324,7 +339,8 @@ impl Transcript {
 
     /// A packet's fate is known, and perhaps better than before who got it.
     pub(crate) fn settle(&mut self, mark: Mark, fate: Fate, to: Option<&str>) {
-        self.absorb(format!("{}{fate:?}", mark.number).as_bytes());
+        self.hash.word(mark.number);
+        self.hash.fate(fate);
         if let Some(entry) = self.entry_mut(mark) {
             entry.fate = fate;
             if let Some(to) = to {
@@ -336,7 +352,7 @@ impl Transcript {
 
     /// A line has changed a packet's bytes.
     pub(crate) fn alter(&mut self, mark: Mark, bytes: &[u8]) {
-        self.absorb(bytes);
+        self.hash.bytes(bytes);
         if let Some(entry) = self.entry_mut(mark) {
             entry.origin = Origin::Altered;
             entry.bytes = bytes.to_vec();
@@ -349,14 +365,6 @@ impl Transcript {
             Line::Packet(entry) if era == self.era => Some(entry),
             _ => None,
         }
-    }
-
-    fn absorb(&mut self, bytes: &[u8]) {
-        self.hash = fnv1a_from(self.hash, bytes);
-    }
-
-    fn absorb_time(&mut self, at: Duration) {
-        self.absorb(&at.as_micros().to_be_bytes());
     }
 }
 

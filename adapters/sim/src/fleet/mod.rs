@@ -196,14 +196,24 @@ impl Fleet {
     /// # Panics
     /// When `host` is not of this fleet, or off.
     pub fn reboot(&mut self, host: HostId, death: Death) {
+        self.reboot_with(host, death, |_| ());
+    }
+
+    /// As [`Fleet::reboot`]; what is in flash is changed by `spoil` meanwhile, as by a write that the
+    /// power cut short.
+    ///
+    /// # Panics
+    /// When `host` is not of this fleet, or off.
+    pub fn reboot_with(&mut self, host: HostId, death: Death, spoil: impl FnOnce(&mut Flash)) {
         let device = self.member(host).device.clone();
         let name = self.world.name(host).to_owned();
-        let flash = match &device {
+        let mut flash = match &device {
             Device::Acceptor(_) => self.world.app::<AcceptorApp>(host).flash.clone(),
             Device::Issuer(_) => self.world.app::<IssuerApp>(host).flash.clone(),
         };
         self.world.kill(host, death);
-        let flash = Flash { boots: flash.boots + 1, ..flash };
+        flash.boots += 1;
+        spoil(&mut flash);
         let entropy = self.world.entropy(&format!("{name} {}", flash.boots));
         if let Some(member) = self.members.iter_mut().find(|member| member.host == host) {
             member.switch = entropy.switch();

@@ -144,8 +144,11 @@ impl World {
             else {
                 return;
             };
-            let host = end.host;
+            let (host, remote) = (end.host, end.remote);
             let mut bytes = mem::take(&mut end.assembly);
+            if let Some(other) = self.tcp.end(id, 1 - side).map(|end| end.host) {
+                self.show_watch(host, remote, Some((id, other)), &bytes);
+            }
             let consumed = self.enter(host, |node, io| node.stream(io, stream, &mut bytes));
             let consumed = consumed.unwrap_or(bytes.len());
             let full = bytes.len() == MAX_FRAME;

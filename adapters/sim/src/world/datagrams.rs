@@ -252,6 +252,7 @@ impl World {
         socket: SocketId,
         source: SocketAddr,
     ) {
+        self.show_watch(host, source, None, &flight.bytes);
         self.enter(host, |node, io| node.datagram(io, socket, source, &mut flight.bytes));
     }
 

@@ -6,6 +6,7 @@ use super::record::Parcel;
 use super::{Event, World};
 use crate::net::HostId;
 use crate::node::{Effect, Io, Node};
+use crate::watch::Called;
 
 impl World {
     /// Calls the node on a host, drains it, and carries out what it wants. `None`: the host is off.
@@ -28,11 +29,17 @@ impl World {
         let slot = &mut self.slots[host.0];
         let mut node = slot.node.take()?;
         let now = slot.instant(self.now);
+        let was_due = slot.io.announced.is_some_and(|at| at <= now);
         slot.io.set_now(now);
         let result = act(&mut *node, &mut slot.io);
         let next = node.drain(&mut slot.io);
         if let Some(book) = &mut self.key_book {
             book.ask(self.now, host, &*node);
+        }
+        if let Some(watch) = self.watch.as_mut() {
+            let effects = &slot.io.effects;
+            let call = Called { at: self.now, host, now, effects, next, was_due };
+            watch.called(call, &*node);
         }
         slot.node = Some(node);
         if next != slot.io.announced {

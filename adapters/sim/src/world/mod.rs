@@ -29,6 +29,7 @@ use crate::rng::Rng;
 use crate::see::open::KeyBook;
 use crate::tcp::{Table, TcpConfig, TcpEvent};
 use crate::transcript::Transcript;
+use crate::watch::Watch;
 
 pub use control::Death;
 pub(crate) use datagrams::Flight;
@@ -67,6 +68,7 @@ pub struct World {
     frames: Vec<Frame>,
     /// The machines' keys, when they are logged.
     pub(crate) key_book: Option<KeyBook>,
+    pub(crate) watch: Option<Box<dyn Watch>>,
     /// How many events have happened at this moment.
     crowd: u32,
 }
@@ -105,6 +107,7 @@ impl World {
             capturing: false,
             frames: Vec::new(),
             key_book: None,
+            watch: None,
             crowd: 0,
         }
     }

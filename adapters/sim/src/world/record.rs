@@ -7,8 +7,9 @@ use super::World;
 use crate::capture::{Frame, Interface, Load};
 use crate::nat::Proto;
 use crate::net::{Crossing, Hop, HostId, NatId, Owner};
-use crate::packet::{Packet, Verdict, Via};
+use crate::packet::{Packet, TcpId, Verdict, Via};
 use crate::transcript::{Entry, Fate, Mark, Origin};
+use crate::watch::Arrival;
 
 /// What is sent.
 pub(crate) struct Parcel {
@@ -119,11 +120,12 @@ impl World {
     ) -> Vec<(Vec<u8>, Mark, Duration)> {
         let own = if matches!(via, Via::Icmp(_)) { Origin::Network } else { Origin::Sender };
         let mut packet = self.packet(via, ends, addresses, parcel);
-        let bytes = packet.bytes.clone();
-        let verdict = match self.hook.as_mut() {
-            Some(hook) => hook(&mut packet),
-            None => Verdict::Pass,
+        let Some(hook) = self.hook.as_mut() else {
+            let mark = self.record(&packet, own, Fate::InFlight);
+            return vec![(packet.bytes, mark, Duration::ZERO)];
         };
+        let bytes = packet.bytes.clone();
+        let verdict = hook(&mut packet);
         let (delay, copy) = match verdict {
             Verdict::Drop => {
                 self.record(&packet, own, Fate::Hooked);
@@ -172,6 +174,14 @@ impl World {
     }
 
     pub(crate) fn record(&mut self, packet: &Packet, origin: Origin, fate: Fate) -> Mark {
+        if let Some(watch) = self.watch.as_mut() {
+            watch.sent(packet, origin);
+        }
+        let entry = self.transcript.keeps().then(|| self.entry(packet, origin, fate));
+        self.transcript.packet(packet, origin, fate, entry)
+    }
+
+    fn entry(&self, packet: &Packet, origin: Origin, fate: Fate) -> Entry {
         let name = |host: HostId| self.slots[host.0].name.clone();
         let box_at = |address: IpAddr| self.net.box_with(address).map(|nat| self.net.nat_name(nat));
         let sender = || match box_at(packet.source.ip()).filter(|_| origin == Origin::Network) {
@@ -185,7 +195,7 @@ impl World {
                 _ => packet.destination.to_string(),
             }
         };
-        let entry = Entry {
+        Entry {
             at: packet.at,
             from: packet.from.map_or_else(sender, name),
             to: packet.to.map_or_else(unknown, name),
@@ -197,7 +207,21 @@ impl World {
             kind: packet.kind(),
             origin,
             fate,
-        };
-        self.transcript.packet(entry)
+        }
+    }
+
+    /// Tells the watch, if there is one, what a node is about to be shown.
+    pub(crate) fn show_watch(
+        &mut self,
+        host: HostId,
+        source: SocketAddr,
+        over: Option<(TcpId, HostId)>,
+        bytes: &[u8],
+    ) {
+        if let Some(watch) = self.watch.as_mut()
+            && let Some(node) = self.slots[host.0].node.as_deref()
+        {
+            watch.arrives(Arrival { at: self.now, host, source, over, bytes }, node);
+        }
     }
 }

@@ -1,0 +1,197 @@
+//! I-1, I-2, I-18: who is on the server's list, at which address, and why.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use genkan_core::wire::Kind;
+use genkan_core::{Instant, ServerEvent, Transport};
+
+use super::roster::{Role, Roster};
+use super::{Broken, Input, Seen, Verdict};
+use crate::fleet::FleetServer;
+use crate::host::Log;
+use crate::net::HostId;
+
+/// How long an answer of the server's proves its receiver's address: two lives of a cookie secret.
+const COOKIE_LIFE: Duration = Duration::from_secs(240);
+/// How long an entry lives at least after something authentic was heard: three intervals and 10 s,
+/// less a second, since the list counts in seconds.
+const ENTRY_LIFE: Duration = Duration::from_secs(84);
+
+/// What is known of an acceptor's entry.
+#[derive(Debug, Default)]
+struct Entry {
+    address: Option<SocketAddr>,
+    /// When the server heard something authentic of it, by the server's clock.
+    heard: Option<Instant>,
+    over_stream: bool,
+    /// Addresses that it has had on the list by proof.
+    proven: BTreeSet<SocketAddr>,
+}
+
+#[derive(Debug)]
+pub(super) struct List {
+    capacity: usize,
+    entries: BTreeMap<HostId, Entry>,
+    /// Addresses that each host's packets have come out at.
+    exits: BTreeSet<(HostId, SocketAddr)>,
+    last_exit: Option<(HostId, SocketAddr)>,
+    /// When the server last sent something there that only its receiver can answer.
+    offered: BTreeMap<SocketAddr, Duration>,
+    /// How many of the server's events were looked at.
+    told: usize,
+}
+
+impl List {
+    pub(super) const fn new(capacity: usize) -> Self {
+        Self {
+            capacity,
+            entries: BTreeMap::new(),
+            exits: BTreeSet::new(),
+            last_exit: None,
+            offered: BTreeMap::new(),
+            told: 0,
+        }
+    }
+
+    pub(super) fn restarted(&mut self) {
+        self.entries.clear();
+        self.offered.clear();
+        self.told = 0;
+    }
+
+    /// A host's packet left its network with this source.
+    pub(super) fn came_out(&mut self, host: HostId, source: SocketAddr) {
+        if self.last_exit != Some((host, source)) {
+            self.last_exit = Some((host, source));
+            self.exits.insert((host, source));
+        }
+    }
+
+    pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
+        taken_once(seen)?;
+        if seen.role != Role::Server {
+            return Ok(());
+        }
+        let Some(server) = seen.node.machine().downcast_ref::<FleetServer>() else { return Ok(()) };
+        let (clients, listed) = (server.clients() as usize, server.registered() as usize);
+        if clients > self.capacity || listed > clients {
+            let what =
+                format!("{listed} registered, {clients} entries in {} places", self.capacity);
+            return Err(Broken::new("I-18", what));
+        }
+        self.read_events(roster, seen);
+        for member in roster.acceptors() {
+            let entry = self.entries.entry(member.host).or_default();
+            let address = server.location(&member.id);
+            let before = core::mem::replace(&mut entry.address, address);
+            if before != address {
+                let change = Change { who: member.host, name: &member.name, before };
+                match address {
+                    Some(address) => self.moved(seen, change, address)?,
+                    None => self.fell_off(seen, change)?,
+                }
+            }
+        }
+        if let Some(author) = seen.input.and_then(|input| input.author)
+            && !seen.discarded
+            && let Some(entry) = self.entries.get_mut(&author)
+        {
+            entry.heard = Some(seen.call.now);
+        }
+        for (to, bytes) in seen.datagrams() {
+            if matches!(Kind::of(bytes), Ok(Kind::Response | Kind::Resumed | Kind::Challenge)) {
+                self.offered.insert(to, seen.call.at);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_events(&mut self, roster: &Roster, seen: &Seen<'_>) {
+        let Some(log) = seen.node.app().downcast_ref::<Log<ServerEvent>>() else { return };
+        for (_, event) in log.events.get(self.told..).unwrap_or_default() {
+            if let ServerEvent::Registered { id, over, .. } = event
+                && let Some(member) = roster.holder(id)
+            {
+                let entry = self.entries.entry(member.host).or_default();
+                entry.over_stream = *over == Transport::Stream;
+            }
+        }
+        self.told = log.events.len();
+    }
+
+    /// I-1: an address is new on the list.
+    fn moved(&mut self, seen: &Seen<'_>, change: Change<'_>, address: SocketAddr) -> Verdict {
+        let Change { who, name, before } = change;
+        let broken = |why: &str| {
+            let what = format!("{name} moved from {before:?} to {address}: {why}");
+            Err(Broken::new("I-1", what))
+        };
+        let proven = self.entries.get(&who).is_some_and(|entry| entry.proven.contains(&address));
+        match seen.input {
+            Some(Input { over: None, author, .. }) if *author != Some(who) => {
+                return broken("by bytes that it did not make");
+            }
+            Some(Input { over: None, source, .. }) if *source != address && !proven => {
+                return broken("by bytes from elsewhere");
+            }
+            Some(Input { over: Some((_, other)), .. }) if *other != who && !proven => {
+                return broken("by somebody else's connection");
+            }
+            // A connection that carried the registration has ended: the address before it counts.
+            None if !proven => return broken("by nothing that it sent"),
+            _ => {}
+        }
+        let by_datagram = seen.input.is_some_and(|input| input.over.is_none());
+        if by_datagram {
+            if !self.exits.contains(&(who, address)) {
+                return broken("where none of its packets came out");
+            }
+            let recent = |at: &Duration| seen.call.at <= *at + COOKIE_LIFE;
+            if !proven && !self.offered.get(&address).is_some_and(recent) {
+                return broken("where the server has not asked");
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(&who) {
+            entry.proven.insert(address);
+        }
+        Ok(())
+    }
+
+    /// I-18: an entry is gone.
+    fn fell_off(&self, seen: &Seen<'_>, change: Change<'_>) -> Verdict {
+        let Change { who, name, before } = change;
+        let Some(entry) = self.entries.get(&who) else { return Ok(()) };
+        let own = seen.input.is_some_and(|input| input.author == Some(who));
+        let silent = |at: Instant| seen.call.now.since(at) >= ENTRY_LIFE;
+        if entry.over_stream || own || entry.heard.is_none_or(silent) {
+            return Ok(());
+        }
+        let what = format!("{name} at {before:?} fell off the list, heard at {:?}", entry.heard);
+        Err(Broken::new("I-18", what))
+    }
+}
+
+struct Change<'a> {
+    who: HostId,
+    name: &'a str,
+    before: Option<SocketAddr>,
+}
+
+/// I-2: what a session protects is taken once.
+fn taken_once(seen: &Seen<'_>) -> Verdict {
+    let Some(input) = seen.input.filter(|input| input.again && !seen.discarded) else {
+        return Ok(());
+    };
+    match input.kind {
+        Some(
+            kind @ (Kind::Keepalive
+            | Kind::KeepaliveAnswer
+            | Kind::Echo
+            | Kind::Transport
+            | Kind::ServerTransport),
+        ) => Err(Broken::new("I-2", format!("{kind:?} of {} B was taken twice", input.len))),
+        _ => Ok(()),
+    }
+}

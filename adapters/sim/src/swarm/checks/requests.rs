@@ -1,0 +1,352 @@
+//! I-3, I-6, I-8, I-21: the way of a request, from the issuer's offer to the acceptor's dial.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+
+use genkan_core::inspect::{Body, LoggedRoot, open, open_initiation, open_offer};
+use genkan_core::wire::Kind;
+use genkan_core::wire::message::{
+    ConnectRequest, Reason, ToEquipment, ToServer, Verdict as Decision,
+};
+use genkan_core::{AcceptorEvent, Command, FRAME_PREFIX, Instant};
+
+use super::roster::{Member, Role, Roster};
+use super::{Broken, Seen, Verdict, print, roots};
+use crate::digest::Digest;
+use crate::fleet::{AcceptorApp, FleetServer};
+use crate::net::HostId;
+use crate::node::Effect;
+use crate::swarm::build::{PASSWORD, REFUSAL};
+
+/// How long an acceptor may take from accepting to dialling: it waits that long for its flash.
+const DIAL: Duration = Duration::from_secs(6);
+/// How long a server may go on waking for one request.
+const WAKING: Duration = Duration::from_secs(30);
+
+/// A request, as its issuer made it.
+#[derive(Debug)]
+struct Ask {
+    issuer: HostId,
+    target: Option<HostId>,
+    /// The issuer's number for it.
+    number: u32,
+    offer: u64,
+    tagged: bool,
+    /// Whether the target's door opens to it.
+    allowed: bool,
+    /// When it first reached the server, by the server's clock.
+    delivered: Option<Instant>,
+    /// The addresses that it came from.
+    from: BTreeSet<IpAddr>,
+    /// The addresses that the server passed it on with.
+    passed: BTreeSet<SocketAddr>,
+    /// It was accepted in this life of the acceptor.
+    accepted: bool,
+}
+
+#[derive(Debug, Default)]
+pub(in crate::swarm) struct Requests {
+    asks: Vec<Ask>,
+    /// Which messages carry which request, by their prints.
+    carries: BTreeMap<u64, usize>,
+    /// Whose session a root is.
+    holders: BTreeMap<LoggedRoot, HostId>,
+    /// Initiations that were looked into.
+    opened: BTreeSet<u64>,
+    /// How many of each acceptor's events were looked at.
+    told: BTreeMap<HostId, usize>,
+    /// Where each acceptor may dial, and until when.
+    dials: BTreeMap<HostId, Vec<(SocketAddr, Duration)>>,
+    refused: Option<usize>,
+}
+
+impl Requests {
+    pub(super) fn restarted(&mut self, host: HostId) {
+        self.told.remove(&host);
+        self.dials.remove(&host);
+        let own = |ask: &&mut Ask| ask.target == Some(host);
+        self.asks.iter_mut().filter(own).for_each(|ask| ask.accepted = false);
+    }
+
+    pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
+        match seen.role {
+            Role::Server => self.server(roster, seen),
+            Role::Issuer | Role::Acceptor => {
+                let Some(member) = roster.member(seen.call.host) else { return Ok(()) };
+                self.sends(roster, member, seen)?;
+                if seen.role == Role::Acceptor {
+                    self.acceptor(roster, member, seen)
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    /// I-8, and what a device's messages carry.
+    fn sends(&mut self, roster: &Roster, member: &Member, seen: &Seen<'_>) -> Verdict {
+        for message in messages(seen) {
+            match Kind::of(message) {
+                Ok(Kind::Initiation) => self.initiation(roster, member, message)?,
+                Ok(Kind::Transport) => self.transport(roster, member, seen, message),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn initiation(&mut self, roster: &Roster, member: &Member, message: &[u8]) -> Verdict {
+        let print = print(message);
+        if !self.opened.insert(print) {
+            return Ok(());
+        }
+        let Some(key) = &roster.server_key else { return Ok(()) };
+        let mut out = [0; 1024];
+        match open_initiation(key, message, &mut out) {
+            Some((id, hello)) if id == member.id => {
+                if let Some(connect) = hello.early {
+                    self.asks_for(roster, member, &connect, print);
+                }
+                Ok(())
+            }
+            other => {
+                let whose = other.map(|(id, _)| id);
+                let what = format!(
+                    "{}'s Initiation is sealed to another key, or {whose:?}'s",
+                    member.name
+                );
+                Err(Broken::new("I-8", what))
+            }
+        }
+    }
+
+    fn transport(&mut self, roster: &Roster, member: &Member, seen: &Seen<'_>, message: &[u8]) {
+        let mut found = Vec::new();
+        roots(seen.role, seen.node, &mut |root| found.push(root));
+        for root in &found {
+            self.holders.insert(*root, member.host);
+        }
+        if member.role != Role::Issuer {
+            return;
+        }
+        let mut scratch = [0; genkan_core::MAX_DATAGRAM];
+        for root in found {
+            let bytes = &mut scratch[..message.len()];
+            bytes.copy_from_slice(message);
+            if let Some(Body::ToServer(body)) = open(&root, bytes) {
+                if let ToServer::Connect(connect) = body {
+                    self.asks_for(roster, member, &connect, print(message));
+                }
+                return;
+            }
+        }
+    }
+
+    fn asks_for(
+        &mut self,
+        roster: &Roster,
+        issuer: &Member,
+        connect: &ConnectRequest<'_>,
+        print: u64,
+    ) {
+        let offer = digest(connect.offer);
+        let known = self.asks.iter().rposition(|ask| ask.offer == offer);
+        let index = known.unwrap_or(self.asks.len());
+        self.carries.insert(print, index);
+        if known.is_some() {
+            return;
+        }
+        let target = roster.holder(&connect.target);
+        let allowed = target.is_some_and(|target| {
+            let password =
+                open_offer(&target.key, connect.offer).and_then(|(_, offer)| offer.password);
+            let knows = target.door.password && password == Some(PASSWORD);
+            target.door.open || knows || (target.door.paired && issuer.paired)
+        });
+        self.asks.push(Ask {
+            issuer: issuer.host,
+            target: target.map(|target| target.host),
+            number: connect.request,
+            offer,
+            tagged: connect.early_tag.is_some(),
+            allowed,
+            delivered: None,
+            from: BTreeSet::new(),
+            passed: BTreeSet::new(),
+            accepted: false,
+        });
+    }
+
+    /// I-3, I-21.
+    fn server(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
+        self.deliver(seen);
+        let Some(server) = seen.node.machine().downcast_ref::<FleetServer>() else { return Ok(()) };
+        let mut known = Vec::new();
+        for effect in seen.call.effects {
+            let (to, message) = match effect {
+                Effect::Datagram { remote, bytes, .. } => (Some(*remote), &bytes[..]),
+                Effect::Write { bytes, .. } => {
+                    (None, bytes.get(FRAME_PREFIX..).unwrap_or_default())
+                }
+                _ => continue,
+            };
+            if Kind::of(message) != Ok(Kind::ServerTransport) {
+                continue;
+            }
+            if known.is_empty() {
+                roots(Role::Server, seen.node, &mut |root| known.push(root));
+            }
+            let mut scratch = [0; genkan_core::MAX_DATAGRAM];
+            for root in &known {
+                let bytes = &mut scratch[..message.len()];
+                bytes.copy_from_slice(message);
+                let Some(Body::ToEquipment(body)) = open(root, bytes) else { continue };
+                let holder = self.holders.get(root).copied();
+                let member = holder.and_then(|holder| roster.member(holder));
+                let listed = member.and_then(|member| server.location(&member.id));
+                let letter = Letter { holder, to, listed, len: message.len() };
+                self.letter(seen, &letter, body)?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn deliver(&mut self, seen: &Seen<'_>) {
+        let Some(input) = seen.input else { return };
+        let now = seen.call.now;
+        if let Some(&index) = self.carries.get(&input.print).filter(|_| input.over.is_none()) {
+            self.asks[index].delivered.get_or_insert(now);
+            self.asks[index].from.insert(input.source.ip());
+        } else if let Some((_, other)) = input.over {
+            // Which of the connection's bytes it is cannot be seen: any of its own requests.
+            for ask in self.asks.iter_mut().rev().take(16).filter(|ask| ask.issuer == other) {
+                ask.delivered.get_or_insert(now);
+                ask.from.insert(input.source.ip());
+            }
+        }
+    }
+
+    fn letter(&mut self, seen: &Seen<'_>, letter: &Letter, body: ToEquipment<'_>) -> Verdict {
+        let broken = |what: String| Err(Broken::new("I-3", what));
+        let Letter { holder, to, listed, len } = *letter;
+        let elsewhere = to.is_some() && to != listed;
+        match body {
+            ToEquipment::Notify(notify) => {
+                let offer = digest(notify.offer);
+                let Some(ask) = self.asks.iter_mut().rev().find(|ask| ask.offer == offer) else {
+                    return broken("a notification with an offer that nobody made".into());
+                };
+                if holder.is_none() || ask.target != holder || elsewhere {
+                    return broken(format!(
+                        "a notification for {:?} goes to {holder:?} at {to:?}, listed at {listed:?}",
+                        ask.target
+                    ));
+                }
+                if !ask.from.contains(&notify.issuer.ip()) {
+                    return broken(format!("{} has asked from {:?}", notify.issuer, ask.from));
+                }
+                ask.passed.insert(notify.issuer);
+            }
+            ToEquipment::Wake(_) => {
+                let now = seen.call.now;
+                let waits = |ask: &Ask| {
+                    let recent = |at: Instant| now.since(at) <= WAKING;
+                    ask.target == holder && ask.delivered.is_some_and(recent)
+                };
+                if holder.is_none() || elsewhere || !self.asks.iter().any(waits) {
+                    return broken(format!("{holder:?} at {to:?} is waked, listed at {listed:?}"));
+                }
+            }
+            ToEquipment::Refused(refused) => {
+                let own = |ask: &&Ask| Some(ask.issuer) == holder && ask.number == refused.request;
+                let ask = self.asks.iter().rev().find(own);
+                let Some(ask) = ask.filter(|ask| !ask.tagged) else { return Ok(()) };
+                let early = ask.delivered.is_none_or(|at| seen.call.now.since(at) < REFUSAL);
+                let length = *self.refused.get_or_insert(len);
+                if early || refused.reason != Reason::Unspecified || length != len {
+                    let what = format!(
+                        "a stranger is told {:?} in {len} B, early: {early}",
+                        refused.reason
+                    );
+                    return Err(Broken::new("I-21", what));
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// I-6.
+    fn acceptor(&mut self, roster: &Roster, member: &Member, seen: &Seen<'_>) -> Verdict {
+        let Some(app) = seen.node.app().downcast_ref::<AcceptorApp>() else { return Ok(()) };
+        let told = self.told.entry(member.host).or_default();
+        let events = app.log.events.get(*told..).unwrap_or_default();
+        *told = app.log.events.len();
+        for (_, event) in events {
+            let AcceptorEvent::Requested { issuer, address, verdict } = event else { continue };
+            if seen.input.is_none_or(|input| input.author != Some(roster.server)) {
+                let what =
+                    format!("{} is asked by something that is not the server's", member.name);
+                return Err(Broken::new("I-8", what));
+            }
+            if *verdict == Decision::Accepted {
+                let issuer = issuer.and_then(|id| roster.holder(&id)).map(|issuer| issuer.host);
+                let good = |ask: &&mut Ask| {
+                    let who = Some(ask.issuer) == issuer && ask.target == Some(member.host);
+                    who && ask.allowed && !ask.accepted && ask.passed.contains(address)
+                };
+                let Some(ask) = self.asks.iter_mut().rev().find(good) else {
+                    let what = format!("{} accepts {issuer:?} at {address}", member.name);
+                    return Err(Broken::new("I-6", what));
+                };
+                ask.accepted = true;
+                let dials = self.dials.entry(member.host).or_default();
+                dials.push((*address, seen.call.at + DIAL));
+            }
+        }
+        for effect in seen.call.effects {
+            let Effect::Command(Command::Connect { remote, .. }) = effect else { continue };
+            if *remote == roster.address {
+                continue;
+            }
+            let dials = self.dials.entry(member.host).or_default();
+            let at = seen.call.at;
+            let good = dials.iter().position(|&(address, until)| address == *remote && at <= until);
+            let Some(good) = good else {
+                let what = format!("{} dials {remote}: {dials:?}", member.name);
+                return Err(Broken::new("I-6", what));
+            };
+            dials.remove(good);
+        }
+        Ok(())
+    }
+}
+
+/// A message of the server's to a session.
+#[derive(Clone, Copy)]
+struct Letter {
+    /// Whose session it is.
+    holder: Option<HostId>,
+    /// Where it goes, as a datagram.
+    to: Option<SocketAddr>,
+    /// Where the holder is on the list.
+    listed: Option<SocketAddr>,
+    len: usize,
+}
+
+/// All messages that a machine sends, over UDP and TCP.
+fn messages<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a [u8]> {
+    seen.call.effects.iter().filter_map(|effect| match effect {
+        Effect::Datagram { bytes, .. } => Some(&bytes[..]),
+        Effect::Write { bytes, .. } => bytes.get(FRAME_PREFIX..),
+        _ => None,
+    })
+}
+
+fn digest(bytes: &[u8]) -> u64 {
+    let mut digest = Digest::new();
+    digest.bytes(bytes);
+    digest.value()
+}

@@ -1,0 +1,87 @@
+//! I-7, I-12: what can be seen on the wire, and where it goes.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::VecDeque;
+
+use super::roster::{Role, Roster};
+use super::{Broken, Verdict};
+use crate::net::HostId;
+use crate::packet::{Packet, Via};
+use crate::rng::Rng;
+use crate::swarm::build::{EARLY_KEY, PASSWORD};
+
+/// How every payload of a world run begins.
+pub(in crate::swarm) const PAYLOAD: &[u8] = b"in clear: payload ";
+
+/// How many datagrams an eavesdropper remembers.
+const REMEMBERED: usize = 48;
+
+/// A datagram with its source and destination.
+pub(in crate::swarm) type Captured = (Vec<u8>, SocketAddr, SocketAddr);
+
+#[derive(Debug, Default)]
+pub(in crate::swarm) struct Wire {
+    seen: VecDeque<Captured>,
+}
+
+impl Wire {
+    pub(super) fn sent(&mut self, roster: &Roster, host: HostId, packet: &Packet) -> Verdict {
+        let role = roster.role(host);
+        if role == Some(Role::Acceptor)
+            && let Via::Udp | Via::Syn(_) = packet.via
+            && packet.destination != roster.address
+            && !is_public(packet.destination)
+        {
+            let what = format!("an acceptor sends to {}", packet.destination);
+            return Err(Broken::new("I-12", what));
+        }
+        if packet.via == Via::Udp {
+            let mut old = if self.seen.len() < REMEMBERED { None } else { self.seen.pop_front() }
+                .map_or_else(Vec::new, |(bytes, ..)| bytes);
+            old.clear();
+            old.extend_from_slice(&packet.bytes);
+            self.seen.push_back((old, packet.source, packet.destination));
+        }
+        secret(&packet.bytes)
+    }
+
+    /// A datagram that was seen lately.
+    pub(in crate::swarm) fn seen(&self, rng: &mut Rng) -> Option<Captured> {
+        self.seen.get(rng.index(self.seen.len())).cloned()
+    }
+}
+
+/// I-7: secrets that stand there in clear.
+pub(super) fn secret(bytes: &[u8]) -> Verdict {
+    let secrets: [(&[u8], &str); 3] = [
+        (&PASSWORD[..12], "the password information"),
+        (&EARLY_KEY[..12], "the early key"),
+        (&PAYLOAD[..12], "a payload"),
+    ];
+    for (secret, name) in secrets {
+        let first = secret[0];
+        let mut places = bytes.iter().enumerate().filter(|&(_, &byte)| byte == first);
+        if places.any(|(at, _)| bytes[at..].starts_with(secret)) {
+            return Err(Broken::new("I-7", format!("{name} stands on the wire in clear")));
+        }
+    }
+    Ok(())
+}
+
+/// Whether an appliance may be sent there: written from the registries of special addresses, not
+/// from the core's own classifier.
+fn is_public(address: SocketAddr) -> bool {
+    let IpAddr::V4(ip) = address.ip() else { return false };
+    let [a, b, c, _] = ip.octets();
+    let shared = a == 100 && b & 0xc0 == 64;
+    let special =
+        (a, b, c) == (192, 0, 0) || (a, b, c) == (192, 88, 99) || (a, b & 0xfe) == (198, 18);
+    let denied = ip.is_private()
+        || ip.is_loopback()
+        || ip.is_link_local()
+        || shared
+        || special
+        || a == 0
+        || a >= 224;
+    !denied && address.port() >= 1_024
+}

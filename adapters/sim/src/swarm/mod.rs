@@ -1,0 +1,216 @@
+//! World runs: a server, appliances, phones and attackers behind drawn edges, for hours of virtual
+//! time, with everything that goes wrong in a network, and what must hold meanwhile and afterwards.
+//!
+//! [`run`] makes one world from a [`Source`] and lets its time pass. From a record of
+//! [`HEADER`] bytes come the members, their edges and which classes of faults this world has
+//! (a *swarm*: each class is on or off in each world, so that some worlds have few and much of them);
+//! from each record of [`ACT`] bytes one thing that happens: a request, a payload, a fault, an attack.
+//! When the faults are over everything is mended, and the world must come to rest as new.
+//! [`campaign`] runs many.
+//!
+//! # What is checked after every event
+//!
+//! The checks look at what was sent, what a machine was shown and what it wanted in answer. They know
+//! who really made which bytes and who holds which key; the machines' own opinion is what is tested.
+//!
+//! | rule | how |
+//! |---|---|
+//! | I-1 | an acceptor's address on the list changes only while the server handles bytes that the acceptor's host made, from the address that its packets come out at, after the server has answered to that address |
+//! | I-2 | bytes of a session that were taken once are discarded when they come again |
+//! | I-3 | a notification or wake-up is sealed to the acceptor that the offer in it is for, goes to its address on the list, and names an address that the request came from |
+//! | I-4 | to a source from which nothing authentic has come the server sends no more packets and no more bytes than came from there |
+//! | I-5 | nothing is sent in answer to what was discarded, but a server's Cookie, Challenge and Hint to where it came from; a server answers nothing that only servers send |
+//! | I-6 | an acceptor accepts, and dials, only for an offer whose password, key or open door the drawn settings allow; once for each offer, to the address in its notification |
+//! | I-7 | no password information, early key or payload stands on the wire in clear |
+//! | I-8 | each Initiation is sealed to the true server's key by its sender's own; an acceptor is asked only by bytes of the true server |
+//! | I-12 | an acceptor sends to public addresses only, by a classifier of the checks' own |
+//! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id |
+//! | I-14 | no counter is used twice under one session's handle, and no ephemeral key in two messages, over all reboots |
+//! | I-15 | bytes that nobody made (injected, damaged) change no address, root, certificate or number of entries |
+//! | I-16 | acceptors always have a deadline, and servers and issuers as long as they hold anything; none is further off than 26 h |
+//! | I-17 | one call makes at most 48 outputs, one datagram at most 8 datagrams |
+//! | I-18 | the server's list is never longer than its table, and nobody falls off it who was heard within the time that entries live |
+//! | I-20 | an acceptor writes to flash at most four times a day, and once more for each handshake, reboot and password try |
+//! | I-21 | refusals to strangers have one length and one reason, and come no earlier than the refusal delay |
+//! | I-24 | one source gives one hash ([`campaign`] repeats a share of the seeds) |
+//! | I-25 | nothing panics |
+//!
+//! Not yet: I-9 to I-11 (no punching in version 1), I-19 (one protection level), I-22 and I-23 (no
+//! journal: the server's list is lost in a restart).
+//!
+//! # What is checked afterwards
+//!
+//! L-1: all acceptors are on the list within the longest back-off and a handshake. L-4: after a
+//! NAT's restart or a change of address they can be waked again within a keepalive's interval. L-2: requests end as they must within 10 s:
+//! connected where the issuer can be reached, refused for a wrong password and an unknown target.
+//! Every request during the run has come to an end, payloads arrive unchanged and once, and after
+//! everybody has hung up no stream, connection or issuer's timer is left.
+
+mod acts;
+mod attacks;
+mod build;
+mod campaign;
+mod checks;
+mod edges;
+mod heal;
+mod source;
+
+use core::fmt;
+use core::time::Duration;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+pub use acts::Act;
+use build::Swarm;
+pub use campaign::{Campaign, Progress, campaign};
+pub use source::Source;
+
+/// Bytes of a [`Source`] that say what a world is like.
+pub const HEADER: usize = 96;
+/// Bytes of a [`Source`] for one act.
+pub const ACT: usize = 16;
+
+/// What worlds a run may draw.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// How long things go wrong. Mending takes about ten minutes more.
+    pub duration: Duration,
+    /// The longest pause between two acts; half of it on average.
+    pub pause: Duration,
+    /// The fewest and the most acceptors, 1 to 8.
+    pub acceptors: (u8, u8),
+    /// The fewest and the most issuers, 1 to 8; an evil one may come on top.
+    pub issuers: (u8, u8),
+    /// Whether there are faults and attacks at all.
+    pub faults: bool,
+    /// How many of the transcript's last lines a [`Failure`] has.
+    pub lines: usize,
+}
+
+impl Default for Settings {
+    /// An hour, an act every 150 s or so, 1 to 8 acceptors, 1 or 2 issuers, faults, 80 lines.
+    fn default() -> Self {
+        Self {
+            duration: Duration::from_secs(3_600),
+            pause: Duration::from_secs(300),
+            acceptors: (1, 8),
+            issuers: (1, 2),
+            faults: true,
+            lines: 80,
+        }
+    }
+}
+
+/// What a run came to.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Report {
+    /// The virtual time that passed, mending included.
+    pub simulated: Duration,
+    /// The hash of all that happened: equal for equal runs.
+    pub hash: u64,
+    /// Packets that were sent.
+    pub packets: u64,
+    /// Calls of machines after which everything was checked.
+    pub calls: u64,
+    /// How often each [`Act`] was done, in the order of [`Act::ALL`].
+    pub acts: [u32; Act::ALL.len()],
+    /// Requests that issuers made.
+    pub requests: u32,
+    /// Connections that stood at their issuer.
+    pub connected: u32,
+    /// Payloads that arrived.
+    pub payloads: u32,
+}
+
+impl Report {
+    /// Adds another run's numbers; the hashes are combined by addition.
+    pub fn add(&mut self, other: &Self) {
+        self.simulated += other.simulated;
+        self.hash = self.hash.wrapping_add(other.hash);
+        self.packets += other.packets;
+        self.calls += other.calls;
+        self.acts.iter_mut().zip(other.acts).for_each(|(sum, more)| *sum += more);
+        self.requests += other.requests;
+        self.connected += other.connected;
+        self.payloads += other.payloads;
+    }
+}
+
+/// A rule that was broken.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Failure {
+    /// Which: "I-1" to "I-25", "L-1" to "L-5".
+    pub rule: &'static str,
+    /// What was seen.
+    pub what: String,
+    /// When, since the world's start.
+    pub at: Duration,
+    /// What happened last.
+    pub lines: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.lines.iter().try_for_each(|line| writeln!(f, "{line}"))?;
+        write!(f, "{} broken at t={:.3}: {}", self.rule, self.at.as_secs_f64(), self.what)
+    }
+}
+
+impl core::error::Error for Failure {}
+
+/// What a check has found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Broken {
+    pub(crate) rule: &'static str,
+    pub(crate) what: String,
+}
+
+impl Broken {
+    pub(crate) fn new(rule: &'static str, what: impl Into<String>) -> Self {
+        Self { rule, what: what.into() }
+    }
+}
+
+/// Makes a world from `source` and lets its time pass.
+///
+/// # Errors
+/// [`Failure`]: a rule was broken, or something panicked (I-25). The run is then done again with
+/// its transcript kept, to show what happened last.
+pub fn run(settings: &Settings, source: &Source<'_>) -> Result<Report, Box<Failure>> {
+    let failed = match attempt(settings, source.clone(), false) {
+        Ok(report) => return Ok(report),
+        Err(failed) => failed,
+    };
+    match attempt(settings, source.clone(), true) {
+        Err(again) if (again.rule, again.at) == (failed.rule, failed.at) => Err(again),
+        _ => {
+            let what =
+                format!("not the same when run again; at first {}: {}", failed.rule, failed.what);
+            Err(Box::new(Failure { rule: "I-24", what, ..*failed }))
+        }
+    }
+}
+
+fn attempt(
+    settings: &Settings,
+    mut source: Source<'_>,
+    keep: bool,
+) -> Result<Report, Box<Failure>> {
+    let mut swarm = Swarm::new(settings, &source.padded(), keep);
+    let outcome = catch_unwind(AssertUnwindSafe(|| swarm.live(settings, &mut source)));
+    let broken = match outcome {
+        Ok(Ok(())) => return Ok(swarm.report()),
+        Ok(Err(broken)) => broken,
+        Err(panic) => Broken::new("I-25", message(&*panic)),
+    };
+    let Broken { rule, what } = broken;
+    let lines = swarm.fleet.world.transcript().lines();
+    let lines = &lines[lines.len().saturating_sub(settings.lines)..];
+    let lines = lines.iter().map(ToString::to_string).collect();
+    Err(Box::new(Failure { rule, what, at: swarm.fleet.world.now(), lines }))
+}
+
+/// What a panic said.
+fn message(panic: &(dyn core::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic").to_owned()
+}
