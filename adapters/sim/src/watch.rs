@@ -16,8 +16,6 @@ use crate::transcript::Origin;
 /// What a node is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Arrival<'a> {
-    /// When, since the world's start.
-    pub(crate) at: Duration,
     /// Who gets it.
     pub(crate) host: HostId,
     /// From where, as the receiver sees it.

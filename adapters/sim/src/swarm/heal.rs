@@ -89,18 +89,23 @@ impl Swarm {
     /// L-4: a NAT restarts, or an address changes; the server's word arrives again in time.
     fn moved_and_back(&mut self) -> Verdict {
         let Some(place) = self.acceptors.first().cloned() else { return Ok(()) };
+        let mut moved = vec![place.host];
         if let Some(&nat) = place.nats.last() {
             self.fleet.world.nat_mut(nat).reboot();
+            let house = self.acceptors.iter().filter(|other| other.nats.contains(&nat));
+            moved = house.map(|other| other.host).collect();
         } else {
             let address = self.fresh_address(false);
             self.fleet.world.renumber_host(place.host, &[address]);
         }
-        let reached = self.wait(KEEPALIVE, |swarm| swarm.is_wakeable(place.host))?;
-        if reached {
+        let back = |swarm: &mut Self| moved.iter().all(|&lamp| swarm.is_wakeable(lamp));
+        if self.wait(KEEPALIVE, back)? {
             return Ok(());
         }
-        let name = self.fleet.world.name(place.host);
-        Err(Broken::new("L-4", format!("{name} cannot be waked {KEEPALIVE:?} after a move")))
+        let out = moved.iter().filter(|&&lamp| !self.is_wakeable(lamp));
+        let names: Vec<&str> = out.map(|&lamp| self.fleet.world.name(lamp)).collect();
+        let what = format!("{} not wakeable {KEEPALIVE:?} after a move", names.join(", "));
+        Err(Broken::new("L-4", what))
     }
 
     /// Whether a datagram of the server's to the listed address would arrive at the device.

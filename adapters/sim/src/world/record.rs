@@ -221,7 +221,7 @@ impl World {
         if let Some(watch) = self.watch.as_mut()
             && let Some(node) = self.slots[host.0].node.as_deref()
         {
-            watch.arrives(Arrival { at: self.now, host, source, over, bytes }, node);
+            watch.arrives(Arrival { host, source, over, bytes }, node);
         }
     }
 }

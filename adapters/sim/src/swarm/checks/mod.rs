@@ -15,7 +15,6 @@ pub(super) mod wire;
 
 use core::cell::RefCell;
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
@@ -47,7 +46,6 @@ pub(super) struct Author {
 /// What a machine is being shown.
 #[derive(Debug)]
 pub(super) struct Input {
-    pub(super) at: Duration,
     pub(super) host: HostId,
     pub(super) source: SocketAddr,
     pub(super) over: Option<(TcpId, HostId)>,
@@ -127,7 +125,6 @@ impl Checks {
 
     /// A host is about to lose what it has in memory.
     pub(super) fn restarted(&mut self, host: HostId) {
-        self.keys.restarted(host);
         self.sessions.restarted(host);
         self.requests.restarted(host);
         self.machines.restarted(host);
@@ -175,7 +172,7 @@ impl Watch for Watcher {
 
     fn arrives(&mut self, arrival: Arrival<'_>, node: &dyn Node) {
         let checks = &mut *self.0.borrow_mut();
-        let Arrival { at, host, source, over, bytes } = arrival;
+        let Arrival { host, source, over, bytes } = arrival;
         let Some(role) = checks.roster.role(host) else { return };
         let print = print(bytes);
         let author = checks.authors.get(&print).filter(|_| over.is_none());
@@ -183,8 +180,7 @@ impl Watch for Watcher {
         let author = over.map(|(_, other)| other).or(author.map(|author| author.host));
         let before = author.is_none().then(|| machines::State::of(role, node, &checks.roster));
         let (kind, len) = (Kind::of(bytes).ok().filter(|_| over.is_none()), bytes.len());
-        checks.input =
-            Some(Input { at, host, source, over, kind, len, print, author, again, before });
+        checks.input = Some(Input { host, source, over, kind, len, print, author, again, before });
     }
 
     fn called(&mut self, call: Called<'_>, node: &dyn Node) {

@@ -58,7 +58,8 @@ pub(in crate::swarm) struct Requests {
     told: BTreeMap<HostId, usize>,
     /// Where each acceptor may dial, and until when.
     dials: BTreeMap<HostId, Vec<(SocketAddr, Duration)>>,
-    refused: Option<usize>,
+    /// How long refusals are, by the bytes that the issuer's number takes.
+    refused: BTreeMap<u32, usize>,
 }
 
 impl Requests {
@@ -264,7 +265,8 @@ impl Requests {
                 let ask = self.asks.iter().rev().find(own);
                 let Some(ask) = ask.filter(|ask| !ask.tagged) else { return Ok(()) };
                 let early = ask.delivered.is_none_or(|at| seen.call.now.since(at) < REFUSAL);
-                let length = *self.refused.get_or_insert(len);
+                let digits = (refused.request | 1).ilog2() / 7;
+                let length = *self.refused.entry(digits).or_insert(len);
                 if early || refused.reason != Reason::Unspecified || length != len {
                     let what = format!(
                         "a stranger is told {:?} in {len} B, early: {early}",
