@@ -8,7 +8,7 @@ use super::build::{EARLY_KEY, PASSWORD, Swarm};
 use super::{ACT, Broken, edges};
 use crate::entropy::{EntropyMode, EntropySwitch};
 use crate::fleet::{FleetAcceptor, FleetIssuer, FleetServer};
-use crate::nat::Lifetimes;
+use crate::nat::{Blocks, Lifetimes};
 use crate::net::{HostId, NatId};
 use crate::node::Io;
 use crate::rng::Rng;
@@ -34,7 +34,7 @@ macro_rules! acts {
 
 acts! {
     /// Nothing.
-    Nothing = 6,
+    Nothing = 5,
     /// An issuer asks for an acceptor, with what opens its door.
     Request = 8,
     /// Somebody sends payload over a connection.
@@ -69,6 +69,8 @@ acts! {
     Pause = 2,
     /// A host's clock jumps ahead or back.
     Jump = 2,
+    /// A host's clock runs up to 5 % too fast or too slow.
+    Drift = 1,
     /// A source of randomness fails, repeats itself or gives one value.
     Entropy = 2,
     /// A host cannot send some datagrams.
@@ -96,6 +98,7 @@ pub(super) enum Undo {
     Mend(HostId, HostId),
     Lifetimes(NatId, Lifetimes),
     Resume(HostId),
+    Drift(HostId),
     Entropy(EntropySwitch),
     SendErrors(HostId),
     Wakes(HostId),
@@ -235,6 +238,11 @@ impl Swarm {
                 let back = record.level() & 1 == 0;
                 return if back { world.jump_back(host, by) } else { world.jump_ahead(host, by) };
             }
+            Act::Drift => {
+                let parts = i32::try_from(rng.below(100_001)).unwrap_or(0) - 50_000;
+                world.set_drift(host, parts);
+                Undo::Drift(host)
+            }
             Act::Entropy if host != server => {
                 let switch = self.fleet.entropy(host);
                 switch.set(match record.level() % 3 {
@@ -303,7 +311,10 @@ impl Swarm {
             Act::NatPorts => {
                 let start = 1_024 + 240 * u16::from(record.level());
                 let nat = self.fleet.world.nat_mut(nat);
-                nat.config_mut().ports = start..=start + 2_000;
+                // A carrier's blocks lie within its range.
+                if nat.config().blocks == Blocks::None {
+                    nat.config_mut().ports = start..=start + 2_000;
+                }
                 nat.reboot();
             }
             Act::NatExpiry => {
@@ -340,6 +351,7 @@ impl Swarm {
             }
             Undo::Lifetimes(nat, usual) => world.nat_mut(nat).config_mut().lifetimes = usual,
             Undo::Resume(host) => world.resume(host),
+            Undo::Drift(host) => world.set_drift(host, 0),
             Undo::Entropy(switch) => switch.set(EntropyMode::Seeded),
             Undo::SendErrors(host) => world.set_send_errors(host, 0.0),
             Undo::Wakes(host) => {

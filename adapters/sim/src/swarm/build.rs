@@ -1,6 +1,7 @@
 //! A world from its header: server, devices, edges, doors, and which faults it has.
 
 use core::cell::RefCell;
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -16,7 +17,7 @@ use super::edges::{self, Edge};
 use super::{Act, Broken, HEADER, Report, Settings, Source};
 use crate::faults::Faults;
 use crate::fleet::{Fleet, START, Tables};
-use crate::net::{HostId, NatId};
+use crate::net::{HostId, NatId, NatSpec};
 
 /// The password information that opens the doors with a password.
 pub(super) const PASSWORD: [u8; 32] = *b"information of the true password";
@@ -55,7 +56,7 @@ pub(crate) struct Swarm {
     /// The number of the next payload, and the counter of the next target.
     pub(super) numbers: u32,
     pub(super) report: Report,
-    nats: u8,
+    nats: u16,
 }
 
 impl Swarm {
@@ -172,19 +173,20 @@ impl Swarm {
     }
 
     fn nat(&mut self, bytes: [u8; 2], behind: Option<NatId>) -> NatId {
-        self.nats += 1;
-        let external = match behind {
-            None => [192, 0, 2, self.nats],
-            Some(_) => [100, 64, 0, self.nats],
-        };
-        let name = format!("nat{}", self.nats);
-        self.fleet.world.add_nat(&name, external.into(), behind, edges::nat(bytes))
+        let mut spec = NatSpec::new(&format!("nat{}", self.nats + 1), edges::nat(bytes));
+        spec.behind = behind;
+        spec = spec.external(self.fresh_address(behind.is_some()));
+        if edges::pooled(bytes[1]) {
+            spec = spec.external(self.fresh_address(behind.is_some()));
+        }
+        self.fleet.world.add_gateway(spec)
     }
 
     /// An outside address that nobody has had.
-    pub(super) fn fresh_address(&mut self, inner: bool) -> core::net::IpAddr {
+    pub(super) fn fresh_address(&mut self, inner: bool) -> IpAddr {
         self.nats = self.nats.wrapping_add(1);
-        if inner { [100, 64, 0, self.nats].into() } else { [192, 0, 2, self.nats].into() }
+        let [high, low] = self.nats.to_be_bytes();
+        if inner { [100, 64 + high, 0, low].into() } else { [192, 0, 2 + high, low].into() }
     }
 
     /// Lets the world live: what `source` does to it, then its mending.

@@ -4,7 +4,8 @@ use core::time::Duration;
 
 use crate::faults::Faults;
 use crate::nat::{
-    Counter, Filtering, Hairpin, Lifetimes, Mapping, NatConfig, Pick, Preserve, Refresh,
+    Counter, Filtering, Hairpin, Lifetimes, Mapping, NatConfig, Pick, Pooling, Preserve, Refresh,
+    Translation, presets,
 };
 use crate::rng::Rng;
 
@@ -32,8 +33,29 @@ impl Edge {
     }
 }
 
-/// A NAT by two drawn bytes: each behaviour on its own, so that all combinations come up.
+/// A NAT by two drawn bytes: half of them as boxes that exist, half with each behaviour drawn on its
+/// own, so that all combinations come up.
 pub(super) fn nat([kind, more]: [u8; 2]) -> NatConfig {
+    let mut config = match kind.checked_sub(128).map(|kind| usize::from(kind) % presets::ALL.len())
+    {
+        Some(preset) if presets::ALL[preset].1().translation == Translation::AddressAndPort => {
+            presets::ALL[preset].1()
+        }
+        _ => drawn([kind, more]),
+    };
+    if pooled(more) {
+        config.pooling =
+            [Pooling::Paired, Pooling::Arbitrary, Pooling::PerDestination][usize::from(more % 3)];
+    }
+    config
+}
+
+/// Whether a NAT by that byte has more than one outside address.
+pub(super) const fn pooled(more: u8) -> bool {
+    more % 5 == 4
+}
+
+fn drawn([kind, more]: [u8; 2]) -> NatConfig {
     let mapping =
         [Mapping::EndpointIndependent, Mapping::AddressDependent, Mapping::AddressAndPortDependent];
     let filtering = [

@@ -9,8 +9,9 @@ use super::build::{PASSWORD, Swarm};
 use super::checks::Verdict;
 use super::{Broken, edges};
 use crate::entropy::EntropyMode;
-use crate::fleet::FleetIssuer;
-use crate::net::HostId;
+use crate::fleet::{FleetIssuer, FleetServer};
+use crate::nat::Proto;
+use crate::net::{Hop, HostId};
 use crate::tcp::Reader;
 
 /// The longest back-off (300 s) and the handshake after it, one fallback to TCP included.
@@ -112,10 +113,10 @@ impl Swarm {
     fn is_wakeable(&self, lamp: HostId) -> bool {
         let (id, server) = (self.fleet.id(lamp), self.fleet.server);
         let world = &self.fleet.world;
-        let machine: &crate::fleet::FleetServer = world.machine(server);
+        let machine: &FleetServer = world.machine(server);
         let Some(listed) = machine.location(&id) else { return false };
-        let hop = crate::net::Hop { network: 0, source: self.fleet.server_address() };
-        world.host_at(crate::nat::Proto::Udp, hop, listed) == Some(lamp)
+        let hop = Hop::at(0, self.fleet.server_address(), listed);
+        world.host_at(Proto::Udp, hop) == Some(lamp)
     }
 
     /// L-2: who has what opens the door is connected where it can be dialled.
