@@ -53,6 +53,8 @@ mod campaign;
 mod checks;
 mod edges;
 mod heal;
+#[cfg(test)]
+mod planted;
 mod source;
 
 use core::fmt;
@@ -196,7 +198,15 @@ fn attempt(
     keep: bool,
 ) -> Result<Report, Box<Failure>> {
     let mut swarm = Swarm::new(settings, &source.padded(), keep);
-    let outcome = catch_unwind(AssertUnwindSafe(|| swarm.live(settings, &mut source)));
+    outcome(&mut swarm, settings, &mut source)
+}
+
+fn outcome(
+    swarm: &mut Swarm,
+    settings: &Settings,
+    source: &mut Source<'_>,
+) -> Result<Report, Box<Failure>> {
+    let outcome = catch_unwind(AssertUnwindSafe(|| swarm.live(settings, source)));
     let broken = match outcome {
         Ok(Ok(())) => return Ok(swarm.report()),
         Ok(Err(broken)) => broken,

@@ -63,6 +63,12 @@ pub(in crate::swarm) struct Requests {
 }
 
 impl Requests {
+    /// Makes every refusal look early.
+    #[cfg(test)]
+    pub(in crate::swarm) fn forget_deliveries(&mut self) {
+        self.asks.iter_mut().for_each(|ask| ask.delivered = None);
+    }
+
     pub(super) fn restarted(&mut self, host: HostId) {
         self.told.remove(&host);
         self.dials.remove(&host);
