@@ -11,22 +11,23 @@ use genkan_sim::nat::{Hairpin, Leases, Pooling, Translation};
 use genkan_sim::{
     Faults, Filtering, HostId, HostSpec, Mapping, NatConfig, NatId, NatSpec, Proto, World,
 };
-use talker::{INSIDE, Talker, address, behind, heard, ip, millis, send, server, talker};
+use talker::{INSIDE, Talker, address, behind, heard, ip, last_seen, millis, send, server, talker};
 
 fn open(hairpin: Hairpin) -> NatConfig {
     let config = NatConfig::new(Mapping::EndpointIndependent, Filtering::EndpointIndependent);
     NatConfig { hairpin, ..config }
 }
 
-fn v6(text: &str) -> IpAddr {
-    text.parse().unwrap()
+/// 2001:db8:`net`::2
+const fn v6(net: u16) -> IpAddr {
+    IpAddr::V6(core::net::Ipv6Addr::new(0x2001, 0xdb8, net, 0, 0, 0, 0, 2))
 }
 
 /// The address at which the server sees a host.
 fn seen(world: &mut World, server: HostId, host: HostId) -> SocketAddr {
     send(world, host, address(2), b"where am I?");
     world.run_for(millis(100));
-    talker(world, server).datagrams.last().unwrap().1
+    last_seen(world, server)
 }
 
 #[test]
@@ -135,7 +136,7 @@ fn dual_stack(world: &mut World) -> (NatId, NatId, HostId) {
     let router = world.add_nat("router", ip(9), None, NatConfig::default());
     let config = NatConfig { translation: Translation::None, ..NatConfig::default() };
     let firewall = world.add_gateway(NatSpec::new("firewall", config).beside(router));
-    let spec = HostSpec::new("host", INSIDE.ip()).address(v6("2001:db8:1::2")).behind(router);
+    let spec = HostSpec::new("host", INSIDE.ip()).address(v6(1)).behind(router);
     let host = world.add_host(spec, |_| Talker::default());
     (router, firewall, host)
 }
@@ -144,9 +145,9 @@ fn dual_stack(world: &mut World) -> (NatId, NatId, HostId) {
 fn a_dual_stack_host_is_translated_in_one_family_and_filtered_in_the_other() {
     let mut world = World::new(5);
     let (_, firewall, host) = dual_stack(&mut world);
-    let spec = HostSpec::new("server", ip(2)).address(v6("2001:db8:2::2"));
+    let spec = HostSpec::new("server", ip(2)).address(v6(2));
     let server = world.add_host(spec, |_| Talker::default());
-    let (inside, outside) = (v6("2001:db8:1::2"), v6("2001:db8:2::2"));
+    let (inside, outside) = (v6(1), v6(2));
     let (inside, outside) = (SocketAddr::new(inside, 4_600), SocketAddr::new(outside, 4_600));
     send(&mut world, server, inside, b"uninvited");
     world.run_for(millis(100));

@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use super::{HostId, Net};
+use super::{HostId, Net, Owner};
 use crate::faults::Faults;
 
 /// The lines of one host.
@@ -44,8 +44,19 @@ impl Net {
         self.cuts.contains(&(from, to))
     }
 
-    /// What the way from one host to another does. `to` may be unknown (behind a NAT that has no
-    /// mapping); then only the sender's line counts.
+    /// Whose line a packet comes down: its receiver's, or the first host's behind a box that has no
+    /// mapping for it. So a box is as far away as what is behind it.
+    pub(crate) fn end_of_line(&self, owner: Option<Owner>) -> Option<HostId> {
+        match owner? {
+            Owner::Host(host) => Some(host),
+            Owner::Nat(nat) | Owner::Gateway(nat) => {
+                self.fronts.get(&self.nats[nat.0].inner).copied()
+            }
+        }
+    }
+
+    /// What the way from one host to another does. `to` may be unknown (an address that nobody has,
+    /// or a box with nobody behind it); then only the sender's line counts.
     pub(crate) fn path(&self, from: HostId, to: Option<HostId>) -> Faults {
         let lines = &self.lines[from.0];
         let Some(to) = to else { return lines.up.clone() };

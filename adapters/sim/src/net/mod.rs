@@ -7,7 +7,6 @@
 
 mod lines;
 mod route;
-mod stub;
 #[cfg(test)]
 mod tests;
 
@@ -129,6 +128,8 @@ pub(crate) struct Net {
     exits: BTreeMap<usize, Vec<NatId>>,
     nats: Vec<NatBox>,
     lines: Vec<Lines>,
+    /// The first host in or behind each network.
+    fronts: BTreeMap<usize, HostId>,
     paths: BTreeMap<(HostId, HostId), Faults>,
     cuts: BTreeSet<(HostId, HostId)>,
     /// Until when lines of limited rate are busy.
@@ -163,6 +164,12 @@ impl Net {
         assert_eq!(self.lines.len(), host.0 + 1, "hosts are added in order");
         for &address in addresses {
             self.claim(network, address, Owner::Host(host));
+        }
+        let mut outwards = Some(network);
+        while let Some(network) = outwards {
+            self.fronts.entry(network).or_insert(host);
+            let exit = self.exits.get(&network).and_then(|exits| exits.first());
+            outwards = exit.map(|nat| self.nats[nat.0].outer);
         }
     }
 
@@ -253,7 +260,7 @@ impl Net {
         from: SocketAddr,
         bytes: &[u8],
     ) -> Option<Vec<u8>> {
-        self.nats[nat.0].port_control(now, from, bytes)
+        self.nats[nat.0].nat.port_control(now, from, bytes)
     }
 
     pub(crate) fn gateway(&self, nat: NatId) -> Option<IpAddr> {

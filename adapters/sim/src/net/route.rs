@@ -219,6 +219,20 @@ impl Net {
         }
     }
 
+    /// Whether a packet would be let in by every box on its way now, without touching a mapping.
+    pub(crate) fn admits(&self, proto: Proto, hop: Hop) -> bool {
+        let (mut network, mut to) = (hop.network, hop.to);
+        while let Some(Owner::Nat(nat)) = self.find(network, to.ip()) {
+            let gateway = &self.nats[nat.0];
+            let inside = gateway.nat.owner(proto, hop.source, to);
+            match inside.filter(|_| gateway.nat.admits(proto, hop.source, to)) {
+                Some(inside) => (network, to) = (gateway.inner, inside),
+                None => return false,
+            }
+        }
+        true
+    }
+
     /// Takes an ICMP error about a packet that was as `quoted` to that packet's sender: the host,
     /// and the source that it gave the packet. `None`: a box did not know the packet.
     pub(crate) fn icmp(
@@ -235,7 +249,7 @@ impl Net {
                 Some(Owner::Host(host)) => break Ok((host, source)),
                 Some(Owner::Nat(nat)) => {
                     crossings.push(crossing(Interface::Outside(nat), true, at));
-                    let inside = self.nats[nat.0].icmp_error(now, proto, source, quoted.to);
+                    let inside = self.nats[nat.0].nat.icmp_error(now, proto, source, quoted.to);
                     let Some(inside) = inside else {
                         break Err(Stop::Refused(nat, Refusal::NoMapping, at));
                     };

@@ -16,8 +16,8 @@ impl World {
             TcpEvent::Arrive { segment, hop, mark } => self.segment_arrives(segment, hop, mark),
             TcpEvent::Retry(segment) => self.retry(segment),
             TcpEvent::Reset { conn, to, hop, mark } => self.reset_arrives((conn, to), hop, mark),
-            TcpEvent::Refused { conn, from, flow, hop } => {
-                self.refused_for_good((conn, from), flow, hop);
+            TcpEvent::Refused { conn, from, nat, hop } => {
+                self.refused_for_good((conn, from), nat, hop);
             }
             TcpEvent::Credit { conn, writer, bytes } => self.credit(conn, writer, bytes),
             TcpEvent::Read { conn, side } => self.read(conn, side),

@@ -31,8 +31,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use genkan_core::{SocketId, StreamId};
 
-use crate::nat::Flow;
-use crate::net::{Hop, HostId};
+use crate::net::{Hop, HostId, NatId};
 use crate::packet::TcpId;
 use crate::transcript::Mark;
 
@@ -262,11 +261,11 @@ pub(crate) enum TcpEvent {
         hop: Hop,
         mark: Mark,
     },
-    /// A box that refused a segment of end `from` some time ago may send an RST now.
+    /// That box refused a segment of end `from` some time ago and may send an RST now.
     Refused {
         conn: TcpId,
         from: usize,
-        flow: Flow,
+        nat: NatId,
         hop: Hop,
     },
     /// The other end has read so many bytes of end `writer`.

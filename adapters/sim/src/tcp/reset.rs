@@ -8,7 +8,7 @@ use crate::nat::{Flow, Proto, Refusal};
 use crate::net::{Crossing, End, Hop, HostId, NatId, Stop};
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
-use crate::world::{Event, World};
+use crate::world::{Event, World, host_of};
 
 impl World {
     /// An RST from end `side` to the other one.
@@ -28,7 +28,8 @@ impl World {
         (local, remote): (SocketAddr, SocketAddr),
     ) {
         let route = self.net.outbound(self.now, Flow::Rst, host, (local, remote), None);
-        let peer = route.end.ok().and_then(|hop| self.host_at(Proto::Tcp, hop));
+        let owner = route.end.ok().and_then(|hop| self.net.owner(Proto::Tcp, hop));
+        let peer = host_of(owner);
         let source = route.end.map_or(local, |hop| hop.source);
         let announced = self.announce(Via::Rst(conn), (Some(host), peer), (source, remote));
         let load = || reset(conn, to);
@@ -41,8 +42,9 @@ impl World {
             Ok(hop) => hop,
             Err(stop) => return self.stopped(stop, mark),
         };
-        let faults = self.net.path(host, peer);
-        if let Err(fate) = self.survives(host, peer, &faults, 0) {
+        let way = self.net.end_of_line(owner);
+        let faults = self.net.path(host, way);
+        if let Err(fate) = self.survives(host, way, &faults, 0) {
             return self.transcript.settle(mark, fate, None);
         }
         hop.routers = hop.routers.saturating_add(faults.hops);
@@ -80,8 +82,8 @@ impl World {
     /// A box beyond the lines refused a segment of end `from`: what its sender hears of it.
     pub(super) fn refused(&mut self, (conn, from): (TcpId, usize), flow: Flow, stop: Stop) {
         match stop {
-            Stop::Refused(_, Refusal::Reset(after), hop) if flow != Flow::Rst => {
-                let event = TcpEvent::Refused { conn, from, flow, hop };
+            Stop::Refused(nat, Refusal::Reset(after), hop) if flow != Flow::Rst => {
+                let event = TcpEvent::Refused { conn, from, nat, hop };
                 self.schedule(after, Event::Tcp(event));
             }
             _ => {
@@ -93,10 +95,9 @@ impl World {
 
     /// A box said that it would send an RST after a while: it does when it would still refuse the
     /// segment, that is, when nothing went out to its sender meanwhile (RFC 5382 REQ-4).
-    pub(super) fn refused_for_good(&mut self, (conn, from): (TcpId, usize), flow: Flow, hop: Hop) {
-        let again = self.net.inbound(self.now, flow, hop, None).end;
-        if let Err(Stop::Refused(nat, ..)) = again {
-            self.box_resets((conn, from), nat, hop);
+    pub(super) fn refused_for_good(&mut self, end: (TcpId, usize), nat: NatId, hop: Hop) {
+        if !self.net.admits(Proto::Tcp, hop) {
+            self.box_resets(end, nat, hop);
         }
     }
 
@@ -118,7 +119,8 @@ impl World {
             let event = TcpEvent::Reset { conn, to, hop, mark };
             return self.schedule(extra, Event::Tcp(event));
         };
-        let faults = self.net.path_back(None, caller);
+        let way = self.net.end_of_line(self.net.owner(Proto::Tcp, refused));
+        let faults = self.net.path_back(way, caller);
         if self.rng.chance(faults.loss) {
             return self.transcript.settle(mark, Fate::Lost, None);
         }

@@ -10,7 +10,7 @@ use crate::nat::{Flow, Proto};
 use crate::net::{End, Hop, HostId, Route, Stop, Unroutable};
 use crate::packet::{TcpId, Via};
 use crate::transcript::{Fate, Mark};
-use crate::world::{Event, World};
+use crate::world::{Event, World, host_of};
 
 /// Waits between attempts double up to this.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -56,7 +56,8 @@ impl World {
             true => self.net.outbound(self.now, flow(&segment.body), host, (local, remote), None),
             false => Route { crossings: Vec::new(), end: Err(Stop::NoRoute) },
         };
-        let to = route.end.ok().and_then(|hop| self.host_at(Proto::Tcp, hop));
+        let owner = route.end.ok().and_then(|hop| self.net.owner(Proto::Tcp, hop));
+        let (to, way) = (host_of(owner), self.net.end_of_line(owner));
         let source = route.end.map_or(local, |hop| hop.source);
         let (mark, hooked) = match control(&segment.body, conn) {
             Some(via) => self.announce(via, (Some(host), to), (source, remote)).unzip(),
@@ -71,8 +72,8 @@ impl World {
             (_, None) => return self.lost(segment, mark, Fate::Hooked, Duration::ZERO),
             (Ok(hop), Some(delay)) => Hop { delay: hop.delay + delay + segment.extra, ..hop },
         };
-        let faults = self.net.path(host, to);
-        match self.survives(host, to, &faults, segment.body.bytes().len()) {
+        let faults = self.net.path(host, way);
+        match self.survives(host, way, &faults, segment.body.bytes().len()) {
             Ok(waits) => {
                 let delay = waits + hop.delay + faults.segment_delay(&mut self.rng);
                 let hop = Hop { routers: hop.routers.saturating_add(faults.hops), ..hop };

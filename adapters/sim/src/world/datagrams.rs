@@ -63,10 +63,11 @@ impl World {
                 Ok(hop) => {
                     let faults = match owner {
                         Some(Owner::Gateway(_)) => Faults::lan(),
-                        _ => self.net.path(host, to),
+                        _ => self.net.path(host, self.net.end_of_line(owner)),
                     };
                     let flight = Flight { hop, hop_limit, bytes, mark };
-                    self.depart((host, to), faults, flight, extra);
+                    let way = self.net.end_of_line(owner);
+                    self.depart((host, to, way), faults, flight, extra);
                 }
                 Err(stop) => {
                     self.stopped(stop, mark);
@@ -115,14 +116,14 @@ impl World {
     /// A datagram has left its sender's network and comes onto the lines.
     fn depart(
         &mut self,
-        (from, to): (HostId, Option<HostId>),
+        (from, to, way): (HostId, Option<HostId>, Option<HostId>),
         faults: Faults,
         mut flight: Flight,
         extra: Duration,
     ) {
         let sender = flight.hop;
         flight.hop.routers = flight.hop.routers.saturating_add(faults.hops);
-        match self.crosses((from, to), &faults, &flight) {
+        match self.crosses((from, way), &faults, &flight) {
             Ok(waits) => self.launch((from, to), &faults, flight, extra + waits + sender.delay),
             Err(fate) => {
                 self.transcript.settle(flight.mark, fate, None);
@@ -136,7 +137,7 @@ impl World {
                         conn: None,
                         quoted: sender,
                         teller: Teller::Router(limit),
-                        receiver: to,
+                        receiver: way,
                         place,
                         after: faults.latency.mul_f64(place) + extra,
                     });
@@ -288,7 +289,8 @@ impl World {
     }
 }
 
-const fn host_of(owner: Option<Owner>) -> Option<HostId> {
+/// The host that an address belongs to.
+pub(crate) const fn host_of(owner: Option<Owner>) -> Option<HostId> {
     match owner {
         Some(Owner::Host(host)) => Some(host),
         _ => None,

@@ -91,7 +91,7 @@ impl World {
             }
             Stop::NoRoute | Stop::Refused(..) => return,
         };
-        let receiver = self.host_at(proto, quoted);
+        let receiver = self.net.end_of_line(self.net.owner(proto, quoted));
         self.complain(Complaint { error, proto, conn, quoted, teller, receiver, place, after });
     }
 

@@ -32,7 +32,7 @@ use crate::transcript::Transcript;
 use crate::watch::Watch;
 
 pub use control::Death;
-pub(crate) use datagrams::Flight;
+pub(crate) use datagrams::{Flight, host_of};
 use icmp::Errand;
 pub(crate) use record::Parcel;
 pub use slot::HostSpec;

@@ -190,8 +190,14 @@ pub(crate) fn two_houses(world: &mut World, left: NatConfig, right: NatConfig) -
         let host = behind(world, nat, name, 2);
         send(world, host, address(2), b"hello");
         world.run_for(millis(30));
-        let seen = talker(world, server).datagrams.last().unwrap().1;
+        let seen = last_seen(world, server);
         House { nat, host, seen }
     };
     (house("left", 11, left), house("right", 12, right))
+}
+
+/// Where the last datagram that a host has received came from.
+pub(crate) fn last_seen(world: &World, host: HostId) -> SocketAddr {
+    let datagrams = &talker(world, host).datagrams;
+    datagrams[datagrams.len() - 1].1
 }
