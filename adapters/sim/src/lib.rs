@@ -29,7 +29,7 @@
 //!
 //! Reading order: [`World`] → [`Node`] and [`Io`] → [`Host`] (which keeps a machine to the rules of
 //! its interface) → [`Faults`], [`Packet`] and [`Verdict`] → [`TcpConfig`] → [`Nat`] →
-//! [`Transcript`] → [`fleet`].
+//! [`NatSpec`] → [`capture`] → [`Transcript`] → [`fleet`].
 //!
 //! Time in the world is a [`Duration`](core::time::Duration) since its start. Each host's clock
 //! shows another [`Instant`](genkan_core::Instant); [`World::instant_at`] translates.

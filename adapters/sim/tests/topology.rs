@@ -65,6 +65,14 @@ fn hairpins_are_refused_or_turn_with_the_inside_or_the_outside_source() {
             Hairpin::ExternalSource => Some((at, left_seen)),
         };
         assert_eq!(got, expected, "{hairpin:?}");
+        // What nobody receives comes back as an error about the packet as it was sent.
+        world.close_udp(right, SocketId::MAIN);
+        send(&mut world, left, right_seen, b"closed");
+        world.run_for(millis(100));
+        let error = talker(&world, left).errors.first().map(|error| (error.1, error.2.remote));
+        let expected =
+            (hairpin != Hairpin::None).then_some((IcmpError::PortUnreachable, right_seen));
+        assert_eq!(error, expected, "{hairpin:?}");
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Hop {
     pub(crate) source: SocketAddr,
     /// Its destination there.
     pub(crate) to: SocketAddr,
+    /// Its destination as its sender knows it: another one after a hairpin.
+    pub(crate) asked: SocketAddr,
     /// Routers that it has passed.
     pub(crate) routers: u8,
     /// What a hairpin takes on top.
@@ -29,7 +31,7 @@ pub(crate) struct Hop {
 impl Hop {
     /// A packet that has passed nothing.
     pub(crate) const fn at(network: usize, source: SocketAddr, to: SocketAddr) -> Self {
-        Self { network, source, to, routers: 0, delay: Duration::ZERO }
+        Self { network, source, to, asked: to, routers: 0, delay: Duration::ZERO }
     }
 }
 
@@ -245,11 +247,17 @@ impl Net {
         let mut crossings = Vec::new();
         let end = loop {
             let at = Hop { source, network, ..quoted };
-            match self.find(network, source.ip()) {
+            // After a hairpin the source is an address of the box that leads out.
+            let turns = || {
+                let exit = self.exit(network, quoted.to.ip())?;
+                let own = self.nats[exit.0].nat.external().contains(&source.ip());
+                own.then_some(Owner::Nat(exit))
+            };
+            match self.find(network, source.ip()).or_else(turns) {
                 Some(Owner::Host(host)) => break Ok((host, source)),
                 Some(Owner::Nat(nat)) => {
                     crossings.push(crossing(Interface::Outside(nat), true, at));
-                    let inside = self.nats[nat.0].nat.icmp_error(now, proto, source, quoted.to);
+                    let inside = self.nats[nat.0].nat.icmp_error(now, proto, source, quoted.asked);
                     let Some(inside) = inside else {
                         break Err(Stop::Refused(nat, Refusal::NoMapping, at));
                     };

@@ -182,7 +182,7 @@ impl World {
         if let Some(conn) = conn {
             self.attempt_fails(conn, host);
         }
-        let about = Quote { proto, local, remote: quoted.to };
+        let about = Quote { proto, local, remote: quoted.asked };
         self.enter(host, |node, io| node.icmp(io, error, about));
     }
 
@@ -193,7 +193,7 @@ impl World {
         (teller, source): (IpAddr, SocketAddr),
         complaint: &Complaint,
     ) {
-        let (error, destination) = (complaint.error, complaint.quoted.to);
+        let (error, destination) = (complaint.error, complaint.quoted.asked);
         let tcp = complaint.proto == Proto::Tcp;
         let (from, to) = (SocketAddr::new(teller, 0), SocketAddr::new(source.ip(), 0));
         let crossing = Crossing { interface, inbound, source: from, to, routers: 0 };
