@@ -358,13 +358,20 @@ genkan:register_heuristic("udp", function(buffer, pinfo, tree)
     return true
 end)
 
--- A dial-back is recognised by its first whole frame; all of its connection is Genkan's then.
+-- Whether bytes begin a connection: with a whole frame of any kind, or with the first four bytes of one
+-- with which connections begin.
+local function begins_frames(buffer)
+    if buffer:len() < PREFIX + 2 then return false end
+    local n, first = buffer(0, PREFIX):uint(), buffer(PREFIX, 1):uint()
+    local kind = kinds[first]
+    if not kind or n < kind[2] or n > kind[3] then return false end
+    if n <= buffer:len() - PREFIX then return looks_like(buffer:range(PREFIX, n):tvb()) end
+    return (first == 0x41 or first == 0x42 or first == 0x69) and buffer(PREFIX + 1, 1):uint() == 0
+end
+
+-- A dial-back is recognised by its first segment; all of its connection is Genkan's then.
 genkan:register_heuristic("tcp", function(buffer, pinfo, tree)
-    if buffer:len() < PREFIX + 28 then return false end
-    local n = buffer(0, PREFIX):uint()
-    if n > buffer:len() - PREFIX or n == 0 or not looks_like(buffer:range(PREFIX, n):tvb()) then
-        return false
-    end
+    if not begins_frames(buffer) then return false end
     pinfo.conversation = genkan
     dissect_frames(buffer, pinfo, tree)
     return true

@@ -53,6 +53,9 @@ impl Direction {
 struct Progress {
     /// Its SYN has been seen.
     begun: bool,
+    /// Between which addresses its receiver has it. What comes from another is not of it: a NAT has
+    /// changed its mind, and the receiver answers with an RST.
+    ends: Option<(SocketAddr, SocketAddr)>,
     /// The end of what has been sent; a FIN counts as one.
     sent: u64,
     /// The end of what its receiver has without a gap; a FIN counts as one.
@@ -147,7 +150,10 @@ impl Packets {
             here.begun = true;
             here.sent = here.sent.max(end);
             if frame.inbound && matches!(frame.interface, Interface::Host(_)) {
-                here.receive(offset, end);
+                let ends = (frame.source, frame.destination);
+                if *here.ends.get_or_insert(ends) == ends {
+                    here.receive(offset, end);
+                }
             }
         }
 

@@ -227,6 +227,19 @@ fn a_connection_has_the_numbers_of_its_offsets_and_acknowledges_what_has_arrived
 }
 
 #[test]
+fn what_comes_from_an_address_that_is_not_the_connections_is_not_acknowledged() {
+    let (lamp, other, server) = ("192.0.2.1:5000", "192.0.2.99:5000", "203.0.113.1:4600");
+    use SegmentKind::{Ack, Syn, SynAck};
+    let file = all(&[
+        frame(0, SERVER, true, (lamp, server), segment(true, Syn, 0, b"")),
+        frame(0, SERVER, false, (server, lamp), segment(false, SynAck, 0, b"")),
+        frame(9, SERVER, true, (other, server), segment(true, Ack, 0, b"abc")),
+        frame(9, SERVER, false, (server, lamp), segment(false, Ack, 0, b"x")),
+    ]);
+    assert_eq!(numbers(&file), [(0, 0), (0, 1), (1, 1), (1, 1)]);
+}
+
+#[test]
 fn an_icmp_error_quotes_the_packet_that_it_is_about() {
     let (lamp, router, server) = ("10.0.0.2:4600", "192.0.2.254:0", "203.0.113.1:4600");
     let about = |tcp| Load::Icmp {

@@ -44,6 +44,9 @@ pub(super) struct Layout {
     heights: BTreeMap<Duration, f64>,
     /// The row of each line.
     rows: Vec<f64>,
+    /// How far below the first packet of its moment each packet stands; those that go
+    /// together arrive so far below each other too.
+    below: Vec<f64>,
     moments: Vec<(Moment, f64)>,
     bottom: f64,
     right: f64,
@@ -71,6 +74,7 @@ impl Layout {
             lanes: lanes(lines),
             heights: BTreeMap::new(),
             rows: vec![0.0; lines.len()],
+            below: vec![0.0; lines.len()],
             moments: Vec::new(),
             bottom: TOP,
             right: 0.0,
@@ -93,6 +97,8 @@ impl Layout {
         // The last row with a text: the next one must not touch it.
         let mut last_text = TOP;
         let mut before = None;
+        // How far below a moment's first row things arrive.
+        let mut lowest: BTreeMap<Duration, f64> = BTreeMap::new();
         for (&at, lines) in texts {
             let gap = before.map_or(Duration::ZERO, |before| at - before);
             if gap >= LONG_GAP {
@@ -107,6 +113,8 @@ impl Layout {
                 self.moments.push((Moment::At(at), y));
             }
             self.heights.insert(at, y);
+            y += lowest.remove(&at).unwrap_or(0.0);
+            let mut first_packet = None;
             for (place, &line) in lines.iter().enumerate() {
                 y += match (place, &all[line]) {
                     (0, Line::Packet(_)) => 0.0,
@@ -114,6 +122,13 @@ impl Layout {
                     _ => ROW,
                 };
                 self.rows[line] = y;
+                if let Line::Packet(entry) = &all[line] {
+                    self.below[line] = y - *first_packet.get_or_insert(y);
+                    if let Fate::Delivered(at) = entry.fate {
+                        let lowest = lowest.entry(at).or_default();
+                        *lowest = lowest.max(self.below[line]);
+                    }
+                }
                 last_text = y;
             }
             before = Some(at);
@@ -140,9 +155,10 @@ impl Layout {
         lane_x(self.lanes.len().saturating_sub(1))
     }
 
-    /// Where a moment is, at which something was sent, arrived or was noted.
-    pub(super) fn y(&self, at: Duration) -> f64 {
-        self.heights.get(&at).copied().unwrap_or(self.bottom)
+    /// Where something arrives at a moment: a line that is a packet.
+    pub(super) fn arrival(&self, line: usize, at: Duration) -> f64 {
+        let below = self.below.get(line).copied().unwrap_or(0.0);
+        self.heights.get(&at).map_or(self.bottom, |y| y + below)
     }
 
     /// Where a line is.

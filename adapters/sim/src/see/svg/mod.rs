@@ -12,6 +12,9 @@
 mod layout;
 mod style;
 
+#[cfg(test)]
+mod tests;
+
 use core::fmt::Write as _;
 use core::time::Duration;
 
@@ -43,10 +46,9 @@ pub fn draw(lines: &[Line], opener: &Opener, limit: usize) -> String {
         time_or_gap(&mut sheet, &layout, moment, y);
     }
     for (number, line) in shown.iter().enumerate() {
-        let y = layout.row(number);
         match line {
-            Line::Packet(entry) => arrow(&mut sheet, &layout, entry, opener, y),
-            Line::Note(note) => write_note(&mut sheet, &layout, note, y),
+            Line::Packet(entry) => arrow(&mut sheet, &layout, (number, entry), opener),
+            Line::Note(note) => write_note(&mut sheet, &layout, note, layout.row(number)),
         }
     }
     if shown.len() < lines.len() {
@@ -133,7 +135,8 @@ fn write_note(sheet: &mut Sheet, layout: &Layout, note: &Note, y: f64) {
     );
 }
 
-fn arrow(sheet: &mut Sheet, layout: &Layout, entry: &Entry, opener: &Opener, y: f64) {
+fn arrow(sheet: &mut Sheet, layout: &Layout, (number, entry): (usize, &Entry), opener: &Opener) {
+    let y = layout.row(number);
     let name = opener.name(entry);
     let label = What(entry, name.as_deref()).to_string();
     let full = format!("t={:.6} {} → {} {label}", entry.at.as_secs_f64(), entry.from, entry.to);
@@ -143,7 +146,7 @@ fn arrow(sheet: &mut Sheet, layout: &Layout, entry: &Entry, opener: &Opener, y: 
     let goal = if (goal - start).abs() < 1.0 { start + layout::SPACING / 3.0 } else { goal };
     let way = goal - start;
     let (end, end_y) = match entry.fate {
-        Fate::Delivered(at) => (goal - HEAD.copysign(way), layout.y(at).max(y)),
+        Fate::Delivered(at) => (goal - HEAD.copysign(way), layout.arrival(number, at).max(y)),
         Fate::InFlight => (goal - HEAD.copysign(way), layout.bottom()),
         Fate::Unroutable(_) if layout.has_lane(&entry.to) => (goal, y + LOST_SINKS),
         Fate::Unreceived => (goal, y + LOST_SINKS),
