@@ -48,6 +48,12 @@ messages() {
         LC_ALL=C sort
 }
 
+# Checksums of a packet's own layers: what ICMP quotes is cut off, and not checked.
+wrong_checksum='icmp && !(icmp.checksum.status == "Good")'
+for layer in ip udp tcp; do
+    wrong_checksum+=" || $layer && !icmp && !($layer.checksum.status == \"Good\")"
+done
+
 need_packages tshark || exit 1
 mkdir -p "$folder"
 rm -f "$folder"/*.pcapng "$folder"/*.expected
@@ -56,12 +62,7 @@ cargo run --profile ci -p genkan-sim --example capture -- "$folder" || exit 1
 for capture in all server lamp phone; do
     none "$capture" '_ws.malformed || _ws.expert.severity == "Error" || _ws.lua.error' "an error"
     none "$capture" 'genkan && _ws.expert.severity == "Warning" && !tcp.analysis.flags' "a warning"
-    for layer in ip udp tcp icmp; do
-        # Layers of the packet itself: what ICMP quotes is cut off, and its checksums are not checked.
-        only=$layer
-        [[ $layer == icmp ]] || only="$layer && !icmp"
-        none "$capture" "$only && !($layer.checksum.status == \"Good\")" "a $layer checksum is not right"
-    done
+    none "$capture" "$wrong_checksum" "a checksum is not right"
 done
 
 for host in server lamp phone; do

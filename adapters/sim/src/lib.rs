@@ -11,6 +11,7 @@
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let mut fleet = Fleet::new(7);
+//! fleet.watch(); // its story names what is inside sealed messages
 //! let lamp = fleet.acceptor("lamp", |config| config.admission.open = true);
 //! let phone = fleet.issuer("phone", |_| ());
 //! assert!(fleet.wait_registered(lamp, Duration::from_secs(15)));
@@ -22,14 +23,14 @@
 //! fleet.say(phone, connection, b"on")?;
 //! fleet.world.run_for(Duration::from_millis(20));
 //! assert_eq!(fleet.heard(lamp), [b"on"]);
-//! print!("{}", fleet.story()); // t=0.020 lamp → server Initiation 166 B, and so on
+//! print!("{}", fleet.story()); // t=4.510 lamp → server Register 71 B, and so on
 //! # Ok(())
 //! # }
 //! ```
 //!
 //! Reading order: [`World`] → [`Node`] and [`Io`] → [`Host`] (which keeps a machine to the rules of
 //! its interface) → [`Faults`], [`Packet`] and [`Verdict`] → [`TcpConfig`] → [`Nat`] →
-//! [`NatSpec`] → [`capture`] → [`Transcript`] → [`fleet`].
+//! [`NatSpec`] → [`capture`] → [`Transcript`] → [`fleet`] → [`see`] → [`oracle`] → [`swarm`].
 //!
 //! Time in the world is a [`Duration`](core::time::Duration) since its start. Each host's clock
 //! shows another [`Instant`](genkan_core::Instant); [`World::instant_at`] translates.
@@ -67,5 +68,5 @@ pub use packet::{Packet, TcpId, Verdict, Via, drop_nth};
 pub use rng::Rng;
 pub use send::{Sends, Sent};
 pub use tcp::{Reader, TcpConfig};
-pub use transcript::{Entry, Fate, Line, Note, Origin, Transcript};
+pub use transcript::{Entry, Fate, Line, Named, Note, Origin, Transcript};
 pub use world::{Death, HostSpec, World};
