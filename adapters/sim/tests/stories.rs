@@ -18,7 +18,8 @@ fn fleet(watched: bool, delivery: Delivery) -> (Fleet, HostId, HostId) {
     let connection = fleet.request(phone, lamp);
     assert!(fleet.wait_connected(phone, connection, Duration::from_secs(2)));
     fleet.world.run_for(Duration::from_millis(50));
-    fleet.say(phone, connection, b"on").unwrap();
+    let said = fleet.say(phone, connection, b"on");
+    assert!(said.is_ok(), "{said:?}");
     fleet.world.run_for(Duration::from_millis(50));
     (fleet, lamp, phone)
 }
