@@ -115,6 +115,20 @@ pub(crate) fn bracket(foreign: Option<Foreign>, gap: Duration, asked: u32) -> (f
     (found.min(1.0), (1.0 - seen * seen).max(0.0))
 }
 
+/// In which order to ask for a mapping's place in a counter.
+///
+/// The counter was observed before the mapping was made and after it, `gap` away each, and `between`
+/// other mappings came between: a list of how many of those came before ours, the likeliest first.
+#[must_use]
+pub fn likeliest(foreign: Option<Foreign>, gap: Duration, between: u32) -> Vec<u32> {
+    let of = Drift::new(foreign, gap).of;
+    let p = |number: u32| of.get(number as usize).copied().unwrap_or(0.0);
+    let mut places: Vec<u32> = (0..=between).collect();
+    let chance = |&before: &u32| p(before) * p(between - before);
+    places.sort_by(|a, b| chance(b).total_cmp(&chance(a)));
+    places
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +179,14 @@ mod tests {
         assert!((found - by_hand).abs() < 1e-5, "{found} {by_hand}");
         assert!(rest < 1e-9);
         assert!(bracket(Some(QUIET), Duration::from_millis(1), 3).0 > found);
+    }
+
+    #[test]
+    fn single_ones_are_looked_for_in_the_middle_and_bursts_at_the_ends() {
+        let gap = Duration::from_millis(1);
+        assert_eq!(likeliest(Some(QUIET), gap, 2), [1, 0, 2]);
+        let bursty = Foreign { rate: 0.0, bursts: 1.0, burst_size: 8.0, ..QUIET };
+        assert_eq!(likeliest(Some(bursty), gap, 4)[..2], [0, 4]);
     }
 
     #[test]

@@ -73,7 +73,7 @@ mod plain;
 mod prediction;
 mod side;
 
-pub use chance::Probability;
+pub use chance::{Probability, likeliest};
 pub use end::{End, Gate};
 pub use plain::Order;
 pub use prediction::{Budget, Conditions, Prediction};
