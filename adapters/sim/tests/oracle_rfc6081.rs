@@ -4,24 +4,8 @@
 //! is, a counter can be predicted on both sides, and random ports can be met by many sockets. What
 //! is left is left for a reason, which the oracle gives as a bound.
 
-use genkan_sim::nat::{
-    Allocation, Counter, Filtering, Leases, Mapping, NatConfig, Pick, Pooling, Preserve,
-};
+use genkan_sim::nat::presets::rfc6081;
 use genkan_sim::oracle::{Budget, Conditions, End, Gate, Probability, Verdict, judge};
-
-use core::time::Duration;
-
-const KINDS: [&str; 9] = [
-    "Cone",
-    "Address restricted",
-    "Port restricted",
-    "UPnP Port-restricted",
-    "UPnP Port-symmetric",
-    "Port-preserving Port-symmetric",
-    "Sequential Port-symmetric",
-    "Port-symmetric",
-    "Address-symmetric",
-];
 
 /// Figure 1, row by row: Y = "Yes", + = by an extension, - = "No".
 const TEREDO: [&str; 9] = [
@@ -38,45 +22,17 @@ const TEREDO: [&str; 9] = [
 
 const COMMON: Budget = Budget { a: 1_024, b: 1_024 };
 
-fn symmetric(preserve: Preserve, pick: Pick) -> NatConfig {
-    use Filtering::AddressAndPortDependent as Filter;
-    let mut config = NatConfig::new(Mapping::AddressAndPortDependent, Filter);
-    let allocation = config.behaviour.allocation;
-    config.behaviour.allocation = Allocation { preserve, pick, ..allocation };
-    config.ports = 1_024..=65_535;
-    config
-}
+/// External addresses of the address-symmetric NAT.
+const POOL: u32 = 4;
 
-fn leasing(mut config: NatConfig) -> NatConfig {
-    let longest = Duration::from_hours(2);
-    config.leases = Some(Leases { nat_pmp: true, pcp: true, longest, most: 64 });
-    config
+fn name(kind: usize) -> &'static str {
+    rfc6081()[kind].0
 }
-
-const SEQUENTIAL: Pick = Pick::Sequential { step: 1, counter: Counter::Global, skip_used: true };
 
 /// An end behind the NAT of a row or column; asks for a lease where there is one.
 fn end(id: u32, kind: usize) -> End {
-    use Filtering::{AddressAndPortDependent, AddressDependent, EndpointIndependent};
-    let cone = |filtering| NatConfig::new(Mapping::EndpointIndependent, filtering);
-    let config = match kind {
-        0 => cone(EndpointIndependent),
-        1 => cone(AddressDependent),
-        2 => cone(AddressAndPortDependent),
-        3 => leasing(cone(AddressAndPortDependent)),
-        4 => leasing(symmetric(Preserve::Never, Pick::Random)),
-        5 => symmetric(Preserve::First, SEQUENTIAL),
-        6 => symmetric(Preserve::Never, SEQUENTIAL),
-        7 => symmetric(Preserve::Never, Pick::Random),
-        _ => {
-            let mut config = symmetric(Preserve::Never, Pick::Random);
-            config.behaviour.mapping = Mapping::AddressDependent;
-            config.pooling = Pooling::PerDestination;
-            config
-        }
-    };
-    let addresses = if kind == 8 { 4 } else { 1 };
-    End::behind([Gate::new(id, config).pool(addresses)]).asking()
+    let config = rfc6081()[kind].1.clone();
+    End::behind([Gate::new(id, config).pool(if kind == 8 { POOL } else { 1 })]).asking()
 }
 
 /// What the oracle says of a cell, and whether plain punching does it.
@@ -111,11 +67,12 @@ fn all_but_sixteen_cells_are_reachable_and_those_have_a_bound() {
     let mut reachable = 0;
     for (row, column) in cells() {
         let (p, plain) = cell(row, column);
-        let names = format!("{} × {}: {p:?}", KINDS[row], KINDS[column]);
+        let names = format!("{} × {}: {p:?}", name(row), name(column));
         if hopeless(row, column) {
-            // The pool of four addresses decides where one side's filter is opened beforehand;
-            // elsewhere two unknown ports have to meet.
-            let most = if row.min(column) <= 2 { 0.25 } else { 0.025 };
+            // A pool decides with which address a packet comes; elsewhere two unknown ports have to
+            // meet.
+            let pools = usize::from(row == 8) + usize::from(column == 8);
+            let most = [0.025, 1.0 / f64::from(POOL), 1.0 / f64::from(POOL * POOL)][pools];
             assert!(p.at_most <= most && !plain, "{names}");
         } else {
             assert!(p.reached >= 0.99, "{names}");
@@ -131,9 +88,9 @@ fn whatever_teredo_reaches_the_oracle_does_not_deny() {
     for (row, column) in cells() {
         let teredo = TEREDO[row].as_bytes()[column];
         let (p, plain) = cell(row, column);
-        assert!(teredo == b'-' || p.reached >= 0.99, "{} × {}", KINDS[row], KINDS[column]);
+        assert!(teredo == b'-' || p.reached >= 0.99, "{} × {}", name(row), name(column));
         // What needs no extension at all is plain punching.
-        assert!(teredo != b'Y' || plain, "{} × {}", KINDS[row], KINDS[column]);
+        assert!(teredo != b'Y' || plain, "{} × {}", name(row), name(column));
     }
 }
 
@@ -142,6 +99,6 @@ fn the_table_is_symmetric() {
     // Figure 1 is not (port-preserving × sequential works in one direction only); nothing in the
     // NATs makes a difference of who asks.
     for (row, column) in cells() {
-        assert_eq!(cell(row, column), cell(column, row), "{} × {}", KINDS[row], KINDS[column]);
+        assert_eq!(cell(row, column), cell(column, row), "{} × {}", name(row), name(column));
     }
 }

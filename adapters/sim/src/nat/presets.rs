@@ -334,7 +334,8 @@ pub fn rfc6092_firewall() -> NatConfig {
 /// The nine kinds of NAT in RFC 6081 Figure 1, in its order of rows and columns.
 ///
 /// The UPnP kinds are given leases, by which a port can be had here (NAT-PMP and PCP; UPnP itself is
-/// not simulated). An address-symmetric one has a mapping for each destination address.
+/// not simulated). An address-symmetric one has a mapping for each destination address, and takes the
+/// external address by the destination where it has several (RFC 6081 section 2).
 #[must_use]
 pub fn rfc6081() -> [(&'static str, NatConfig); 9] {
     const NAMES: [&str; 9] = [
@@ -366,5 +367,6 @@ fn rfc6081_kind(kind: usize) -> NatConfig {
     };
     let leases = Leases { nat_pmp: true, pcp: true, longest: secs(7_200), most: 256 };
     let leases = matches!(kind, 3 | 4).then_some(leases);
-    NatConfig { behaviour, leases, ports: 1_024..=65_535, ..NatConfig::default() }
+    let pooling = if kind == 8 { Pooling::PerDestination } else { Pooling::Paired };
+    NatConfig { behaviour, leases, pooling, ports: 1_024..=65_535, ..NatConfig::default() }
 }

@@ -157,9 +157,11 @@ impl Pair<'_> {
             // One fresh socket after the other, each asked at the port that it was bound to.
             Ports::Chosen => Probability::new(1.0 - power(hard.taken, n.min(m)), 1.0),
             // One mapping between two observations, the likeliest ports first.
-            Ports::Counter { foreign } => {
+            Ports::Counter { foreign, parity } => {
                 let (found, rest) = bracket(foreign, self.conditions.gap, m);
-                Probability::new(found, f64::from(n) * (found + rest))
+                let alone = Drift::new(foreign, self.conditions.gap).of[0].powi(2);
+                let reached = if parity { alone } else { found };
+                Probability::new(reached, f64::from(n) * (found + rest))
             }
             // A run of `n` neighbours, probed at every `n`th port.
             Ports::Unseen { among } => {
@@ -194,6 +196,7 @@ impl Pair<'_> {
             (true, true) => (chain, self.pairs(n, m).min(on_a.at_most).min(on_b.at_most)),
         };
         let steady = a.addresses == 1 && b.addresses == 1;
+        let at_most = at_most.min(address_kept(a, b) * address_kept(b, a));
         Probability::new(if steady { reached } else { 0.0 }, at_most)
     }
 
@@ -257,7 +260,9 @@ impl Pair<'_> {
         match side.ports {
             Ports::Seen => 1.0,
             Ports::Chosen => 1.0 - side.taken,
-            Ports::Counter { foreign } => {
+            // Both kinds of parity come by, and only one is ours.
+            Ports::Counter { parity: true, .. } => 0.0,
+            Ports::Counter { foreign, .. } => {
                 let reach = Drift::new(foreign, self.conditions.delay).window(n as usize);
                 reach * own_share(foreign, self.conditions.gap)
             }
@@ -265,6 +270,12 @@ impl Pair<'_> {
             Ports::Among { all, .. } => meet(all, n, 1),
         }
     }
+}
+
+/// How often `side` has the address towards `peer` that `peer` aims at and its filter expects.
+fn address_kept(side: &Side, peer: &Side) -> f64 {
+    let cares = peer.filtering != Filtering::EndpointIndependent;
+    if side.address_by_destination && cares { 1.0 / f64::from(side.addresses) } else { 1.0 }
 }
 
 /// Which share of a counter's values is ours while we make mappings at this pace.

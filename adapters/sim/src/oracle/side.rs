@@ -7,6 +7,8 @@
 //! the outermost box's choice, unless that box keeps ports; then it is the next one's, and so on to
 //! the port that the application binds.
 
+use std::collections::BTreeMap;
+
 use super::end::Gate;
 use crate::nat::{
     Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Mapping, NatConfig, Pick, Pooling,
@@ -24,6 +26,9 @@ pub enum Ports {
     Counter {
         /// Those other users.
         foreign: Option<Foreign>,
+        /// Ports of the wrong parity are passed over, so that a distance does not tell how many
+        /// mappings came between.
+        parity: bool,
     },
     /// The next one of a counter that nobody has seen yet (one for each destination).
     Unseen {
@@ -127,7 +132,7 @@ impl Side {
         self.open &= !gate.translates() && !strict;
         self.answers |=
             strict && matches!(config.unsolicited, Unsolicited::Icmp | Unsolicited::Occupy);
-        self.punishes |= strict && punishes(config.unsolicited);
+        self.punishes |= strict && punishes(config.unsolicited, behaviour.mapping);
         self.fragile |= config.icmp_ends_mapping;
         let limits = [config.limits.per_inside, config.limits.total];
         for limit in limits.into_iter().flatten() {
@@ -179,16 +184,39 @@ fn reuses(allocation: &Allocation) -> bool {
     allocation.sharing == Sharing::PerRemote && allocation.reuse
 }
 
-const fn punishes(unsolicited: Unsolicited) -> bool {
-    matches!(
-        unsolicited,
-        Unsolicited::Occupy | Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_)
-    )
+/// Whether an uninvited packet does harm. A port that is occupied towards the sender is missed only
+/// where the sender's mapping is still to be made.
+fn punishes(unsolicited: Unsolicited, mapping: Mapping) -> bool {
+    match unsolicited {
+        Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_) => true,
+        Unsolicited::Occupy => mapping != Mapping::EndpointIndependent,
+        Unsolicited::Drop | Unsolicited::Icmp | Unsolicited::Reset(_) => false,
+    }
 }
 
-/// How many external ports there are.
+/// How many external ports there are for an application's (1024 and up, where that matters).
 fn range(config: &NatConfig) -> u32 {
-    u32::try_from(config.ports.clone().count()).unwrap_or(1).max(1)
+    let (first, last) = (u32::from(*config.ports.start()), u32::from(*config.ports.end()));
+    let first = if config.port_classes { first.max(1_024) } else { first.max(1) };
+    (last + 1).saturating_sub(first).max(1)
+}
+
+/// The smallest and the largest of the sets of ports that have the same `key`.
+fn sets(config: &NatConfig, key: impl Fn(u16) -> Option<u16>) -> (u32, u32) {
+    let mut sizes = BTreeMap::<u16, u32>::new();
+    for key in config.ports.clone().filter(|&port| port != 0).filter_map(key) {
+        *sizes.entry(key).or_default() += 1;
+    }
+    let (least, most) = (sizes.values().min(), sizes.values().max());
+    (least.copied().unwrap_or(1), most.copied().unwrap_or(1))
+}
+
+/// RFC 7597 section 5.1: ports whose offset bits are all 0 belong to nobody.
+fn port_set(port: u16, a: u8, k: u8) -> Option<u16> {
+    let a = u32::from(a.min(15));
+    let k = u32::from(k).clamp(1, 16 - a);
+    let (offset, rest) = (u32::from(port) >> (16 - a), 16 - a - k);
+    (a == 0 || offset != 0).then_some((u32::from(port) >> rest & ((1 << k) - 1)) as u16)
 }
 
 /// Ports that other users hold, as a share of all: the mean of a queue that never waits.
@@ -203,17 +231,19 @@ fn ports(config: &NatConfig, allocation: &Allocation) -> Ports {
     let all = range(config);
     if let Pick::Sequential { counter, .. } = allocation.pick {
         return match counter {
-            Counter::Global => Ports::Counter { foreign: config.foreign },
-            Counter::PerInside => Ports::Counter { foreign: None },
+            Counter::Global => {
+                Ports::Counter { foreign: config.foreign, parity: allocation.parity }
+            }
+            Counter::PerInside => Ports::Counter { foreign: None, parity: false },
             Counter::PerDestination => Ports::Unseen { among: all },
         };
     }
     let (own, all) = match config.blocks {
         Blocks::None => (all, all),
         Blocks::Contiguous { size, .. } => (u32::from(size), u32::from(size)),
-        Blocks::Masked { mask } => (all >> mask.count_ones(), all >> mask.count_ones()),
+        Blocks::Masked { mask } => sets(config, |port| Some(port & mask)),
         Blocks::Scattered { size } => (u32::from(size), all),
-        Blocks::PortSet { k, .. } => (all >> k, all >> k),
+        Blocks::PortSet { a, k } => sets(config, |port| port_set(port, a, k)),
     };
     let half = if allocation.parity { 2 } else { 1 };
     Ports::Among { own: (own / half).max(1), all: (all / half).max(1) }
