@@ -7,8 +7,10 @@
 //! host 0 192.0.2.2 ─── 192.0.2.1 NAT 100.64.0.2 ─ 100.64.0.1 NAT 203.0.113.2
 //! ```
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
+use std::io::ErrorKind;
+use std::net::UdpSocket;
 
 use crate::netns::Namespace;
 use crate::rules::Rules;
@@ -61,6 +63,9 @@ impl SiteSpec {
     }
 }
 
+const GATEWAY: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
+const GATEWAY_6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1));
+
 /// Host 0 by IPv6.
 const FIRST: Inside = Inside { six: true, ..A };
 
@@ -90,7 +95,8 @@ impl Lab {
         internet.set_if_any("net/bridge/bridge-nf-call-iptables", "0");
         let add = |host, six| {
             let remote = Remote { host, six, port: 0 };
-            format!("addr add {}/{} dev wire", remote.ip(), if six { 64 } else { 24 })
+            let (length, flag) = if six { (64, "nodad") } else { (24, "") };
+            format!("addr add {}/{length} dev wire {flag}", remote.ip())
         };
         let addresses: String =
             (0..4).map(|host| format!("{}\n{}\n", add(host, false), add(host, true))).collect();
@@ -101,7 +107,26 @@ impl Lab {
              route add 2001:db8:1::/64 via 2001:db8:2::1"
         ));
         let sites = (1..).zip(sites).map(|(number, spec)| site(&internet, number, spec)).collect();
-        Self { internet, sites }
+        let lab = Self { internet, sites };
+        lab.warm_up();
+        lab
+    }
+
+    /// Everybody has talked to his neighbours once: wires come up, and addresses are resolved, in
+    /// their own time, and no packet of a test is to wait for that.
+    fn warm_up(&self) {
+        for site in &self.sites {
+            let six = site.nats.iter().any(|&(_, rules, _)| rules == Rules::Firewall);
+            for six in [false, true].into_iter().filter(|&it| !it || six) {
+                for (host, namespace) in (0..).zip(&site.hosts) {
+                    let inside = Inside { host, six, ..A };
+                    reach(&site.nats[0].0, inside.ip());
+                    reach(namespace, if six { GATEWAY_6 } else { GATEWAY });
+                }
+                let remotes = (0..4).map(|host| Remote { host, six, port: 0 }.ip());
+                remotes.for_each(|ip| site.nats.iter().for_each(|(nat, _, _)| reach(nat, ip)));
+            }
+        }
     }
 
     /// Where the remotes are.
@@ -187,7 +212,7 @@ fn site(internet: &Namespace, number: u8, spec: &SiteSpec) -> Site {
         };
         nat.ip(&format!(
             "addr add {address}/24 dev wan
-             addr add 2001:db8:2::{number}/64 dev wan
+             addr add 2001:db8:2::{number}/64 dev wan nodad
              link set wan up"
         ));
         if !nats.is_empty() {
@@ -227,7 +252,7 @@ fn lan(nat: &Namespace, host: u8) -> Namespace {
         nat.set_if_any("net/bridge/bridge-nf-call-iptables", "0");
         nat.ip("link add lan type bridge
              addr add 192.0.2.1/24 dev lan
-             addr add 2001:db8:1::1/64 dev lan
+             addr add 2001:db8:1::1/64 dev lan nodad
              link set lan up");
         nat.set("net/ipv4/conf/lan/send_redirects", "0");
     }
@@ -240,10 +265,28 @@ fn lan(nat: &Namespace, host: u8) -> Namespace {
     let [four, six] = [false, true].map(|six| Inside { host, six, ..A }.ip());
     namespace.ip(&format!(
         "addr add {four}/24 dev eth0
-         addr add {six}/64 dev eth0
+         addr add {six}/64 dev eth0 nodad
          link set eth0 up
          route add default via 192.0.2.1
          route add default via 2001:db8:1::1"
     ));
     namespace
+}
+
+/// Waits until a port that is closed there is refused.
+fn reach(from: &Namespace, to: IpAddr) {
+    let any: IpAddr = if to.is_ipv4() { [0; 4].into() } else { [0_u16; 8].into() };
+    let refused = from.within(|| {
+        let socket = UdpSocket::bind((any, 0))?;
+        socket.connect((to, 9))?;
+        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        for _ in 0..100 {
+            let _ = socket.send(&[0]);
+            if socket.recv(&mut [0]).is_err_and(|e| e.kind() == ErrorKind::ConnectionRefused) {
+                return Ok(true);
+            }
+        }
+        std::io::Result::Ok(false)
+    });
+    assert!(matches!(refused, Ok(true)), "{to} cannot be reached: {refused:?}");
 }

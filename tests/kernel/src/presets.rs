@@ -50,10 +50,12 @@ pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
                 Pick::Sequential { step: 1, counter: Counter::Global, skip_used: false };
             config.ports = 50_000..=50_255;
         }
-        Rules::FullCone(_) => cone(behaviour, Filtering::EndpointIndependent),
-        Rules::AddressRestricted(_) => cone(behaviour, Filtering::AddressDependent),
+        Rules::FullCone(seconds) => cone(&mut config, Filtering::EndpointIndependent, seconds),
+        Rules::AddressRestricted(seconds) => {
+            cone(&mut config, Filtering::AddressDependent, seconds);
+        }
         Rules::Hairpin => {
-            cone(behaviour, Filtering::EndpointIndependent);
+            cone(&mut config, Filtering::EndpointIndependent, 60);
             config.hairpin = Hairpin::ExternalSource;
         }
         Rules::Firewall => config.translation = Translation::None,
@@ -62,10 +64,13 @@ pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
     config
 }
 
-fn cone(behaviour: &mut Behaviour, filtering: Filtering) {
-    behaviour.mapping = Mapping::EndpointIndependent;
-    behaviour.filtering = filtering;
-    behaviour.allocation.sharing = Sharing::Overloading;
+/// The map's entries are what lives, and only outbound packets renew them.
+fn cone(config: &mut NatConfig, filtering: Filtering, seconds: u32) {
+    config.behaviour.filtering = filtering;
+    let lifetime = Duration::from_secs(seconds.into());
+    config.lifetimes.udp_initial = lifetime;
+    config.lifetimes.udp_replied = lifetime;
+    config.refresh.inbound = false;
 }
 
 /// How its ports are compared with the kernel's.

@@ -62,7 +62,7 @@ impl Rules {
     pub fn text(self, wan: &str) -> String {
         let masquerade = |options: &str| format!("oifname wan masquerade {options}");
         let (mut post, mut pre) = (masquerade(""), String::new());
-        let (mut map, mut out) = (String::new(), String::new());
+        let (mut map, mut last) = (String::new(), String::new());
         match self {
             Self::Plain | Self::Open => (),
             Self::Firewall => return FIREWALL.into(),
@@ -83,10 +83,10 @@ impl Rules {
                     })
                 );
             }
-            Self::FullCone(seconds) => (map, out, pre) = cone(wan, "", seconds),
-            Self::AddressRestricted(seconds) => (map, out, pre) = cone(wan, "ip . ", seconds),
+            Self::FullCone(seconds) => (map, last, pre) = cone(wan, "", seconds),
+            Self::AddressRestricted(seconds) => (map, last, pre) = cone(wan, "ip . ", seconds),
             Self::Hairpin => {
-                (map, out, pre) = cone(wan, "", 60);
+                (map, last, pre) = cone(wan, "", 60);
                 post += &format!("\niifname lan oifname lan ct status dnat snat to {wan}");
             }
             Self::Static => {
@@ -105,7 +105,7 @@ table ip nat {{
   }}
   chain pre {{ type nat hook prerouting priority dstnat; {pre}
   }}
-  chain out {{ type filter hook forward priority filter - 1; {out}
+  chain last {{ type filter hook postrouting priority srcnat + 1; {last}
   }}
 }}
 {drop}"
@@ -113,20 +113,24 @@ table ip nat {{
     }
 }
 
-/// The map, the rule that writes it and the rule that reads it. `remote` is `ip . ` when the remote
-/// address is part of the key.
+/// The map, the rules that write it when the port has been given, and the rule that reads it.
+/// `remote` is `ip . ` when the remote address is part of the key.
 fn cone(wan: &str, remote: &str, seconds: u32) -> (String, String, String) {
-    let (kind, written, read) = match remote {
+    let (kind, key, read) = match remote {
         "" => ("inet_service", "udp sport", "udp dport"),
         _ => ("ipv4_addr . inet_service", "ip daddr . udp sport", "ip saddr . udp dport"),
     };
     let map = format!(
         "map cone {{ type {kind} : ipv4_addr . inet_service; flags dynamic,timeout; size 1024; }}"
     );
-    let out = format!(
-        "oifname wan meta l4proto udp \
-         update @cone {{ {written} timeout {seconds}s : ip saddr . udp sport }}"
-    );
+    // The inside address is the source of the flow, or of the answers when the flow came from outside.
+    let write = |way| {
+        format!(
+            "oifname wan meta l4proto udp ct direction {way} update @cone \
+             {{ {key} timeout {seconds}s : ct {way} ip saddr . ct {way} proto-src }}"
+        )
+    };
+    let last = format!("{}\n{}", write("original"), write("reply"));
     let pre = format!("ip daddr {wan} meta l4proto udp dnat ip to {read} map @cone");
-    (map, out, pre)
+    (map, last, pre)
 }

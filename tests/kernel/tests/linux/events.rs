@@ -140,7 +140,7 @@ fn tcp_has_mappings_of_its_own() {
 
 #[test]
 fn without_a_rule_against_it_an_unknown_syn_is_answered_with_a_reset() {
-    let outcome = same(&SiteSpec::new(Rules::Open), &[KnockTcp(R, 40_000), Open(A, S), Up(A, S)]);
+    let outcome = same(&SiteSpec::new(Rules::Open), &[KnockTcp(R, 40_000), Open(A, R), Up(A, R)]);
     assert_eq!(outcome[0], Seen::Reset);
 }
 

@@ -4,7 +4,7 @@ use genkan_kernel_tests::Step::{
     self, Answer, Closed, Down, Knock, KnockTcp, Open, Out, Reboot, Stranger, Up,
 };
 use genkan_kernel_tests::scenario::{A, B, R, R2, S, T, wait};
-use genkan_kernel_tests::{Inside, Remote, Rules, Seen, SiteSpec, Timeouts, same};
+use genkan_kernel_tests::{Inside, Lab, Remote, Rules, Seen, Side, SiteSpec, Timeouts, same};
 
 /// The one who was sent something, another port of his, another address; then that one is sent
 /// something too. Last, ports that nobody has.
@@ -50,6 +50,20 @@ fn a_map_of_ports_makes_a_full_cone() {
     check(Rules::Hairpin, true, true);
 }
 
+/// Where two hosts share a port, the simulated NATs let strangers in to the later one; this is the
+/// kernel's alone: an entry of its map stays as it is until it dies.
+#[test]
+fn a_full_cone_that_two_hosts_share_is_the_first_ones() {
+    let port = Seen::From("203.0.113.1:40000".parse().unwrap());
+    Side::new(&Lab::new(&[SiteSpec::new(Rules::FullCone(60))])).shows(&[
+        (Out(A, R), port),
+        (Out(B, S), port),
+        (Stranger(T, B, S), Seen::At(A)),
+        (Answer(R, A), Seen::At(A)),
+        (Answer(S, B), Seen::At(B)),
+    ]);
+}
+
 #[test]
 fn a_map_with_the_remote_address_makes_address_restricted_filtering() {
     check(Rules::AddressRestricted(60), true, false);
@@ -72,7 +86,7 @@ fn an_ipv6_firewall_translates_nothing_and_lets_in_what_belongs_to_something() {
         Open(a, s),
         Down(a, s),
         KnockTcp(t, 40_000),
-        Closed(a, t),
+        Closed(a, Remote { port: 9_999, ..t }),
         wait(2_500),
         Answer(r, a),
         Out(a, r),

@@ -138,8 +138,3 @@ fn a_full_cone_lives_as_long_as_its_map_entry() {
     ];
     short(Rules::FullCone(2), &steps);
 }
-
-#[test]
-fn a_dead_mapping_is_used_again_for_another_destination() {
-    short(Rules::Range(20_000, 39_999), &[Out(A, R), wait(2_500), Out(A, S), Out(A, R)]);
-}

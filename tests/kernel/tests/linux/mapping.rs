@@ -111,7 +111,7 @@ fn random_ports_are_spread_evenly() {
         let config = presets::config(rules, Timeouts::default());
         let mut model = Model::new([(IpAddr::from([203, 0, 113, 1]), config)]);
         let model: Vec<_> = steps.iter().map(|&step| model.step(Duration::ZERO, step)).collect();
-        for ports in [kernel, self::ports(&model)] {
+        for ports in [kernel, ports(&model)] {
             let (odd, below) = (unevenness(&ports), ports.iter().filter(|&&port| port < 1_024));
             assert_eq!((ports.len(), below.count()), (400, 0));
             // With 15 degrees of freedom, chance exceeds this once in a million times.
