@@ -21,7 +21,7 @@ pub mod scenario;
 mod sockets;
 mod tcp;
 
-pub use compare::{Outcome, Ports, same};
+pub use compare::{Difference, Outcome, Ports, same};
 pub use kernel::Side;
 pub use lab::{Lab, SiteSpec, Timeouts};
 pub use model::Model;

@@ -132,6 +132,17 @@ pub enum Seen {
     Nothing,
 }
 
+impl Seen {
+    /// The port of the source that was seen.
+    #[must_use]
+    pub const fn port(self) -> Option<u16> {
+        match self {
+            Self::From(source) | Self::Turned(source) => Some(source.port()),
+            _ => None,
+        }
+    }
+}
+
 /// A socket of inside host 0.
 pub const A: Inside = Inside { host: 0, six: false, port: 40_000 };
 /// A socket of inside host 1, with the same port.

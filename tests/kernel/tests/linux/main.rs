@@ -8,3 +8,4 @@ mod filtering;
 mod lifetimes;
 mod mapping;
 mod punching;
+mod random;

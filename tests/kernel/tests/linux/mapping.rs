@@ -39,11 +39,7 @@ const REUSE: [Step; 8] = [
 ];
 
 fn ports(outcome: &Outcome) -> Vec<u16> {
-    let port = |seen: &Seen| match seen {
-        Seen::From(source) => Some(source.port()),
-        _ => None,
-    };
-    outcome.iter().filter_map(port).collect()
+    outcome.iter().filter_map(|seen| seen.port()).collect()
 }
 
 #[test]
