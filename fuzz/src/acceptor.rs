@@ -30,7 +30,7 @@ use crate::caller::{CALLERS, Caller};
 use crate::far::{Far, OBSERVED, SERVER, certificate};
 use crate::record::{Record, mar, split};
 use crate::speech::key;
-use crate::watch::{Out, Watch, nothing_lost};
+use crate::watch::{Out, Watch, nothing_lost, story};
 
 const ACTS: usize = 48;
 const EARLY_KEY: [u8; 16] = [8; 16];
@@ -206,6 +206,7 @@ pub fn acceptor(data: &[u8]) {
 
 impl Trial {
     fn act(&mut self, act: &Act) {
+        story(|| format!("{act:?}"));
         match act.byte(0) % 16 {
             0 | 1 => self.serve(act.flag(1, 0), act),
             2 | 3 => self.notify(act),
@@ -430,6 +431,9 @@ impl Trial {
         if act.flag(1, 2) {
             mar(&mut body, act.byte(3), act.word(9), act.byte(4));
         }
+        // An appliance that was told so without having asked believes it.
+        self.far.vouch();
+        self.near.vouch();
         self.server_says(&body, act);
     }
 

@@ -62,6 +62,11 @@ impl Far {
         self.registered
     }
 
+    /// It has told the equipment that it is registered, whether it had asked or not.
+    pub(crate) const fn vouch(&mut self) {
+        self.registered = true;
+    }
+
     /// What a server answers to `message`; `None` when it has no word on it.
     pub(crate) fn answer(&mut self, message: &[u8], early_taken: bool) -> Option<Vec<u8>> {
         match Kind::of(message).ok()? {

@@ -31,7 +31,7 @@ use crate::door::{DOORS, Door};
 use crate::far::{Far, OBSERVED, SERVER, certificate};
 use crate::record::{Record, mar, split};
 use crate::speech::key;
-use crate::watch::{Out, Watch, nothing_lost};
+use crate::watch::{Out, Watch, nothing_lost, story};
 
 const ACTS: usize = 48;
 /// Where whoever dials back comes from.
@@ -146,6 +146,7 @@ pub fn issuer(data: &[u8]) {
 
 impl Trial {
     fn act(&mut self, act: &Act) {
+        story(|| format!("{act:?}"));
         match act.byte(0) % 16 {
             0 | 1 => self.serve(act.flag(1, 0), act),
             2 => self.ask(act),

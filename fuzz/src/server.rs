@@ -28,7 +28,7 @@ use genkan_tests::evil::{Desk, Evil, sa};
 
 use crate::record::{Record, mar, split};
 use crate::speech;
-use crate::watch::{Out, Watch, nothing_lost};
+use crate::watch::{Out, Watch, nothing_lost, story};
 
 /// No input holds more acts.
 const ACTS: usize = 48;
@@ -129,6 +129,7 @@ pub fn server(data: &[u8]) {
 
 impl Siege {
     fn act(&mut self, act: &Act) {
+        story(|| format!("{act:?}"));
         let who = act.below(1, EQUIPMENT);
         match act.byte(0) % 16 {
             0 | 1 => self.hello(who, act),

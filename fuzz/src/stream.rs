@@ -94,7 +94,7 @@ fn phone() -> Line<issuer::Phone> {
     opened(machine, Watch::new(now, false))
 }
 
-fn opened<M: Machine>(mut machine: M, mut watch: Watch) -> Line<M> {
+fn opened<M: Machine<Event: core::fmt::Debug>>(mut machine: M, mut watch: Watch) -> Line<M> {
     watch.drain(&mut machine);
     let stream = watch.stream(0).expect("it turns to TCP");
     assert_eq!(watch.streams[&stream].remote, sa(SERVER));

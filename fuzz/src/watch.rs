@@ -4,6 +4,7 @@
 //! bounded, each message is as long as announced and goes the right way, nothing was lost from a
 //! queue that was drained in time, and the next deadline lies ahead, at a finite distance.
 
+use core::fmt::Debug;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::collections::BTreeMap;
 use genkan_core::wire::Kind;
 use genkan_core::{
     Command, Counters, FRAME_PREFIX, Instant, MAX_DATAGRAM, MAX_FRAME, Machine, Received, StreamId,
-    StreamState,
+    StreamState, Wakeup,
 };
 
 /// The most that one call may bring out of a machine. Each queue holds 64 at the most.
@@ -29,7 +30,16 @@ pub(crate) struct Out<E> {
     pub(crate) events: Vec<E>,
 }
 
-impl<E> Out<E> {
+impl<E: Debug> Out<E> {
+    /// All of it in a line.
+    fn told(&self, now: Instant, wakeup: Option<Wakeup>) -> String {
+        let kind = |bytes: &[u8]| Kind::of(bytes).map(|kind| (kind, bytes.len()));
+        let datagrams: Vec<_> = self.datagrams.iter().map(|(to, b)| (to, kind(b))).collect();
+        let frames: Vec<_> = self.frames.iter().map(|(id, b)| (id.index, kind(b))).collect();
+        let (at, commands, events) = (now.as_micros(), &self.commands, &self.events);
+        format!("{at} µs: {datagrams:?} {frames:?} {commands:?} {events:?}; then {wakeup:?}")
+    }
+
     pub(crate) const fn is_silent(&self) -> bool {
         self.datagrams.is_empty()
             && self.frames.is_empty()
@@ -75,7 +85,7 @@ impl Watch {
     }
 
     /// A stream's state has changed.
-    pub(crate) fn state<M: Machine>(&mut self, machine: &mut M, id: StreamId, state: StreamState) {
+    pub(crate) fn state<M: Machine<Event: Debug>>(&mut self, machine: &mut M, id: StreamId, state: StreamState) {
         match (state, self.streams.get_mut(&id)) {
             (StreamState::Connected, Some(pipe)) => pipe.up = true,
             (StreamState::Closed, _) => drop(self.streams.remove(&id)),
@@ -86,7 +96,7 @@ impl Watch {
 
     /// Bytes arrive on a stream: the machine gets what stands there until it wants more. The drains
     /// after each frame, one after the other.
-    pub(crate) fn feed<M: Machine>(
+    pub(crate) fn feed<M: Machine<Event: Debug>>(
         &mut self,
         machine: &mut M,
         id: StreamId,
@@ -112,7 +122,7 @@ impl Watch {
     }
 
     /// Everything that the machine has to say now.
-    pub(crate) fn drain<M: Machine>(&mut self, machine: &mut M) -> Out<M::Event> {
+    pub(crate) fn drain<M: Machine<Event: Debug>>(&mut self, machine: &mut M) -> Out<M::Event> {
         let (datagrams, frames, commands, events) = Default::default();
         let mut out = Out { datagrams, frames, commands, events };
         // What is said on a stream may end it, so commands are asked for once more at the end.
@@ -129,6 +139,7 @@ impl Watch {
                 assert!(out.events.len() < MOST, "events without end");
             }
         }
+        story(|| out.told(self.now, machine.poll_timeout()));
         if let Some(wakeup) = machine.poll_timeout() {
             assert!(wakeup.at > self.now, "drained, yet due: {wakeup:?} at {:?}", self.now);
             let far = wakeup.at.since(self.now);
@@ -148,7 +159,7 @@ impl Watch {
         }
     }
 
-    fn datagrams<M: Machine>(&self, machine: &mut M, out: &mut Out<M::Event>) {
+    fn datagrams<M: Machine<Event: Debug>>(&self, machine: &mut M, out: &mut Out<M::Event>) {
         while let Some(mut transmit) = machine.poll_transmit(self.now) {
             let (len, remote) = (transmit.len(), transmit.remote());
             assert!((1..=MAX_DATAGRAM).contains(&len), "a datagram of {len} bytes");
@@ -162,7 +173,7 @@ impl Watch {
         }
     }
 
-    fn frames<M: Machine>(&self, machine: &mut M, out: &mut Out<M::Event>) {
+    fn frames<M: Machine<Event: Debug>>(&self, machine: &mut M, out: &mut Out<M::Event>) {
         for (&stream, _) in self.streams.iter().filter(|(_, pipe)| pipe.up) {
             while let Some(mut frame) = machine.poll_frame(self.now, stream) {
                 let len = frame.len();
@@ -189,7 +200,7 @@ impl Watch {
     }
 
     /// Time passes; what is due is done when it is due, unless `late`: then only at the end.
-    pub(crate) fn pass<M: Machine>(
+    pub(crate) fn pass<M: Machine<Event: Debug>>(
         &mut self,
         machine: &mut M,
         time: Duration,
@@ -208,6 +219,16 @@ impl Watch {
         }
         self.now = end;
         wakes
+    }
+}
+
+/// A line of what happens, for whoever replays one input: printed when `FUZZ_STORY` is set.
+pub(crate) fn story(line: impl FnOnce() -> String) {
+    use std::sync::OnceLock;
+
+    static TOLD: OnceLock<bool> = OnceLock::new();
+    if *TOLD.get_or_init(|| std::env::var_os("FUZZ_STORY").is_some()) {
+        eprintln!("{}", line());
     }
 }
 

@@ -28,6 +28,7 @@ use genkan_sim::{
 
 use crate::acceptor::PASSWORD;
 use crate::record::{Record, mar, split};
+use crate::watch::story;
 
 const ACTS: usize = 24;
 
@@ -133,6 +134,7 @@ impl Scene {
     }
 
     fn act(&mut self, act: &Act) {
+        story(|| format!("{act:?}"));
         let hosts = [self.appliances[0], self.appliances[1], self.phones[0], self.phones[1]];
         let host = hosts[act.below(1, 4)];
         let death = if act.flag(2, 0) { Death::Silent } else { Death::WithReset };

@@ -1,0 +1,74 @@
+# shellcheck shell=bash
+# Sourced from the root of the project: how fuzz targets are built, run and reported on.
+
+fuzz_dir=fuzz/libfuzzer
+fuzz_target_dir=${CARGO_TARGET_DIR:-target}/fuzz
+fuzz_cargo_fuzz=0.13.2
+
+# The targets: one file each.
+fuzz_targets() {
+    local file
+    for file in "$fuzz_dir"/targets/*.rs; do
+        [[ -f $file ]] && basename "$file" .rs
+    done
+}
+
+# cargo-fuzz, and the compiler that builds libFuzzer.
+fuzz_tools() {
+    command -v g++ >/dev/null || need_packages g++ || return 1
+    cargo fuzz --version >/dev/null 2>&1 ||
+        cargo install --quiet --locked "cargo-fuzz@$fuzz_cargo_fuzz"
+}
+
+# The core forbids unsafe code, so that there is nothing for a sanitizer to find; without one the
+# stable compiler does, and the machines run at their full speed.
+fuzz_build() {
+    cargo fuzz build --fuzz-dir "$fuzz_dir" --target-dir "$fuzz_target_dir" --sanitizer none "$@"
+}
+
+# fuzz_run TARGET CORPUS... OPTION...: new inputs go to the first corpus.
+fuzz_run() {
+    local host
+    host=$(rustc -vV | sed -n 's/^host: //p')
+    "$fuzz_target_dir/$host/release/$1" "${@:2}" -max_len=600 -timeout=60 -rss_limit_mb=2048 \
+        -print_final_stats=1 -verbosity=1
+}
+
+# fuzz_unpack TARGET FOLDER: the corpus into FOLDER/TARGET.
+fuzz_unpack() {
+    mkdir -p "$2/$1" && tar -xzf "fuzz/corpus/$1.tar.gz" -C "$2/$1"
+}
+
+# fuzz_pack TARGET FOLDER: the corpus from FOLDER, always the same bytes for the same inputs.
+fuzz_pack() {
+    tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 --transform='s,^\./,,' \
+        -C "$2" -cf - $(cd "$2" && LC_ALL=C ls) | gzip -9n >"fuzz/corpus/$1.tar.gz"
+}
+
+# fuzz_report TARGET LOG: one line about a run that went well.
+fuzz_report() {
+    local runs edges features fresh
+    runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$2")
+    fresh=$(sed -n 's/^stat::new_units_added: *//p' "$2")
+    read -r edges features < <(sed -nE 's/.* cov: ([0-9]+) ft: ([0-9]+) .*/\1 \2/p' "$2" | tail -n 1)
+    printf '%-11s %9s runs  %6s edges  %6s features  %4s new inputs\n' \
+        "$1" "${runs:-0}" "${edges:-0}" "${features:-0}" "${fresh:-0}"
+    # A fuzzer that sees nothing of what it runs finds nothing.
+    ((${runs:-0} > 0 && ${edges:-0} > 100)) || {
+        echo "$1: nothing was fuzzed"
+        return 1
+    }
+}
+
+# fuzz_crash TARGET LOG FOLDER: what went wrong, and how to see it again.
+fuzz_crash() {
+    local input
+    echo "$1: FAILED"
+    grep -E -A3 'panicked at|ERROR: libFuzzer|SUMMARY' "$2" | grep -vE '^--$' | head -n 20
+    for input in "$3"/crash-* "$3"/timeout-* "$3"/oom-*; do
+        [[ -f $input ]] || continue
+        echo "the input in base64: $(base64 -w0 "$input")"
+        echo "to see it again: base64 -d >input, then" \
+            "FUZZ_STORY=1 cargo run --profile ci -p genkan-fuzz -- run $1 input"
+    done
+}
