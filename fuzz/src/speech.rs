@@ -113,7 +113,11 @@ pub(crate) fn resumed(evil: &mut Evil, nonce: &[u8; 16], answer: &[u8]) {
     evil.counter = 0;
 }
 
-/// The key of whoever has `secret`.
+/// The key of whoever has `secret`; made once, since making it costs more than most calls.
 pub(crate) fn key(secret: u8) -> StaticKey {
-    StaticKey::from_secret([secret; 32])
+    use std::sync::OnceLock;
+
+    static KEYS: [OnceLock<StaticKey>; 256] = [const { OnceLock::new() }; 256];
+    let made = || StaticKey::from_secret([secret; 32]);
+    KEYS[usize::from(secret)].get_or_init(made).clone()
 }

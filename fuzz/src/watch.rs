@@ -85,7 +85,12 @@ impl Watch {
     }
 
     /// A stream's state has changed.
-    pub(crate) fn state<M: Machine<Event: Debug>>(&mut self, machine: &mut M, id: StreamId, state: StreamState) {
+    pub(crate) fn state<M: Machine<Event: Debug>>(
+        &mut self,
+        machine: &mut M,
+        id: StreamId,
+        state: StreamState,
+    ) {
         match (state, self.streams.get_mut(&id)) {
             (StreamState::Connected, Some(pipe)) => pipe.up = true,
             (StreamState::Closed, _) => drop(self.streams.remove(&id)),

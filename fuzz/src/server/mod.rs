@@ -13,6 +13,9 @@
 //! Equipment speaks from two addresses of its own each; strangers from others, or in its name. What
 //! was ever sent is kept, so that it can be sent again, changed or not, from anywhere.
 
+mod seeds;
+mod talk;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -29,6 +32,7 @@ use genkan_tests::evil::{Desk, Evil, sa};
 use crate::record::{Record, mar, split};
 use crate::speech;
 use crate::watch::{Out, Watch, nothing_lost, story};
+pub(crate) use seeds::seeds;
 
 /// No input holds more acts.
 const ACTS: usize = 48;
@@ -190,107 +194,6 @@ impl Siege {
         (taken, out)
     }
 
-    /// Equipment listens to what was sent to it.
-    fn hear(&mut self, out: &Out<ServerEvent>) {
-        let frames = out.frames.iter().map(|(stream, bytes)| (Some(*stream), bytes));
-        let datagrams = out.datagrams.iter().map(|(_, bytes)| (None, bytes));
-        for (over, bytes) in datagrams.chain(frames) {
-            for member in &mut self.members {
-                let root = LoggedRoot(member.evil.root);
-                match Kind::of(bytes) {
-                    Ok(Kind::Response) if member.waits == Some(over) => {
-                        member.waits = None;
-                        member.evil.finish(bytes);
-                        member.stream = over;
-                    }
-                    Ok(Kind::Challenge) => {
-                        member.cookie = bytes.get(6..12).and_then(|c| c.try_into().ok());
-                    }
-                    Ok(Kind::ServerTransport) => match inspect::open(&root, &mut bytes.clone()) {
-                        Some(Body::ToEquipment(ToEquipment::Notify(notify))) => {
-                            self.requests.push(notify.request);
-                        }
-                        Some(Body::ToEquipment(ToEquipment::Wake(wake))) => {
-                            self.requests.push(wake.request);
-                        }
-                        _ => {}
-                    },
-                    _ => {}
-                }
-            }
-        }
-    }
-
-    /// A member's own message, as it is.
-    fn speak(&mut self, who: usize, place: u8, bytes: Vec<u8>) {
-        let Some(member) = self.members.get_mut(who) else { return };
-        if let Some(stream) = member.stream {
-            let Some(pipe) = self.watch.streams.get(&stream) else {
-                member.stream = None;
-                return;
-            };
-            member.spoke.insert(pipe.remote);
-            self.on_stream(stream, &framed(&bytes));
-            return;
-        }
-        let from = home(who, place);
-        member.spoke.insert(from);
-        let (taken, _) = self.datagram(from, &bytes);
-        self.sent.push(Sent { bytes, taken });
-    }
-
-    fn on_stream(&mut self, stream: genkan_core::StreamId, bytes: &[u8]) {
-        for out in self.watch.feed(&mut self.desk.server, stream, bytes) {
-            self.hear(&out);
-        }
-    }
-
-    fn hello(&mut self, who: usize, act: &Act) {
-        let role =
-            if (who < EQUIPMENT / 2) ^ act.flag(2, 0) { Role::Acceptor } else { Role::Issuer };
-        let stream = if act.flag(2, 1) { self.watch.stream(act.below(3, 8)) } else { None };
-        let target = self.members[act.below(4, EQUIPMENT)].evil.id();
-        let since = self.watch.now.since(genkan_core::Instant::from_millis(1_000_000)).as_secs();
-        let member = &mut self.members[who];
-        let bytes = speech::hello(&mut member.evil, role, target, since, act);
-        (member.waits, member.stream) = (Some(stream), stream);
-        self.speak(who, act.byte(3), bytes);
-        let member = &mut self.members[who];
-        if member.waits.take().is_some() {
-            member.stream = None;
-        }
-        if act.flag(2, 2) {
-            let member = &mut self.members[who];
-            let bytes = match role {
-                Role::Acceptor => member.evil.transport(&register(&member.evil)),
-                Role::Issuer => member.evil.raw(&[0]),
-            };
-            self.speak(who, act.byte(3), bytes);
-        }
-    }
-
-    fn say(&mut self, who: usize, act: &Act) {
-        let ids: Vec<EquipmentId> = self.members.iter().map(|member| member.evil.id()).collect();
-        let request = match self.requests.len() {
-            0 => act.long(8),
-            count => self.requests[act.below(5, count)],
-        };
-        let observed = home(who, act.byte(3));
-        let mut body = speech::to_server(&self.members[who].evil, &ids, request, observed, act);
-        if act.flag(2, 7) {
-            mar(&mut body, act.byte(6), act.word(7), act.byte(9));
-        }
-        let bytes = self.members[who].evil.raw(&body);
-        self.speak(who, act.byte(3), bytes);
-    }
-
-    fn keepalive(&mut self, who: usize, act: &Act) {
-        let member = &mut self.members[who];
-        let cookie = member.cookie.filter(|_| act.flag(2, 0));
-        let bytes = member.evil.keepalive(cookie.as_ref().map(|cookie| &cookie[..]));
-        self.speak(who, act.byte(3), bytes);
-    }
-
     /// Somebody without a key sends what was sent before, changed or not.
     fn again(&mut self, act: &Act) {
         let count = self.sent.len();
@@ -390,27 +293,6 @@ impl Siege {
         self.watch.drain(&mut self.desk.server);
     }
 
-    fn resume(&mut self, who: usize, act: &Act) {
-        let member = &mut self.members[who];
-        if member.stream.is_some() {
-            return;
-        }
-        let nonce = [act.byte(2); 16];
-        let bytes = speech::resume(&member.evil, &nonce);
-        let from = home(who, act.byte(3));
-        member.spoke.insert(from);
-        let (taken, out) = self.datagram(from, &bytes);
-        self.sent.push(Sent { bytes, taken });
-        let answers = out.datagrams.iter().map(|(_, bytes)| bytes);
-        for answer in answers.filter(|bytes| Kind::of(bytes) == Ok(Kind::Resumed)) {
-            speech::resumed(&mut self.members[who].evil, &nonce, answer);
-        }
-        if act.flag(2, 0) {
-            let bytes = self.members[who].evil.raw(&[0]);
-            self.speak(who, act.byte(3), bytes);
-        }
-    }
-
     fn reboot(&mut self, act: &Act) {
         if act.flag(2, 0) {
             for _ in 0..100 {
@@ -460,57 +342,4 @@ fn bounded(from: SocketAddr, bytes: &[u8], out: &Out<ServerEvent>) {
 fn framed(bytes: &[u8]) -> Vec<u8> {
     let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
     [&len.to_be_bytes()[..], bytes].concat()
-}
-
-/// Good and not so good lives of equipment at a server.
-pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    // What each act does is said by `Siege::act`; the rest of the record is zero.
-    let lives: [&[[u8; 5]]; 6] = [
-        // Registers, is heard of again, is asked for, accepts.
-        &[
-            [0, 0, 4, 0, 0],
-            [6, 0, 0, 0, 0],
-            [0, 2, 4, 0, 0],
-            [2, 2, 4, 0, 0],
-            [2, 0, 5, 0, 0],
-            [10, 0, 5, 0, 0],
-        ],
-        // Moves, is challenged, echoes; its messages are repeated by strangers.
-        &[[0, 1, 4, 0, 0], [6, 1, 0, 1, 0], [6, 1, 1, 1, 0], [7, 0, 0, 0, 0], [7, 0, 1, 1, 9]],
-        // Comes over TCP, goes.
-        &[[11, 0, 0, 0, 0], [0, 0, 6, 0, 0], [6, 0, 0, 0, 0], [2, 0, 3, 0, 0], [13, 0, 0, 0, 0]],
-        // Reboots and resumes; the server reboots too.
-        &[
-            [0, 0, 4, 0, 0],
-            [14, 0, 1, 0, 0],
-            [2, 0, 1, 0, 0],
-            [15, 0, 3, 0, 0],
-            [6, 0, 0, 0, 0],
-            [0, 0, 4, 0, 0],
-        ],
-        // Asks within the first message; a stranger is refused in time.
-        &[[0, 0, 4, 0, 0], [0, 2, 8, 0, 0], [0, 3, 12, 0, 1], [10, 0, 10, 0, 0], [10, 0, 23, 0, 0]],
-        // Strangers alone.
-        &[
-            [9, 0, 9, 0, 0],
-            [9, 1, 2, 2, 0],
-            [9, 5, 2, 0, 0],
-            [9, 6, 4, 0, 0],
-            [11, 0, 1, 0, 0],
-            [12, 0, 0, 0, 0],
-        ],
-    ];
-    let mut seeds = Vec::new();
-    for head in [[7, 0, 5, 7], [7, 1, 5, 7], [1, 0, 1, 0], [3, 4, 3, 1], [0, 2, 0, 0]] {
-        for life in lives {
-            let mut seed = head.to_vec();
-            seed.resize(8, 0);
-            for act in life {
-                seed.extend(act);
-                seed.extend([0; 7]);
-            }
-            seeds.push(seed);
-        }
-    }
-    seeds
 }

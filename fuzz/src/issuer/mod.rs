@@ -10,6 +10,10 @@
 //!      8       records of 12 bytes, see `Act`
 //! ```
 
+mod heard;
+mod seeds;
+mod talk;
+
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,6 +36,7 @@ use crate::far::{Far, OBSERVED, SERVER, certificate};
 use crate::record::{Record, mar, split};
 use crate::speech::key;
 use crate::watch::{Out, Watch, nothing_lost, story};
+pub(crate) use seeds::seeds;
 
 const ACTS: usize = 48;
 /// Where whoever dials back comes from.
@@ -175,84 +180,6 @@ impl Trial {
         Seen { wakeup, certificate: self.machine.certificate().to_vec() }
     }
 
-    /// Looks at all that came out, and keeps what will be needed.
-    fn hear(&mut self, out: &Out<IssuerEvent>) {
-        for (to, bytes) in &out.datagrams {
-            assert_eq!(*to, sa(SERVER), "a datagram to somebody else");
-            self.overheard(bytes, false);
-            self.unanswered.push((None, bytes.clone()));
-        }
-        for command in &out.commands {
-            match command {
-                Command::Connect { remote, .. } => {
-                    assert_eq!(*remote, sa(SERVER), "it dials somebody else");
-                }
-                Command::Listen { socket } => {
-                    assert_eq!(*socket, SocketId::LISTENER);
-                    self.listens = true;
-                }
-                _ => {}
-            }
-        }
-        for (stream, bytes) in &out.frames {
-            if self.watch.streams.get(stream).is_none_or(|pipe| pipe.remote == sa(SERVER)) {
-                self.overheard(bytes, true);
-                self.unanswered.push((Some(*stream), bytes.clone()));
-            }
-        }
-        out.events.iter().for_each(|event| self.told(event));
-    }
-
-    /// The server reads requests and gives the offers to those whom they are for.
-    fn overheard(&mut self, message: &[u8], on_stream: bool) {
-        let (mut bytes, mut plain) = (message.to_vec(), [0; 1_024]);
-        let far = if on_stream { &mut self.near } else { &mut self.far };
-        let request = match Kind::of(message) {
-            Ok(Kind::Initiation) => inspect::open_initiation(&key(1), message, &mut plain)
-                .and_then(|(_, hello)| hello.early),
-            Ok(Kind::Transport) => match far.read(&mut bytes) {
-                Some(Body::ToServer(ToServer::Connect(request))) => Some(request),
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(request) = request {
-            self.requests.push(request.request);
-            self.doors.iter_mut().for_each(|door| door.sees(request.offer));
-        }
-    }
-
-    /// Every request has one end, and none comes to life again.
-    fn told(&mut self, event: &IssuerEvent) {
-        let (connection, fate) = match event {
-            IssuerEvent::Certificate => {
-                self.certificate = self.machine.certificate().to_vec();
-                return assert_eq!(self.certificate, certificate(), "nobody has issued another");
-            }
-            IssuerEvent::Connected { connection, path } => {
-                let stream = path.stream().expect("an acceptor dials back");
-                assert!(self.answered.contains(&stream), "connected without an answer");
-                (connection, Fate::Connected)
-            }
-            IssuerEvent::Refused { connection, .. }
-            | IssuerEvent::Failed { connection, .. }
-            | IssuerEvent::Closed { connection, .. } => (connection, Fate::Over),
-            IssuerEvent::Planned { connection, .. } => (connection, Fate::Asked),
-            IssuerEvent::EarlyKey { connection, .. } => (connection, Fate::Connected),
-            _ => return,
-        };
-        let before = self.connections.get(connection).copied();
-        let key = matches!(event, IssuerEvent::EarlyKey { .. });
-        let fits = match (before, fate) {
-            (Some(Fate::Asked), _) => !key,
-            (Some(Fate::Connected), Fate::Over) => true,
-            (Some(Fate::Connected), Fate::Connected) => key,
-            _ => false,
-        };
-        assert!(fits, "{event:?}, which was {before:?}");
-        self.connections.insert(*connection, fate);
-    }
-
     fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> (bool, Out<IssuerEvent>) {
         let mut message = bytes.to_vec();
         let now = self.watch.now;
@@ -289,39 +216,6 @@ impl Trial {
         self.frame(stream, bytes);
     }
 
-    /// A message that no key was used for. `like` is what it was made from.
-    fn unauthentic(&mut self, from: SocketAddr, bytes: &[u8], like: &[u8]) {
-        let head = match Kind::of(like) {
-            Ok(Kind::Response) => 6,
-            Ok(Kind::Hint | Kind::Cookie) => 2,
-            // It shows who holds the server's address to be no server, and ends the attempt.
-            Ok(Kind::Certificate) => return,
-            _ => 0,
-        };
-        if bytes.len() == like.len() && bytes[head..] == like[head..] && bytes[0] == like[0] {
-            return;
-        }
-        let before = self.seen();
-        let (taken, out) = self.datagram(from, bytes);
-        let kind = Kind::of(bytes);
-        assert!(!taken, "{kind:?} without a key was taken");
-        assert!(out.is_silent(), "{kind:?} without a key brings {out:?}");
-        assert_eq!(self.seen(), before, "{kind:?} without a key has changed something");
-    }
-
-    fn serve(&mut self, early_taken: bool, act: &Act) {
-        for (stream, message) in core::mem::take(&mut self.unanswered) {
-            let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-            let answer = match Kind::of(&message) {
-                Ok(Kind::Transport) => None,
-                _ => far.answer(&message, early_taken),
-            };
-            if let Some(answer) = answer {
-                self.deliver(stream, &answer, act);
-            }
-        }
-    }
-
     fn ask(&mut self, act: &Act) {
         let id = self.doors[act.below(1, DOORS)].id();
         let target = Target {
@@ -349,66 +243,13 @@ impl Trial {
         }
     }
 
-    fn link(&self, wanted: bool) -> Option<StreamId> {
-        let mut streams = self.watch.streams.iter();
-        let up = streams.find(|(_, pipe)| pipe.up && pipe.remote == sa(SERVER));
-        up.map(|(stream, _)| *stream).filter(|_| wanted)
-    }
-
-    fn say(&mut self, act: &Act) {
-        let request = match self.requests.len() {
-            count if count > 0 && !act.flag(3, 0) => self.requests[act.below(6, count)],
-            _ => act.long(5),
-        };
-        let acceptor = sa(OBSERVED);
-        let message = match act.byte(2) % 8 {
-            0 | 1 => ToEquipment::Plan(Plan { request, acceptor, accepted: act.flag(3, 1) }),
-            2 | 3 => ToEquipment::Refused(Refused { request, reason: Reason::Unspecified }),
-            4 => ToEquipment::Goodbye,
-            5 => ToEquipment::Wake(Wake { request }),
-            6 => ToEquipment::Registered(Registered {
-                observed: acceptor,
-                interval: act.word(7),
-                register_every: 1,
-            }),
-            _ => return self.server_says(act.tail(3), act),
-        };
-        let mut body = body(&message, 0);
-        if act.flag(1, 2) {
-            mar(&mut body, act.byte(3), act.word(9), act.byte(4));
-        }
-        self.server_says(&body, act);
-    }
-
-    fn server_says(&mut self, body: &[u8], act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-        let bytes = far.says(body);
-        self.deliver(stream, &bytes, act);
-    }
-
-    fn short(&mut self, act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let last = self.unanswered.last().map(|(_, message)| message.clone()).unwrap_or_default();
-        let far = if stream.is_some() { &self.near } else { &self.far };
-        let bytes = match act.byte(2) % 4 {
-            0 => Some(far.short(Kind::KeepaliveAnswer, act.byte(7) & 3, u64::from(act.long(3)))),
-            1 => Some(far.short(Kind::Challenge, act.byte(7) & 3, u64::from(act.long(3)) << 16)),
-            2 => Far::hint(&last),
-            _ => far.cookie(&last),
-        };
-        if let Some(bytes) = bytes {
-            self.deliver(stream, &bytes, act);
-        }
-    }
-
     fn again(&mut self, act: &Act) {
         let count = self.sent.len();
         let Some(old) = count.checked_sub(1 + act.below(1, count.max(1))) else { return };
         let like = self.sent[old].clone();
         let mut bytes = like.clone();
         let changed = mar(&mut bytes, act.byte(2), act.word(3), act.byte(5));
-        let known = act.byte(6) % 2 == 0;
+        let known = !act.flag(6, 0);
         let from = if known { sa(SERVER) } else { sa("203.0.113.1:4601") };
         if changed {
             return self.unauthentic(from, &bytes, &like);
@@ -445,59 +286,6 @@ impl Trial {
             self.watch.state(&mut self.machine, stream, state);
         }
         self.drained();
-    }
-
-    /// Somebody dials back, with a communication request or without.
-    fn dial(&mut self, act: &Act) {
-        let now = self.watch.now;
-        let from = sa(DIALLER);
-        let accepted = self.machine.handle_accept(now, SocketId::LISTENER, from);
-        let Some(stream) = accepted else {
-            self.drained();
-            return;
-        };
-        // One that has not shown whose it is may have to go first; its name may be used again then.
-        self.drained();
-        self.watch.accepted(stream, from);
-        let early_key = act.flag(2, 0).then_some([act.byte(3); 16]);
-        let door = &mut self.doors[act.below(1, DOORS)];
-        let Some(mut answer) = door.answer(act.below(4, 4), stream, early_key) else { return };
-        if !act.flag(2, 1) {
-            self.answered.insert(stream);
-            self.frame(stream, &answer);
-        } else if mar(&mut answer, act.byte(5), act.word(6), act.byte(8)) {
-            // The acceptor's index stands in the clear: who changes it gains nothing.
-            let head_only = (2..6).contains(&(usize::from(act.word(6)) % answer.len().max(1)));
-            if head_only || answer.get(1) != Some(&0) {
-                self.answered.insert(stream);
-            }
-            self.frame(stream, &answer);
-        }
-    }
-
-    /// A door speaks.
-    fn speak(&mut self, act: &Act) {
-        let door = &mut self.doors[act.below(1, DOORS)];
-        let mut body = match act.byte(2) % 8 {
-            0 | 1 => [&[0][..], &body(&PeerMessage::Alive, 0)].concat(),
-            2 => [&[0][..], &body(&PeerMessage::Probe, 0)].concat(),
-            3 => [&[0][..], &body(&PeerMessage::Close, 0)].concat(),
-            4 => [&[0][..], &body(&PeerMessage::EarlyKey([act.byte(3); 16]), 0)].concat(),
-            5 => [&[act.byte(3) % 4][..], act.tail(4)].concat(),
-            _ => act.tail(3).to_vec(),
-        };
-        if act.flag(2, 7) {
-            mar(&mut body, act.byte(5), act.word(6), act.byte(8));
-        }
-        let Some((stream, mut bytes)) = door.says(&body) else { return };
-        if act.flag(2, 6) {
-            mar(&mut bytes, act.byte(5), act.word(6), act.byte(8));
-        }
-        if act.flag(2, 5) {
-            self.datagram(sa(DIALLER), &bytes);
-        } else {
-            self.frame(stream, &bytes);
-        }
     }
 
     fn application(&mut self, act: &Act) {
@@ -565,95 +353,4 @@ impl Trial {
         assert!(self.watch.streams.is_empty(), "left over: {:?}", self.watch.streams);
         nothing_lost(self.machine.counters());
     }
-}
-
-/// Requests over each transport, doors that answer, and what a hostile server may try.
-pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let (ask, up, serve) = ([2, 0, 5, 1, 0, 0, 0, 0], [8, 0, 0, 0, 0, 0, 0, 0], [0; 8]);
-    let lives: [&[[u8; 8]]; 6] = [
-        // Asks, is told the plan, is dialled, is spoken to, hangs up.
-        &[
-            ask,
-            serve,
-            serve,
-            [4, 0, 0, 2, 0, 0, 0, 0],
-            [9, 0, 1, 7, 0, 0, 0, 0],
-            [11, 0, 1, 0, 0, 0, 0, 0],
-            [11, 0, 5, 1, 9, 9, 9, 9],
-            [13, 0, 0, 0, 0, 9, 0, 0],
-            [13, 1, 0, 0, 0, 0, 0, 0],
-        ],
-        // Over TCP.
-        &[
-            ask,
-            up,
-            serve,
-            serve,
-            [4, 128, 0, 2, 0, 0, 0, 0],
-            [9, 0, 0, 0, 0, 0, 0, 0],
-            [11, 0, 4, 3, 0, 0, 0, 0],
-            [11, 0, 3, 0, 0, 0, 0, 0],
-        ],
-        // Refused; and again, from another; nobody listens.
-        &[
-            ask,
-            serve,
-            serve,
-            [4, 0, 2, 0, 0, 0, 0, 0],
-            [2, 1, 0, 0, 0, 0, 0, 0],
-            [3, 0, 0, 0, 2, 0, 0, 0],
-            [2, 1, 4, 0, 0, 0, 0, 0],
-            serve,
-        ],
-        // Cookies, hints, challenges, time.
-        &[
-            ask,
-            [5, 0, 3, 0, 0, 0, 0, 0],
-            serve,
-            serve,
-            [5, 0, 1, 9, 9, 9, 9, 0],
-            [5, 0, 2, 0, 0, 0, 0, 0],
-            [12, 22, 2, 0, 0, 0, 0, 0],
-            serve,
-        ],
-        // Two at once, one answered twice; wrong answers; many silent dials.
-        &[
-            ask,
-            [2, 1, 4, 2, 0, 0, 0, 0],
-            serve,
-            serve,
-            [9, 0, 2, 0, 0, 1, 0, 30],
-            [9, 0, 0, 0, 0, 0, 0, 0],
-            [9, 0, 0, 0, 0, 0, 0, 0],
-            [9, 2, 0, 0, 0, 0, 0, 0],
-            [9, 2, 0, 0, 0, 0, 0, 0],
-            [9, 1, 0, 0, 0, 0, 0, 0],
-            [4, 0, 4, 0, 0, 0, 0, 0],
-        ],
-        // No randomness, reboots, nobody there.
-        &[
-            [14, 3, 0, 0, 0, 0, 0, 0],
-            ask,
-            [14, 0, 0, 0, 0, 0, 0, 0],
-            ask,
-            [13, 255, 0, 0, 0, 0, 0, 0],
-            ask,
-            [12, 26, 0, 0, 0, 0, 0, 0],
-            [12, 23, 0, 0, 0, 0, 0, 0],
-        ],
-    ];
-    let mut seeds = Vec::new();
-    for head in [[1, 0, 20], [3, 1, 20], [1, 2, 40], [2, 0x1c, 9], [0, 0x14, 60]] {
-        for life in lives {
-            let mut seed = head.to_vec();
-            seed.resize(8, 0);
-            for (number, act) in (0..).zip(life) {
-                seed.extend(act);
-                // A changed copy goes before every third message.
-                seed.extend([0, 20 + number, 3, if number % 3 == 0 { 3 } else { 0 }]);
-            }
-            seeds.push(seed);
-        }
-    }
-    seeds
 }
