@@ -97,6 +97,18 @@ impl Fleet {
         }
     }
 
+    /// An equipment ends one of its connections, or a request.
+    pub fn hang_up(&mut self, host: HostId, connection: ConnectionId) {
+        match &self.member(host).device {
+            Device::Acceptor(_) => self.world.with(host, |machine: &mut FleetAcceptor, io| {
+                machine.close(io.now(), connection);
+            }),
+            Device::Issuer(_) => self.world.with(host, |machine: &mut FleetIssuer, io| {
+                machine.close(io.now(), connection);
+            }),
+        }
+    }
+
     /// The application data that an equipment has been sent, in order.
     #[must_use]
     pub fn heard(&self, host: HostId) -> Vec<&[u8]> {

@@ -1,8 +1,9 @@
 //! A server, an authority, and equipment that trusts it: what most simulations begin with.
 //!
 //! Addresses are from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
-//! TCP; equipment in the public internet is 198.51.100.1 and so on; behind NAT number `n` it is
-//! 10.`n`.0.2 and so on. Wall clocks start at [`START`]. Every machine has entropy of its own from
+//! TCP; NATs are 192.0.2.1 and so on; equipment in the public internet is 198.51.100.1 and so on,
+//! behind NAT number `n` (from 0) 10.`n`.0.2 and so on. What is above 254 goes on in 24.0.0.0/16 and
+//! 60.0.0.0/8. Wall clocks start at [`START`]. Every machine has entropy of its own from
 //! the world's seed, and each host keeps a [`Flash`] over its reboots.
 
 mod acts;
@@ -41,9 +42,9 @@ pub struct Tables {
 }
 
 impl Default for Tables {
-    /// 64, 32 and 32.
+    /// 1,024, 64 and 64.
     fn default() -> Self {
-        Self { clients: 64, requests: 32, streams: 32 }
+        Self { clients: 1_024, requests: 64, streams: 64 }
     }
 }
 
@@ -73,7 +74,7 @@ pub struct Fleet {
     config: ServerConfig,
     tables: Tables,
     members: Vec<Member>,
-    nats: u8,
+    nats: u16,
 }
 
 impl Fleet {
@@ -130,7 +131,10 @@ impl Fleet {
     /// Adds a NAT to put equipment behind; the first is 192.0.2.1.
     pub fn nat(&mut self, config: NatConfig) -> NatId {
         self.nats += 1;
-        let external = IpAddr::from([192, 0, 2, self.nats]);
+        let external = match self.nats.to_be_bytes() {
+            [0, number @ ..=254] => IpAddr::from([192, 0, 2, number]),
+            [high, low] => IpAddr::from([24, 0, high, low]),
+        };
         self.world.add_nat(&format!("nat{}", self.nats), external, None, config)
     }
 
@@ -249,10 +253,14 @@ impl Fleet {
     }
 
     fn device(&mut self, nat: Option<NatId>, name: &str, device: Device) -> HostId {
-        let number = u8::try_from(self.members.len() + 1).unwrap_or(u8::MAX);
-        let address = match nat {
-            Some(NatId(nat)) => IpAddr::from([10, nat as u8, 0, number.saturating_add(1)]),
-            None => IpAddr::from([198, 51, 100, number]),
+        let number = self.members.len() as u32 + 1;
+        let address = match (nat, number.to_be_bytes()) {
+            (Some(NatId(nat)), _) => {
+                let [.., high, low] = (number + 1).to_be_bytes();
+                IpAddr::from([10, nat as u8, high, low])
+            }
+            (None, [0, 0, 0, number @ ..=254]) => IpAddr::from([198, 51, 100, number]),
+            (None, [_, rest @ ..]) => IpAddr::from([60, rest[0], rest[1], rest[2]]),
         };
         let mut spec = HostSpec::new(name, address).port(PORT);
         spec.behind = nat;
