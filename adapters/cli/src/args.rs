@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Make the keys and certificates by which equipment knows its server
     #[command(subcommand)]
     Authority(commands::authority::Command),
+    /// Simulate fleets, NATs and faults in virtual time
+    #[command(subcommand)]
+    Sim(commands::sim::Command),
     Completions(commands::completions::Args),
 }
 

@@ -66,6 +66,7 @@ fn run(cli: Cli, output: &Output) -> Outcome {
         Command::Connect(args) => commands::connect::run(&args, cli.global.supervised, output),
         Command::Key(command) => commands::key::run(&command, output),
         Command::Authority(command) => commands::authority::run(&command, output),
+        Command::Sim(command) => commands::sim::run(&command, output),
         Command::Completions(args) => commands::completions::run(&args, output),
     }
 }

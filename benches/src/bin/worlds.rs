@@ -6,13 +6,14 @@
 //! Usage: `genkan-worlds [SEEDS] [THREADS] [FIRST]`. Seeds that fail are printed with what happened.
 #![allow(clippy::print_stdout, reason = "a measuring program prints")]
 
+use core::ops::ControlFlow;
 use std::time::Instant;
 
 use genkan_sim::swarm::{Act, Settings, campaign};
 
 fn measure(name: &str, settings: &Settings, seeds: core::ops::Range<u64>, threads: usize) {
     let (start, many) = (Instant::now(), seeds.end - seeds.start);
-    let campaign = campaign(settings, seeds, threads, |_| ());
+    let campaign = campaign(settings, seeds, threads, |_| ControlFlow::Continue(()));
     let (spent, report) = (start.elapsed().as_secs_f64(), &campaign.report);
     let hours = report.simulated.as_secs_f64() / 3_600.0;
     println!(

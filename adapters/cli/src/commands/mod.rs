@@ -6,6 +6,7 @@ pub(crate) mod completions;
 pub(crate) mod connect;
 pub(crate) mod key;
 pub(crate) mod serve;
+pub(crate) mod sim;
 
 use std::path::Path;
 

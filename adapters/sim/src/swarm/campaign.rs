@@ -1,6 +1,6 @@
 //! Many worlds: seeds on threads.
 
-use core::ops::Range;
+use core::ops::{ControlFlow, Range};
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -36,12 +36,13 @@ pub struct Progress<'a> {
 }
 
 /// Runs each seed of `seeds` on one of so many threads (at least one), and tells `on_progress` after
-/// each. The result does not depend on the number of threads.
+/// each; when that breaks off, the seeds that are running are the last. The result of a whole
+/// campaign does not depend on the number of threads.
 pub fn campaign(
     settings: &Settings,
     seeds: Range<u64>,
     threads: usize,
-    mut on_progress: impl FnMut(Progress<'_>),
+    mut on_progress: impl FnMut(Progress<'_>) -> ControlFlow<()>,
 ) -> Campaign {
     let next = AtomicU64::new(seeds.start);
     let (tell, told) = mpsc::channel();
@@ -67,7 +68,9 @@ pub fn campaign(
                 Ok(report) => campaign.report.add(report),
                 Err(failure) => campaign.failures.push((seed, (**failure).clone())),
             }
-            on_progress(Progress { seed, outcome: &outcome, campaign: &campaign });
+            if on_progress(Progress { seed, outcome: &outcome, campaign: &campaign }).is_break() {
+                next.fetch_max(seeds.end, Ordering::Relaxed);
+            }
         }
     });
     campaign.failures.sort_by_key(|&(seed, _)| seed);

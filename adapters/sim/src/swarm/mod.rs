@@ -66,6 +66,8 @@ use build::Swarm;
 pub use campaign::{Campaign, Progress, campaign};
 pub use source::Source;
 
+use crate::fleet::Fleet;
+
 /// Bytes of a [`Source`] that say what a world is like.
 pub const HEADER: usize = 96;
 /// Bytes of a [`Source`] for one act.
@@ -199,6 +201,17 @@ fn attempt(
 ) -> Result<Report, Box<Failure>> {
     let mut swarm = Swarm::new(settings, &source.padded(), keep);
     outcome(&mut swarm, settings, &mut source)
+}
+
+/// As [`run`], and gives what is needed to see what happened: the fleet, its world's transcript and
+/// captures, and the keys that open them ([`Fleet::story`], [`crate::see`]).
+pub fn replay(settings: &Settings, source: &Source<'_>) -> (Result<Report, Box<Failure>>, Fleet) {
+    let mut source = source.clone();
+    let mut swarm = Swarm::new(settings, &source.padded(), true);
+    swarm.fleet.world.capture(true);
+    swarm.fleet.watch();
+    let outcome = outcome(&mut swarm, settings, &mut source);
+    (outcome, swarm.fleet)
 }
 
 fn outcome(
