@@ -64,10 +64,11 @@ impl Nat {
         true
     }
 
-    /// The blocks of a host that has no mapping are taken away for another.
-    fn reclaim(&mut self, (_, address): Place, size: Option<u16>) -> Option<Ports> {
+    /// The blocks of another host that has no mapping are taken away.
+    fn reclaim(&mut self, (own, address): Place, size: Option<u16>) -> Option<Ports> {
         let idle = self.spaces.keys().copied().find(|&(host, at)| {
             at == address
+                && host != own
                 && host.is_some_and(|host| {
                     self.table.count(host) == 0
                         && [Proto::Udp, Proto::Tcp]

@@ -160,6 +160,7 @@ fn play(seed: u64) {
             10..=15 => {
                 let known = nat.mapped(proto, inside, peer);
                 let to = known.filter(|_| rng.chance(0.7)).unwrap_or(outer);
+                nat.advance(now);
                 let owner = nat.owner(proto, peer, to);
                 if let Ok(receiver) = nat.inbound(now, flow, peer, to) {
                     assert!(seen.senders.contains(&(proto, receiver)), "seed {seed}");
