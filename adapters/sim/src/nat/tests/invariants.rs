@@ -24,9 +24,41 @@ fn drawn_behaviour(rng: &mut Rng) -> Behaviour {
     Behaviour { mapping, filtering, allocation }
 }
 
-fn drawn(rng: &mut Rng) -> NatConfig {
-    let time = secs(3);
+const TIME: Duration = Duration::from_secs(3);
+
+fn drawn_limits(rng: &mut Rng) -> Limits {
     let some = |rng: &mut Rng, most| rng.chance(0.3).then(|| 1 + rng.index(most));
+    Limits {
+        per_inside: some(rng, 20),
+        total: some(rng, 40),
+        rate: some(rng, 10).map(|n| n as u32),
+        overflow: one(
+            rng,
+            &[
+                Overflow::Drop,
+                Overflow::EvictOldest,
+                Overflow::LockOut(TIME),
+                Overflow::Crash(TIME),
+            ],
+        ),
+    }
+}
+
+fn drawn_penalty(rng: &mut Rng) -> Unsolicited {
+    one(
+        rng,
+        &[
+            Unsolicited::Drop,
+            Unsolicited::Icmp,
+            Unsolicited::Reset(TIME),
+            Unsolicited::Occupy,
+            Unsolicited::BlockRemote(TIME),
+            Unsolicited::BlockPort(TIME),
+        ],
+    )
+}
+
+fn drawn(rng: &mut Rng) -> NatConfig {
     let foreign = Foreign { rate: 5.0, bursts: 1.0, burst_size: 3.0, stay: secs(5) };
     NatConfig {
         behaviour: drawn_behaviour(rng),
@@ -59,31 +91,8 @@ fn drawn(rng: &mut Rng) -> NatConfig {
         },
         refresh: Refresh { inbound: rng.chance(0.5), rejected: rng.chance(0.2) },
         hairpin: one(rng, &[Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource]),
-        limits: Limits {
-            per_inside: some(rng, 20),
-            total: some(rng, 40),
-            rate: some(rng, 10).map(|n| n as u32),
-            overflow: one(
-                rng,
-                &[
-                    Overflow::Drop,
-                    Overflow::EvictOldest,
-                    Overflow::LockOut(time),
-                    Overflow::Crash(time),
-                ],
-            ),
-        },
-        unsolicited: one(
-            rng,
-            &[
-                Unsolicited::Drop,
-                Unsolicited::Icmp,
-                Unsolicited::Reset(time),
-                Unsolicited::Occupy,
-                Unsolicited::BlockRemote(time),
-                Unsolicited::BlockPort(time),
-            ],
-        ),
+        limits: drawn_limits(rng),
+        unsolicited: drawn_penalty(rng),
         icmp_ends_mapping: rng.chance(0.3),
         foreign: rng.chance(0.3).then_some(foreign),
         ..NatConfig::default()
@@ -123,6 +132,9 @@ fn check_new_port(
     }
 }
 
+const FLOWS: [Flow; 8] =
+    [Flow::Udp, Flow::Udp, Flow::Udp, Flow::Syn, Flow::SynAck, Flow::Segment, Flow::Fin, Flow::Rst];
+
 fn play(seed: u64) {
     let mut rng = Rng::new(seed);
     let config = drawn(&mut rng);
@@ -136,19 +148,7 @@ fn play(seed: u64) {
         let peer = remote(1 + rng.index(3) as u8, 1 + rng.index(3) as u16);
         let port = one(&mut rng, &[30_000, 30_001, 30_005, 4_100]) + rng.index(8) as u16;
         let outer = SocketAddr::new(one(&mut rng, &pool), port);
-        let flow = one(
-            &mut rng,
-            &[
-                Flow::Udp,
-                Flow::Udp,
-                Flow::Udp,
-                Flow::Syn,
-                Flow::SynAck,
-                Flow::Segment,
-                Flow::Fin,
-                Flow::Rst,
-            ],
-        );
+        let flow = one(&mut rng, &FLOWS);
         let proto = flow.proto();
         match rng.index(20) {
             0..=9 => {
@@ -197,9 +197,8 @@ fn any_box_keeps_to_its_settings_whatever_passes() {
 
 #[test]
 fn no_bytes_make_port_control_panic_or_answer_without_end() {
-    let mut config = NatConfig::default();
-    config.leases = Some(Leases { nat_pmp: true, pcp: true, longest: secs(60), most: 5 });
-    let mut nat = nat(config);
+    let leases = Some(Leases { nat_pmp: true, pcp: true, longest: secs(60), most: 5 });
+    let mut nat = nat(NatConfig { leases, ..NatConfig::default() });
     let mut rng = Rng::new(9);
     for i in 0..20_000 {
         let mut request = vec![0; rng.index(80)];

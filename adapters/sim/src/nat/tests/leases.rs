@@ -155,7 +155,7 @@ fn pcp_errors_say_what_is_wrong_and_repeat_the_request() {
         (changed(36, 0), 3, 1_800),
         (good[..58].to_vec(), 3, 1_800),
         (good[..20].to_vec(), 3, 1_800),
-        (vec![good.clone(), vec![0; 1_100]].concat(), 3, 1_800),
+        ([&good[..], &[0; 1_100]].concat(), 3, 1_800),
         (longer(&[1, 0, 0, 0]), 5, 1_800),
         (longer(&[2, 0, 0, 4, 0, 0, 0, 0]), 6, 1_800),
         (longer(&[200, 0, 0, 9, 0, 0, 0, 0]), 6, 1_800),
