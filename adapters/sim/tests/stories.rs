@@ -57,7 +57,7 @@ fn each_sealed_message_is_named() {
             "server → phone Plan: accepted",
             "lamp → phone Answer",
             "phone → lamp Alive",
-            "phone → lamp Datagram",
+            "phone → lamp Payload",
         ],
     );
     assert!(!fleet.story().contains("Transport"), "{}", fleet.story());

@@ -167,7 +167,7 @@ fn name(body: &Body<'_>) -> String {
         },
         Body::Peer(PeerMessage::EarlyKey(_)) => "EarlyKey".into(),
         Body::Peer(message) => format!("{message:?}"),
-        Body::Payload(DATAGRAMS, _) => "Datagram".into(),
+        Body::Payload(DATAGRAMS, _) => "Payload".into(),
         Body::Payload(..) => "StreamPacket".into(),
     }
 }
