@@ -51,6 +51,8 @@ pub(crate) struct Swarm {
     pub(super) classes: u64,
     pub(super) undo: BTreeMap<(Duration, u32), Undo>,
     pub(super) undone: u32,
+    /// Where each clock that has jumped is, in milliseconds; 100,000 is the true time.
+    pub(super) jumped: BTreeMap<HostId, u64>,
     /// Requests whose end is awaited.
     pub(super) made: Vec<(HostId, ConnectionId)>,
     /// The number of the next payload, and the counter of the next target.
@@ -83,6 +85,7 @@ impl Swarm {
             classes,
             undo: BTreeMap::new(),
             undone: 0,
+            jumped: BTreeMap::new(),
             made: Vec::new(),
             numbers: 0,
             report: Report::default(),
@@ -267,6 +270,7 @@ impl Swarm {
             calls: checks.calls,
             connected: checks.sessions.connected,
             payloads: checks.sessions.payloads,
+            writes: checks.machines.writes,
             ..self.report.clone()
         }
     }

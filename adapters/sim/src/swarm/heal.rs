@@ -3,13 +3,13 @@
 use core::time::Duration;
 
 use genkan_core::wire::message::Reason;
-use genkan_core::{ConnectionId, IssuerEvent, Machine, Target};
+use genkan_core::{ConnectionId, IssuerEvent, Machine, Target, TimerKind};
 
 use super::build::{PASSWORD, Swarm};
 use super::checks::Verdict;
 use super::{Broken, edges};
 use crate::entropy::EntropyMode;
-use crate::fleet::{FleetIssuer, FleetServer};
+use crate::fleet::{FleetAcceptor, FleetIssuer, FleetServer};
 use crate::nat::Proto;
 use crate::net::{Hop, HostId};
 use crate::tcp::Reader;
@@ -35,6 +35,7 @@ impl Swarm {
         }
         let end = self.fleet.world.now() + Duration::from_secs(5);
         self.run_until(end)?;
+        self.all_over_datagrams()?;
         self.moved_and_back()?;
         self.good_requests()?;
         self.bad_requests()?;
@@ -72,6 +73,19 @@ impl Swarm {
         let names: Vec<&str> = missing.map(|&lamp| self.fleet.world.name(lamp)).collect();
         let what = format!("{} not on the list {longest:?} after the mending", names.join(", "));
         Err(Broken::new("L-1", what))
+    }
+
+    /// L-1: who had to register over TCP looks for UDP again within five minutes.
+    fn all_over_datagrams(&mut self) -> Verdict {
+        let lamps: Vec<HostId> = self.acceptors.iter().map(|place| place.host).collect();
+        let back = |swarm: &mut Self| {
+            let checks = swarm.checks.borrow();
+            lamps.iter().all(|&lamp| !checks.list.over_stream(lamp))
+        };
+        if self.wait(BACKOFF, back)? {
+            return Ok(());
+        }
+        Err(Broken::new("L-1", "somebody is registered over TCP although UDP works again"))
     }
 
     /// L-2, of what was asked while things went wrong.
@@ -227,6 +241,18 @@ impl Swarm {
                 return Err(Broken::new("L-2", format!("{name} still waits: {wakeup:?}")));
             }
         }
-        self.all_listed(Duration::ZERO)
+        let server: &FleetServer = self.fleet.world.machine(self.fleet.server);
+        let listed = (server.clients() as usize, server.registered() as usize);
+        if listed != (self.acceptors.len(), self.acceptors.len()) {
+            return Err(Broken::new("L-2", format!("{listed:?} on the list at rest")));
+        }
+        for lamp in self.acceptors.iter().map(|place| place.host) {
+            let wakeup = self.fleet.world.machine::<FleetAcceptor>(lamp).poll_timeout();
+            if wakeup.map(|wakeup| wakeup.reason) != Some(TimerKind::Registration) {
+                let name = self.fleet.world.name(lamp);
+                return Err(Broken::new("L-2", format!("{name} waits for {wakeup:?} at rest")));
+            }
+        }
+        Ok(())
     }
 }

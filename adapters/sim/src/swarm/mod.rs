@@ -53,6 +53,7 @@ mod campaign;
 mod checks;
 mod edges;
 mod heal;
+mod mischief;
 #[cfg(test)]
 mod planted;
 mod source;
@@ -123,10 +124,13 @@ pub struct Report {
     pub connected: u32,
     /// Payloads that arrived.
     pub payloads: u32,
+    /// How often an acceptor has written to flash; of all, the one that did most.
+    pub writes: u32,
 }
 
 impl Report {
-    /// Adds another run's numbers; the hashes are combined by addition.
+    /// Adds another run's numbers (of `writes` the larger one counts); the hashes are combined by
+    /// addition.
     pub fn add(&mut self, other: &Self) {
         self.simulated += other.simulated;
         self.hash = self.hash.wrapping_add(other.hash);
@@ -136,6 +140,7 @@ impl Report {
         self.requests += other.requests;
         self.connected += other.connected;
         self.payloads += other.payloads;
+        self.writes = self.writes.max(other.writes);
     }
 }
 

@@ -31,7 +31,7 @@ struct Entry {
 }
 
 #[derive(Debug)]
-pub(super) struct List {
+pub(in crate::swarm) struct List {
     capacity: usize,
     entries: BTreeMap<HostId, Entry>,
     /// Addresses that each host's packets have come out at.
@@ -59,6 +59,11 @@ impl List {
         self.entries.clear();
         self.offered.clear();
         self.told = 0;
+    }
+
+    /// Whether an acceptor's registration came over TCP.
+    pub(in crate::swarm) fn over_stream(&self, host: HostId) -> bool {
+        self.entries.get(&host).is_some_and(|entry| entry.over_stream)
     }
 
     /// A host's packet left its network with this source.
@@ -94,7 +99,7 @@ impl List {
                 }
             }
         }
-        if let Some(author) = seen.input.and_then(|input| input.author)
+        if let Some(author) = seen.input.filter(|input| lives(input)).and_then(|input| input.author)
             && !seen.discarded
             && let Some(entry) = self.entries.get_mut(&author)
         {
@@ -171,6 +176,12 @@ impl List {
         let what = format!("{name} at {before:?} fell off the list, heard at {:?}", entry.heard);
         Err(Broken::new("I-18", what))
     }
+}
+
+/// Whether it keeps an entry alive: what asks for a session does not.
+const fn lives(input: &Input) -> bool {
+    let sealed = matches!(input.kind, Some(Kind::Keepalive | Kind::Echo | Kind::Transport));
+    sealed || input.over.is_some()
 }
 
 struct Change<'a> {

@@ -67,7 +67,9 @@ struct Flash {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Machines {
+pub(in crate::swarm) struct Machines {
+    /// The most that one acceptor has written.
+    pub(in crate::swarm) writes: u32,
     flash: BTreeMap<HostId, Flash>,
 }
 
@@ -84,11 +86,11 @@ impl Machines {
             .map_err(|what| Broken::new("I-15", format!("{}: {what}", name())))?;
         deadline(seen).map_err(|what| Broken::new("I-16", format!("{} {what}", name())))?;
         bounded(seen).map_err(|what| Broken::new("I-17", format!("{} makes {what}", name())))?;
-        self.writes(seen).map_err(|what| Broken::new("I-20", format!("{} {what}", name())))
+        self.wrote(seen).map_err(|what| Broken::new("I-20", format!("{} {what}", name())))
     }
 
     /// I-20.
-    fn writes(&mut self, seen: &Seen<'_>) -> Result<(), String> {
+    fn wrote(&mut self, seen: &Seen<'_>) -> Result<(), String> {
         let Some(app) = seen.node.app().downcast_ref::<AcceptorApp>() else { return Ok(()) };
         let flash = self.flash.entry(seen.call.host).or_default();
         let shakes = |input: &Input| {
@@ -105,6 +107,7 @@ impl Machines {
         let days = u32::try_from(seen.call.at.as_secs() / 86_400).unwrap_or(u32::MAX) + 1;
         let allowed = WRITES * days + 2 * flash.causes + flash.tries;
         let writes = app.flash.writes;
+        self.writes = self.writes.max(writes);
         if writes > allowed {
             Err(format!("has written {writes} times, not {allowed}"))
         } else {

@@ -7,7 +7,7 @@
 mod answers;
 mod keys;
 mod list;
-mod machines;
+pub(super) mod machines;
 mod requests;
 mod roster;
 pub(super) mod sessions;
@@ -92,10 +92,10 @@ pub(crate) struct Checks {
     pub(super) wire: wire::Wire,
     pub(super) sessions: sessions::Sessions,
     pub(super) requests: requests::Requests,
-    list: list::List,
+    pub(super) list: list::List,
     answers: answers::Answers,
     keys: keys::Keys,
-    machines: machines::Machines,
+    pub(super) machines: machines::Machines,
     input: Option<Input>,
     broken: Option<Broken>,
 }

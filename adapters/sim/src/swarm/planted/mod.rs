@@ -111,7 +111,8 @@ impl Plan {
         // Request, Say, BadRequest, each some 40 s after the one before.
         let act = |kind: u8, level: u8| {
             let mut record = [0; ACT];
-            (record[0], record[3], record[4]) = (kind, level, 34);
+            // The second of the two devices: the phone.
+            (record[0], record[1], record[3], record[4]) = (kind, 1, level, 34);
             record
         };
         let acts = [act(5, 0), act(13, 9), act(22, 2)].concat();

@@ -66,7 +66,7 @@ fn i_12_a_datagram_into_the_house() {
 #[test]
 fn i_13_a_connection_that_the_other_end_does_not_have() {
     let plan = Plan::new(0);
-    let mut swarm = plan.swarm();
+    let swarm = plan.swarm();
     let phone = swarm.fleet.id(swarm.issuers[0].host);
     for peer in [phone, EquipmentId([9; 32])] {
         let mut swarm = plan.swarm();

@@ -1,0 +1,108 @@
+//! World runs: the machines in thousands of drawn worlds, with everything that goes wrong, and the
+//! protocol's rules looked at after every event (`genkan_sim::swarm` has the list).
+//!
+//! `cargo test --profile ci -p genkan-tests --test worlds -- --nocapture` prints how much was run and
+//! how fast. Nothing is asserted about the speed.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use core::time::Duration;
+use std::time::Instant;
+
+use genkan_sim::swarm::{Act, Campaign, Settings, Source, campaign, run};
+
+/// How many seeds a test run has, each an hour and its mending.
+const SEEDS: u64 = 2_000;
+
+/// Seeds that have found something once: in the machines, the simulator or the rules.
+const FOUND: [u64; 5] = [1_044, 1_078, 1_255, 1_401, 1_685];
+
+fn assert_none(campaign: &Campaign) {
+    if let Some((seed, failure)) = campaign.failures.first() {
+        let seeds: Vec<u64> = campaign.failures.iter().map(|&(seed, _)| seed).collect();
+        panic!("{failure}\nseed {seed}, of {seeds:?}");
+    }
+}
+
+#[test]
+fn in_two_thousand_worlds_every_rule_holds() {
+    let start = Instant::now();
+    let campaign = campaign(&Settings::default(), 0..SEEDS, 2, |_| ());
+    let (report, spent) = (&campaign.report, start.elapsed().as_secs_f64());
+    let hours = report.simulated.as_secs_f64() / 3_600.0;
+    eprintln!(
+        "{} seeds ({} twice), {hours:.0} simulated hours in {spent:.1} s: {:.1} an hour and thread; \
+         {} requests, {} connected, {} payloads",
+        campaign.seeds,
+        campaign.twice,
+        hours / spent / 2.0,
+        report.requests,
+        report.connected,
+        report.payloads
+    );
+    assert_none(&campaign);
+    // What is not done is not tested.
+    for (act, count) in Act::ALL.into_iter().zip(report.acts) {
+        assert!(count > 100, "{act:?} came up {count} times");
+    }
+    assert!(report.connected > 2_000 && report.payloads > 1_000, "{report:?}");
+}
+
+#[test]
+fn seeds_that_have_found_something_hold() {
+    for settings in [
+        Settings::default(),
+        Settings { acceptors: (8, 8), issuers: (2, 2), ..Settings::default() },
+    ] {
+        for seed in FOUND {
+            if let Err(failure) = run(&settings, &Source::seed(seed)) {
+                panic!("{failure}\nseed {seed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn one_seed_gives_one_world_and_another_seed_another() {
+    let settings = Settings::default();
+    let hashes = |seed| {
+        let report = run(&settings, &Source::seed(seed)).unwrap();
+        (report.hash, report)
+    };
+    let mut seen = std::collections::BTreeSet::new();
+    for seed in 3_000..3_050 {
+        let (first, again) = (hashes(seed), hashes(seed));
+        assert_eq!(first, again, "seed {seed}");
+        assert!(seen.insert(first.0), "seed {seed} is another one's world");
+    }
+}
+
+#[test]
+fn a_world_from_bytes_is_the_one_that_they_say() {
+    // Nothing is said: one lamp, one phone, no faults.
+    let settings = Settings::default();
+    let quiet = run(&settings, &Source::bytes(&[])).unwrap();
+    assert_eq!(quiet.acts.iter().sum::<u32>(), 0);
+    // Any bytes make a world that holds.
+    let mut bytes = vec![0; genkan_sim::swarm::HEADER + 30 * genkan_sim::swarm::ACT];
+    for seed in 0..20 {
+        genkan_sim::Rng::new(seed).fill(&mut bytes);
+        let first = run(&settings, &Source::bytes(&bytes)).unwrap();
+        assert_eq!(run(&settings, &Source::bytes(&bytes)).unwrap(), first);
+    }
+}
+
+#[test]
+fn three_quiet_days_cost_four_flash_writes_a_day() {
+    // Where nothing goes wrong, I-20 needs none of its allowances. Requests still come, which cost
+    // writes only with a password: those acceptors may write once more for each four tries.
+    let duration = Duration::from_secs(3 * 86_400);
+    let pause = Duration::from_secs(86_400 * 4);
+    let settings =
+        Settings { duration, pause, acceptors: (2, 2), faults: false, ..Settings::default() };
+    for seed in 0..2 {
+        match run(&settings, &Source::seed(seed)) {
+            Ok(report) => assert!((1..=13).contains(&report.writes), "{report:?}"),
+            Err(failure) => panic!("{failure}\nseed {seed}"),
+        }
+    }
+}
