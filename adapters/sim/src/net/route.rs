@@ -51,10 +51,10 @@ pub(crate) struct Crossing {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stop {
     NoRoute,
-    /// That box refuses it, which it reached with these addresses.
-    Refused(NatId, Refusal, Hop),
+    /// That box refuses it.
+    Refused(NatId, Refusal),
     /// Its hop limit is used up, at that box or at a router without a name.
-    Expired(Option<NatId>, Hop),
+    Expired(Option<NatId>),
 }
 
 impl Stop {
@@ -80,6 +80,8 @@ pub(crate) enum End {
 #[derive(Debug)]
 pub(crate) struct Route<T> {
     pub(crate) crossings: Vec<Crossing>,
+    /// On the way out: the packet in the last network that it came to. On the way in: as it came.
+    pub(crate) at: Hop,
     pub(crate) end: Result<T, Stop>,
 }
 
@@ -114,7 +116,7 @@ impl Net {
                 Ok(next) => hop = next,
             }
         };
-        Route { crossings, end }
+        Route { crossings, at: hop, end }
     }
 
     /// Out through one box, or round within it.
@@ -132,24 +134,20 @@ impl Net {
         let mut next = Hop { routers: hop.routers.saturating_add(hops), ..hop };
         let before = next.routers - 1;
         if ends(limit, before) {
-            return Err(Stop::Expired(None, hop));
+            return Err(Stop::Expired(None));
         }
         let inside = Interface::Inside(nat);
         crossings.push(crossing(inside, true, Hop { routers: before, ..hop }));
         if ends(limit, next.routers) {
-            return Err(Stop::Expired(Some(nat), hop));
+            return Err(Stop::Expired(Some(nat)));
         }
-        let refused = |refusal| Stop::Refused(nat, refusal, hop);
+        let refused = |refusal| Stop::Refused(nat, refusal);
         if gateway.nat.external().contains(&hop.to.ip()) {
             let turned = gateway.nat.hairpin(now, flow, hop.source, hop.to).map_err(refused)?;
             (next.source, next.to, next.delay) = (turned.source, turned.to, turned.delay);
             crossings.push(crossing(inside, false, next));
             next.routers = next.routers.saturating_add(hops - 1);
-            return if ends(limit, next.routers) {
-                Err(Stop::Expired(None, hop))
-            } else {
-                Ok(next)
-            };
+            return if ends(limit, next.routers) { Err(Stop::Expired(None)) } else { Ok(next) };
         }
         next.source = gateway.nat.outbound(now, flow, hop.source, hop.to).map_err(refused)?;
         next.network = gateway.outer;
@@ -173,14 +171,14 @@ impl Net {
                 Some(Owner::Host(host)) => break Ok(End::Host(host, hop)),
                 Some(Owner::Gateway(nat)) => break Ok(End::Gateway(nat, hop)),
                 Some(Owner::Nat(nat)) => {
-                    match self.come_in(now, flow, nat, (hop, origin), limit, &mut crossings) {
+                    match self.come_in(now, flow, nat, hop, limit, &mut crossings) {
                         Ok(next) => hop = next,
                         Err(stop) => break Err(stop),
                     }
                 }
             }
         };
-        Route { crossings, end }
+        Route { crossings, at: origin, end }
     }
 
     /// In through one box.
@@ -189,22 +187,22 @@ impl Net {
         now: Duration,
         flow: Flow,
         nat: NatId,
-        (hop, origin): (Hop, Hop),
+        hop: Hop,
         limit: Option<u8>,
         crossings: &mut Vec<Crossing>,
     ) -> Result<Hop, Stop> {
         crossings.push(crossing(Interface::Outside(nat), true, hop));
         let gateway = &mut self.nats[nat.0];
         let inside = gateway.nat.inbound(now, flow, hop.source, hop.to);
-        let inside = inside.map_err(|refusal| Stop::Refused(nat, refusal, origin))?;
+        let inside = inside.map_err(|refusal| Stop::Refused(nat, refusal))?;
         let passed = hop.routers.saturating_add(1);
         if ends(limit, passed) {
-            return Err(Stop::Expired(Some(nat), origin));
+            return Err(Stop::Expired(Some(nat)));
         }
         let mut next = Hop { network: gateway.inner, to: inside, routers: passed, ..hop };
         crossings.push(crossing(Interface::Inside(nat), false, next));
         next.routers = hop.routers.saturating_add(gateway.nat.config().hops.max(1));
-        if ends(limit, next.routers) { Err(Stop::Expired(None, origin)) } else { Ok(next) }
+        if ends(limit, next.routers) { Err(Stop::Expired(None)) } else { Ok(next) }
     }
 
     /// Whose a packet's destination is at this moment, without touching a mapping.
@@ -259,7 +257,7 @@ impl Net {
                     crossings.push(crossing(Interface::Outside(nat), true, at));
                     let inside = self.nats[nat.0].nat.icmp_error(now, proto, source, quoted.asked);
                     let Some(inside) = inside else {
-                        break Err(Stop::Refused(nat, Refusal::NoMapping, at));
+                        break Err(Stop::Refused(nat, Refusal::NoMapping));
                     };
                     (source, network) = (inside, self.nats[nat.0].inner);
                     let at = Hop { source, network, ..quoted };
@@ -268,7 +266,7 @@ impl Net {
                 Some(Owner::Gateway(_)) | None => break Err(Stop::NoRoute),
             }
         };
-        Route { crossings, end }
+        Route { crossings, at: quoted, end }
     }
 }
 

@@ -80,15 +80,20 @@ impl World {
     }
 
     /// A box beyond the lines refused a segment of end `from`: what its sender hears of it.
-    pub(super) fn refused(&mut self, (conn, from): (TcpId, usize), flow: Flow, stop: Stop) {
+    pub(super) fn refused(
+        &mut self,
+        (conn, from): (TcpId, usize),
+        flow: Flow,
+        (stop, hop): (Stop, Hop),
+    ) {
         match stop {
-            Stop::Refused(nat, Refusal::Reset(after), hop) if flow != Flow::Rst => {
+            Stop::Refused(nat, Refusal::Reset(after)) if flow != Flow::Rst => {
                 let event = TcpEvent::Refused { conn, from, nat, hop };
                 self.schedule(after, Event::Tcp(event));
             }
             _ => {
                 let attempt = (flow == Flow::Syn).then_some(conn);
-                self.complain_far_off(stop, Proto::Tcp, attempt);
+                self.complain_far_off(stop, hop, Proto::Tcp, attempt);
             }
         }
     }

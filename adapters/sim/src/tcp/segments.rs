@@ -54,7 +54,11 @@ impl World {
         let still_ours = self.slots[host.0].addresses.contains(&local.ip());
         let route = match still_ours {
             true => self.net.outbound(self.now, flow(&segment.body), host, (local, remote), None),
-            false => Route { crossings: Vec::new(), end: Err(Stop::NoRoute) },
+            false => Route {
+                crossings: Vec::new(),
+                at: Hop::at(0, local, remote),
+                end: Err(Stop::NoRoute),
+            },
         };
         let owner = route.end.ok().and_then(|hop| self.net.owner(Proto::Tcp, hop));
         let (to, way) = (host_of(owner), self.net.end_of_line(owner));
@@ -68,7 +72,11 @@ impl World {
             self.frame(crossing, None, || segment.load());
         }
         let hop = match (route.end, hooked) {
-            (Err(stop), _) => return self.stopped_at_home(segment, mark, stop),
+            (Err(stop), _) => {
+                let attempt = matches!(segment.body, Body::Syn).then_some(conn);
+                self.complain_at_home(stop, route.at, Proto::Tcp, attempt);
+                return self.stopped_segment(segment, mark, stop);
+            }
             (_, None) => return self.lost(segment, mark, Fate::Hooked, Duration::ZERO),
             (Ok(hop), Some(delay)) => Hop { delay: hop.delay + delay + segment.extra, ..hop },
         };
@@ -86,13 +94,7 @@ impl World {
         }
     }
 
-    /// A box on the sender's side, or no way at all, stopped a segment.
-    fn stopped_at_home(&mut self, segment: Segment, mark: Option<Mark>, stop: Stop) {
-        let attempt = matches!(segment.body, Body::Syn).then_some(segment.conn);
-        self.complain_at_home(stop, Proto::Tcp, attempt);
-        self.stopped_segment(segment, mark, stop);
-    }
-
+    /// A box, or no way at all, stopped a segment.
     fn stopped_segment(&mut self, segment: Segment, mark: Option<Mark>, stop: Stop) {
         if let Some(mark) = mark {
             self.stopped(stop, mark);
@@ -169,7 +171,7 @@ impl World {
                 return self.lost(segment, mark, Fate::Unreceived, Duration::ZERO);
             }
             Err(stop) => {
-                self.refused(sent_by, flow(&segment.body), stop);
+                self.refused(sent_by, flow(&segment.body), (stop, hop));
                 return self.stopped_segment(segment, mark, stop);
             }
         };

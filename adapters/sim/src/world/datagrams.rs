@@ -71,7 +71,7 @@ impl World {
                 }
                 Err(stop) => {
                     self.stopped(stop, mark);
-                    self.complain_at_home(stop, Proto::Udp, None);
+                    self.complain_at_home(stop, route.at, Proto::Udp, None);
                 }
             }
         }
@@ -81,8 +81,8 @@ impl World {
     pub(crate) fn stopped(&mut self, stop: Stop, mark: Mark) {
         let fate = stop.why().map_or(Fate::Expired, Fate::Unroutable);
         let at = match stop {
-            Stop::Refused(nat, ..) | Stop::Expired(Some(nat), _) => Some(self.net.nat_name(nat)),
-            Stop::NoRoute | Stop::Expired(None, _) => None,
+            Stop::Refused(nat, ..) | Stop::Expired(Some(nat)) => Some(self.net.nat_name(nat)),
+            Stop::NoRoute | Stop::Expired(None) => None,
         };
         self.transcript.settle(mark, fate, at);
     }
@@ -218,7 +218,7 @@ impl World {
             Ok(End::Gateway(nat, there)) => self.reaches_gateway(nat, there, flight),
             Err(stop) => {
                 self.stopped(stop, flight.mark);
-                self.complain_far_off(stop, Proto::Udp, None);
+                self.complain_far_off(stop, hop, Proto::Udp, None);
             }
         }
     }

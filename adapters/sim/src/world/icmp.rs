@@ -61,33 +61,45 @@ pub(crate) struct Errand {
 
 impl World {
     /// A box or a router before the lines stopped a packet.
-    pub(crate) fn complain_at_home(&mut self, stop: Stop, proto: Proto, conn: Option<TcpId>) {
-        self.complain_about(stop, (proto, conn), 0.0, Faults::lan().latency);
+    pub(crate) fn complain_at_home(
+        &mut self,
+        stop: Stop,
+        at: Hop,
+        proto: Proto,
+        conn: Option<TcpId>,
+    ) {
+        self.complain_about((stop, at), (proto, conn), 0.0, Faults::lan().latency);
     }
 
     /// A box or a router beyond the lines stopped a packet.
-    pub(crate) fn complain_far_off(&mut self, stop: Stop, proto: Proto, conn: Option<TcpId>) {
-        self.complain_about(stop, (proto, conn), 1.0, Duration::ZERO);
+    pub(crate) fn complain_far_off(
+        &mut self,
+        stop: Stop,
+        at: Hop,
+        proto: Proto,
+        conn: Option<TcpId>,
+    ) {
+        self.complain_about((stop, at), (proto, conn), 1.0, Duration::ZERO);
     }
 
     fn complain_about(
         &mut self,
-        stop: Stop,
+        (stop, quoted): (Stop, Hop),
         (proto, conn): (Proto, Option<TcpId>),
         place: f64,
         after: Duration,
     ) {
-        let (error, teller, quoted) = match stop {
-            Stop::Refused(nat, Refusal::Icmp, hop) => {
+        let (error, teller) = match stop {
+            Stop::Refused(nat, Refusal::Icmp) => {
                 let error = match self.net.nat(nat).config().unsolicited {
                     Unsolicited::Occupy => IcmpError::PortUnreachable,
                     _ => IcmpError::Prohibited,
                 };
-                (error, Teller::Box(nat), hop)
+                (error, Teller::Box(nat))
             }
-            Stop::Expired(Some(nat), hop) => (IcmpError::TimeExceeded, Teller::Box(nat), hop),
-            Stop::Expired(None, hop) => {
-                (IcmpError::TimeExceeded, Teller::Router(hop.routers.saturating_add(1)), hop)
+            Stop::Expired(Some(nat)) => (IcmpError::TimeExceeded, Teller::Box(nat)),
+            Stop::Expired(None) => {
+                (IcmpError::TimeExceeded, Teller::Router(quoted.routers.saturating_add(1)))
             }
             Stop::NoRoute | Stop::Refused(..) => return,
         };
