@@ -3,6 +3,7 @@
 mod puncher;
 
 use genkan_sim::Rng;
+use genkan_sim::nat::presets;
 use genkan_sim::nat::{
     Allocation, Counter, Filtering, Mapping, NatConfig, Pick, Preserve, Sharing, Translation,
 };
@@ -106,18 +107,15 @@ fn chains_of_boxes_behave_as_the_oracle_says() {
 }
 
 #[test]
-fn firewalls_without_translation_never_stand_in_the_way() {
-    let firewall = |filtering| NatConfig {
-        translation: Translation::None,
-        ..NatConfig::new(Mapping::EndpointIndependent, filtering)
-    };
-    for one in FILTERINGS.map(firewall) {
-        for other in FILTERINGS.map(firewall) {
-            let v6 = |id, config: &NatConfig| End {
-                v4: None,
-                v6: Some(vec![Gate::new(id, config.clone())]),
-            };
-            assert!(judge(&v6(1, &one), &v6(2, &other)).plain);
+fn boxes_that_exist_behave_as_the_oracle_says() {
+    let known = presets::ALL.map(|(name, preset)| (name, preset()));
+    let translates = |config: &NatConfig| config.translation == Translation::AddressAndPort;
+    for (one_name, one) in known.iter().filter(|(_, config)| translates(config)) {
+        for (other_name, other) in known.iter().filter(|(_, config)| translates(config)) {
+            let judgement = judge(&end(1, &[one.clone()]), &end(2, &[other.clone()]));
+            // Whoever is punished for being early is not, when both begin at once.
+            let seen = punch(9, &[one.clone()], &[other.clone()]);
+            assert_eq!(judgement.plain, seen, "{one_name} × {other_name}");
         }
     }
 }

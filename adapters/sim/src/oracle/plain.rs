@@ -85,8 +85,9 @@ pub(crate) fn turns(meeting: Meeting, (a, b): (&[Gate], &[Gate]), sides: (&Side,
             let lets = |gate: &Gate| {
                 gate.forwarded || gate.config.behaviour.filtering == Filtering::EndpointIndependent
             };
+            let (one, other) = sides;
             let through =
-                (sides.0.stable && sides.1.stable) || anybody(sides.0) || anybody(sides.1);
+                (one.stable && other.stable) || invites(one, other) || invites(other, one);
             through && within_a.iter().chain(within_b).all(lets)
         }
     }

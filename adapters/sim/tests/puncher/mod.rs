@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test binary uses a part of it")]
 
 use core::any::Any;
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -16,6 +16,12 @@ use genkan_sim::{HostId, HostSpec, Io, NatId, Node, World};
 
 /// Where the rendezvous is.
 pub(crate) const SERVER: SocketAddr = address([203, 0, 113, 1], 4_600);
+
+/// Its other address.
+pub(crate) const SERVER_V6: SocketAddr =
+    SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 4_600);
+/// Ends use this port and their number.
+pub(crate) const LOCAL_PORT: u16 = 30_000;
 
 pub(crate) const fn address([a, b, c, d]: [u8; 4], port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
@@ -65,8 +71,12 @@ const TRIES: u32 = 5;
 const TARGETS: usize = 8;
 
 /// One end.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Puncher {
+    server: SocketAddr,
+    manner: Manner,
+    /// Whom to try, and from when on.
+    later: Option<(Instant, SocketAddr)>,
     greeted: bool,
     targets: Vec<(SocketAddr, u32)>,
     next: Option<Instant>,
@@ -76,8 +86,36 @@ pub(crate) struct Puncher {
     pub(crate) heard: bool,
 }
 
+/// How an end begins.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Manner {
+    /// It waits so long before it sends to its peer.
+    pub(crate) wait: Duration,
+    /// Meanwhile it sends one packet that does not get further than this.
+    pub(crate) bubble: Option<u8>,
+}
+
 impl Puncher {
-    fn try_address(&mut self, io: &mut Io, remote: SocketAddr) {
+    const fn new(server: SocketAddr, manner: Manner) -> Self {
+        Self {
+            server,
+            manner,
+            later: None,
+            greeted: false,
+            targets: Vec::new(),
+            next: None,
+            connected: false,
+            heard: false,
+        }
+    }
+
+    fn begin(&mut self, io: &mut Io) {
+        if let Some((_, peer)) = self.later.take_if(|&mut (at, _)| at <= io.now()) {
+            self.try_address(io, peer);
+        }
+    }
+
+    pub(crate) fn try_address(&mut self, io: &mut Io, remote: SocketAddr) {
         let known = self.targets.iter().any(|&(target, _)| target == remote);
         if !known && self.targets.len() < TARGETS {
             self.targets.push((remote, TRIES - 1));
@@ -92,7 +130,11 @@ impl Node for Puncher {
         match bytes {
             [PEER, about @ ..] => {
                 let peer = core::str::from_utf8(about).unwrap().parse().unwrap();
-                self.try_address(io, peer);
+                if let Some(hops) = self.manner.bubble {
+                    io.send_datagram(socket, peer, Some(hops), vec![PUNCH]);
+                }
+                self.later = Some((io.now().after(self.manner.wait), peer));
+                self.begin(io);
             }
             [what] => {
                 self.heard = true;
@@ -109,8 +151,9 @@ impl Node for Puncher {
 
     fn timeout(&mut self, io: &mut Io) {
         if !core::mem::replace(&mut self.greeted, true) {
-            io.send_datagram(SocketId::MAIN, SERVER, None, vec![HELLO]);
+            io.send_datagram(SocketId::MAIN, self.server, None, vec![HELLO]);
         }
+        self.begin(io);
         if self.next.is_some_and(|at| at <= io.now()) {
             for (target, left) in &mut self.targets {
                 if *left > 0 {
@@ -124,7 +167,7 @@ impl Node for Puncher {
     }
 
     fn drain(&mut self, _: &mut Io) -> Option<Instant> {
-        self.next
+        self.next.into_iter().chain(self.later.map(|(at, _)| at)).min()
     }
 
     fn machine(&self) -> &dyn Any {
@@ -136,21 +179,28 @@ impl Node for Puncher {
     }
 }
 
-/// A world with the rendezvous and these boxes from the inside to the outside before each end.
+/// A world with the rendezvous.
 pub(crate) fn world(seed: u64) -> World {
     let mut world = World::new(seed);
     world.keep_transcript(false);
-    world.add_host(HostSpec::new("server", SERVER.ip()), |_| Rendezvous::default());
+    let spec = HostSpec::new("server", SERVER.ip()).address(SERVER_V6.ip());
+    world.add_host(spec, |_| Rendezvous::default());
     world
 }
 
-/// Boxes one behind the other, given from the inside to the outside: the innermost.
-pub(crate) fn boxes(world: &mut World, end: u8, configs: &[NatConfig]) -> Option<NatId> {
-    let mut behind = None;
+/// Boxes one behind the other, given from the inside to the outside: the innermost. `outside`: what
+/// the outermost is behind.
+pub(crate) fn boxes(
+    world: &mut World,
+    end: u8,
+    configs: &[NatConfig],
+    outside: Option<NatId>,
+) -> Option<NatId> {
+    let mut behind = outside;
     for (level, config) in configs.iter().rev().enumerate() {
-        let external = match level {
-            0 => address([198, 51, 100, end], 0),
-            level => address([100, 64 + level as u8, 0, end], 0),
+        let external = match (level, outside) {
+            (0, None) => address([198, 51, 100, end], 0),
+            (level, _) => address([100, 64 + level as u8, 0, end], 0),
         };
         let name = format!("box {end}.{level}");
         behind = Some(world.add_nat(&name, external.ip(), behind, config.clone()));
@@ -159,21 +209,38 @@ pub(crate) fn boxes(world: &mut World, end: u8, configs: &[NatConfig]) -> Option
 }
 
 /// An end behind a box, or in public. `end` is 1 or 2.
-pub(crate) fn puncher(world: &mut World, end: u8, behind: Option<NatId>) -> HostId {
+pub(crate) fn puncher(world: &mut World, end: u8, behind: Option<NatId>, manner: Manner) -> HostId {
     let name = format!("end {end}");
-    let port = 30_000 + u16::from(end);
     let spec = match behind {
         Some(nat) => HostSpec::new(&name, address([10, 0, 0, end], 0).ip()).behind(nat),
         None => HostSpec::new(&name, address([192, 0, 2, end], 0).ip()),
     };
-    world.add_host(spec.port(port), |_| Puncher::default())
+    world.add_host(spec.port(LOCAL_PORT + u16::from(end)), |_| Puncher::new(SERVER, manner))
+}
+
+/// An end with an IPv6 address, behind a firewall or not.
+pub(crate) fn puncher_v6(world: &mut World, end: u8, firewall: Option<NatId>) -> HostId {
+    let ip = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, end.into(), 0, 0, 0, 0, 1));
+    let spec = HostSpec::new(&format!("end {end}"), ip);
+    let spec = if let Some(nat) = firewall { spec.behind(nat) } else { spec };
+    world.add_host(spec, |_| Puncher::new(SERVER_V6, Manner::default()))
 }
 
 /// Lets two ends punch; whether both connected.
 pub(crate) fn punch(seed: u64, one: &[NatConfig], other: &[NatConfig]) -> bool {
+    punch_in_order(seed, [one, other], [Manner::default(); 2])
+}
+
+/// As [`punch`], each in its manner.
+pub(crate) fn punch_in_order(
+    seed: u64,
+    [one, other]: [&[NatConfig]; 2],
+    manners: [Manner; 2],
+) -> bool {
     let mut world = world(seed);
-    let behind = (boxes(&mut world, 1, one), boxes(&mut world, 2, other));
-    let (a, b) = (puncher(&mut world, 1, behind.0), puncher(&mut world, 2, behind.1));
+    let behind = (boxes(&mut world, 1, one, None), boxes(&mut world, 2, other, None));
+    let a = puncher(&mut world, 1, behind.0, manners[0]);
+    let b = puncher(&mut world, 2, behind.1, manners[1]);
     connects(&mut world, a, b)
 }
 
