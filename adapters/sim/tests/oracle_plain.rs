@@ -2,6 +2,8 @@
 
 mod puncher;
 
+use core::slice::from_ref;
+
 use genkan_sim::Rng;
 use genkan_sim::nat::presets;
 use genkan_sim::nat::{
@@ -82,7 +84,7 @@ fn every_pair_of_boxes_behaves_as_the_oracle_says() {
     for one in &kinds {
         for other in &kinds {
             for seed in 1..=3 {
-                connected += u32::from(check(seed, &[one.clone()], &[other.clone()]));
+                connected += u32::from(check(seed, from_ref(one), from_ref(other)));
             }
         }
     }
@@ -112,9 +114,9 @@ fn boxes_that_exist_behave_as_the_oracle_says() {
     let translates = |config: &NatConfig| config.translation == Translation::AddressAndPort;
     for (one_name, one) in known.iter().filter(|(_, config)| translates(config)) {
         for (other_name, other) in known.iter().filter(|(_, config)| translates(config)) {
-            let judgement = judge(&end(1, &[one.clone()]), &end(2, &[other.clone()]));
+            let judgement = judge(&end(1, from_ref(one)), &end(2, from_ref(other)));
             // Whoever is punished for being early is not, when both begin at once.
-            let seen = punch(9, &[one.clone()], &[other.clone()]);
+            let seen = punch(9, from_ref(one), from_ref(other));
             assert_eq!(judgement.plain, seen, "{one_name} × {other_name}");
         }
     }

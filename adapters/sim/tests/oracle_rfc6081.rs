@@ -41,7 +41,7 @@ fn cell(row: usize, column: usize) -> (Probability, bool) {
     match judgement.verdict(COMMON, Conditions::default()) {
         Verdict::MustConnect => (Probability::ALWAYS, true),
         Verdict::May(p) => (p, false),
-        Verdict::MustNotConnect(reason) => panic!("{row} {column}: {reason:?}"),
+        Verdict::MustNotConnect(reason) => unreachable!("{row} {column}: {reason:?}"),
     }
 }
 
@@ -63,6 +63,7 @@ fn figure_1_is_copied_right() {
 }
 
 #[test]
+#[expect(clippy::print_stdout, reason = "the table, for --nocapture")]
 fn all_but_sixteen_cells_are_reachable_and_those_have_a_bound() {
     let mut reachable = 0;
     for (row, column) in cells() {

@@ -3,6 +3,7 @@
 
 mod puncher;
 
+use core::slice::from_ref;
 use core::time::Duration;
 
 use genkan_sim::nat::{
@@ -57,7 +58,7 @@ fn neighbours_and_customers_of_one_carrier_meet_as_the_oracle_says() {
                 assert_eq!(judgement.direct, Direct::Possible);
 
                 let mut world = world(number as u64);
-                let outside = boxes(&mut world, 9, &[carrier.clone()], None);
+                let outside = boxes(&mut world, 9, from_ref(&carrier), None);
                 let behind = [(1, a), (2, b)].map(|(n, own)| boxes(&mut world, n, own, outside));
                 let a_host = puncher(&mut world, 1, behind[0], Manner::default());
                 let b_host = puncher(&mut world, 2, behind[1], Manner::default());
@@ -123,7 +124,7 @@ fn a_forwarded_port_on_one_side_is_enough_for_whatever_is_on_the_other() {
 
             let mut world = world(3);
             let behind = [(1, &one), (2, &other)]
-                .map(|(number, own)| boxes(&mut world, number, &[own.clone()], None));
+                .map(|(number, own)| boxes(&mut world, number, from_ref(own), None));
             let nat: NatId = behind[0].unwrap();
             let inside = address([10, 0, 0, 1], LOCAL_PORT + 1);
             world.nat_mut(nat).forward(Proto::Udp, 7_777, inside);
@@ -167,7 +168,7 @@ fn boxes_that_punish_are_passed_in_the_right_order_and_not_in_the_wrong_one() {
         let sure = judgement.verdict(Budget::default(), Conditions::default());
         let certain = Verdict::May(Probability::ALWAYS);
         assert_eq!(sure, if order == Order::Any { Verdict::MustConnect } else { certain });
-        let boxes = [core::slice::from_ref(a), core::slice::from_ref(b)];
+        let boxes = [from_ref(a), from_ref(b)];
         assert!(punch_in_order(1, boxes, right), "{order:?}");
         assert!(wrong.is_none_or(|wrong| !punch_in_order(1, boxes, wrong)), "{order:?}");
     }
@@ -179,7 +180,7 @@ fn linux_that_takes_packets_for_its_own_must_send_first() {
     let quiet = presets::linux_masquerade();
     assert_eq!(judge(&end(1, &loose), &end(2, &quiet)).order, Order::AFirst);
     let late = Manner { wait: Duration::from_millis(150), bubble: None };
-    let boxes = [core::slice::from_ref(&loose), core::slice::from_ref(&quiet)];
+    let boxes = [from_ref(&loose), from_ref(&quiet)];
     assert!(punch_in_order(1, boxes, [Manner::default(), late]));
     assert!(!punch_in_order(1, boxes, [late, Manner::default()]));
 }
@@ -210,16 +211,18 @@ fn the_impossible_is_impossible_even_for_one_who_sees_the_boxes_tables() {
 /// `b` sends to whatever address `a`'s box has given it towards `b`'s.
 fn omniscient(a: &NatConfig, b: &NatConfig) -> bool {
     let mut world = world(4);
-    let behind = [(1, a), (2, b)]
-        .map(|(number, own)| boxes(&mut world, number, &[own.clone()], None).unwrap());
-    let a = puncher(&mut world, 1, Some(behind[0]), Manner::default());
-    let b = puncher(&mut world, 2, Some(behind[1]), Manner::default());
+    let nats = [("a", 1, a), ("b", 2, b)].map(|(name, number, config)| {
+        let external = address([198, 51, 100, number], 0).ip();
+        world.add_nat(name, external, None, config.clone())
+    });
+    let a = puncher(&mut world, 1, Some(nats[0]), Manner::default());
+    let b = puncher(&mut world, 2, Some(nats[1]), Manner::default());
     world.run_for(Duration::from_millis(100));
     let [inside_a, inside_b] = [1, 2].map(|n| address([10, 0, 0, n], LOCAL_PORT + u16::from(n)));
-    let at_b = world.nat_mut(behind[1]).mapped(Proto::Udp, inside_b, SERVER);
-    let at_b = at_b.expect("b is registered");
+    let at_b = world.nat_mut(nats[1]).mapped(Proto::Udp, inside_b, SERVER);
+    let Some(at_b) = at_b else { unreachable!("b is registered") };
     world.with(a, |puncher: &mut Puncher, io| puncher.try_address(io, at_b));
-    if let Some(at_a) = world.nat_mut(behind[0]).mapped(Proto::Udp, inside_a, at_b) {
+    if let Some(at_a) = world.nat_mut(nats[0]).mapped(Proto::Udp, inside_a, at_b) {
         world.with(b, |puncher: &mut Puncher, io| puncher.try_address(io, at_a));
     }
     connects(&mut world, a, b)
@@ -241,7 +244,7 @@ fn a_wide_pool_hides_the_address_and_the_oracle_says_how_well() {
         let pool =
             (1..=4).fold(pool, |pool, n| pool.external(address([198, 51, 100, 10 + n], 0).ip()));
         let nat = world.add_gateway(pool);
-        let other = boxes(&mut world, 2, &[kinds[1].1.clone()], None);
+        let other = boxes(&mut world, 2, from_ref(&kinds[1].1), None);
         let a = puncher(&mut world, 1, Some(nat), Manner::default());
         let b = puncher(&mut world, 2, other, Manner::default());
         connects(&mut world, a, b)
@@ -249,5 +252,5 @@ fn a_wide_pool_hides_the_address_and_the_oracle_says_how_well() {
     let hits = (0..u64::from(runs)).filter(|&seed| connected(seed)).count() as u32;
     assert!(said.allows(hits, runs, 4.0) && hits > 0, "{hits} of {runs}: {said:?}");
     assert!((said.at_most - 0.25).abs() < 1e-9);
-    assert!(punch(1, &[kinds[8].1.clone()], &[kinds[1].1.clone()]), "without a pool it is easy");
+    assert!(punch(1, from_ref(&kinds[8].1), from_ref(&kinds[1].1)), "without a pool it is easy");
 }

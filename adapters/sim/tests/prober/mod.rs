@@ -145,12 +145,12 @@ impl Match {
         gap: Duration,
     ) -> Vec<SocketAddr> {
         let Pick::Sequential { step, .. } = config.behaviour.allocation.pick else {
-            panic!("no counter");
+            unreachable!("no counter");
         };
         let (before, after) = (self.seen(side, first), self.seen(side, first + 2));
         let step = i32::from(step);
         let apart = (i32::from(after.port()) - i32::from(before.port())) / step;
-        let others = u32::try_from(apart - 2).unwrap();
+        let others = u32::try_from(apart - 2).unwrap_or(0);
         let port = |place: u32| i32::from(before.port()) + step * (place as i32 + 1);
         let places = likeliest(config.foreign, gap, others).into_iter();
         places.map(|place| SocketAddr::new(before.ip(), port(place) as u16)).collect()
@@ -184,6 +184,7 @@ pub(crate) fn bound(
 const SIGMAS: f64 = 4.0;
 
 /// Plays with so many seeds, and holds the share of those that connected against the oracle's word.
+#[expect(clippy::print_stdout, reason = "the figures, for --nocapture")]
 pub(crate) fn measure(name: &str, said: Probability, runs: u32, play: impl Fn(u64) -> bool) {
     let hits = (1..=u64::from(runs)).filter(|&seed| play(seed)).count() as u32;
     let share = f64::from(hits) / f64::from(runs);

@@ -120,7 +120,7 @@ impl Puncher {
         if !known && self.targets.len() < TARGETS {
             self.targets.push((remote, TRIES - 1));
             io.send_datagram(SocketId::MAIN, remote, None, vec![PUNCH]);
-            self.next.get_or_insert(io.now().after(INTERVAL));
+            self.next.get_or_insert_with(|| io.now().after(INTERVAL));
         }
     }
 }
@@ -129,7 +129,8 @@ impl Node for Puncher {
     fn datagram(&mut self, io: &mut Io, socket: SocketId, remote: SocketAddr, bytes: &mut [u8]) {
         match bytes {
             [PEER, about @ ..] => {
-                let peer = core::str::from_utf8(about).unwrap().parse().unwrap();
+                let text = core::str::from_utf8(about).unwrap_or_default();
+                let Ok(peer) = text.parse() else { unreachable!("{text} is no address") };
                 if let Some(hops) = self.manner.bubble {
                     io.send_datagram(socket, peer, Some(hops), vec![PUNCH]);
                 }
