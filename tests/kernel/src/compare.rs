@@ -12,15 +12,18 @@ use crate::kernel::Side;
 use crate::lab::{Lab, SiteSpec};
 use crate::model::Model;
 use crate::presets;
-use crate::scenario::{Seen, Step};
+use crate::rules::Rules;
+use crate::scenario::{A, Seen, Step};
 
 /// How the ports that a NAT gives out are compared.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Ports {
     /// They are the same.
     Exact,
-    /// Those that are not the inside port are drawn from here.
+    /// All are drawn from here.
     Drawn(RangeInclusive<u16>),
+    /// Those that are not the inside port are drawn from here.
+    Kept(RangeInclusive<u16>),
 }
 
 /// What the kernel showed, step by step, when the model showed the same.
@@ -122,10 +125,13 @@ impl Pairs {
         let (Some(kernel), Some(model)) = (kernel.port(), model.port()) else {
             return Verdict::of(kernel == model);
         };
-        let Ports::Drawn(range) = &self.ports else { return Verdict::of(kernel == model) };
-        if kernel == kept || model == kept {
-            return Verdict::of(kernel == model);
-        }
+        let range = match &self.ports {
+            Ports::Exact => return Verdict::of(kernel == model),
+            Ports::Kept(_) if kernel == kept || model == kept => {
+                return Verdict::of(kernel == model);
+            }
+            Ports::Kept(range) | Ports::Drawn(range) => range,
+        };
         if !range.contains(&kernel) || !range.contains(&model) {
             return Verdict::Different;
         }
@@ -153,7 +159,11 @@ pub fn same(spec: &SiteSpec, steps: &[Step]) -> Outcome {
     let go = || {
         let nats = lab.addresses(0).into_iter().zip(&spec.nats);
         let nats = nats.map(|(ip, &rules)| (ip, presets::config(rules, spec.timeouts)));
-        Side::new(&lab).compare(Model::new(nats), ports.clone(), steps)
+        let mut model = Model::new(nats);
+        if spec.nats.contains(&Rules::Static) {
+            model.forward(41_000, A);
+        }
+        Side::new(&lab).compare(model, ports.clone(), steps)
     };
     let outcome = match go() {
         Err(Difference { draw: true, .. }) => go(),

@@ -1,11 +1,11 @@
 //! A scenario's steps, carried out by simulated NATs.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use genkan_sim::Rng;
-use genkan_sim::nat::{Flow, Nat, NatConfig, Refusal};
+use genkan_sim::nat::{Flow, Nat, NatConfig, Proto, Refusal};
 
 use crate::scenario::{Inside, Remote, Seen, Step};
 
@@ -24,6 +24,13 @@ impl Model {
     pub fn new(nats: impl IntoIterator<Item = (IpAddr, NatConfig)>) -> Self {
         let nat = |(number, (address, config))| Nat::new(&[address], config, Rng::new(number));
         Self { nats: (1..).zip(nats).map(nat).collect(), saw: BTreeMap::new() }
+    }
+
+    /// The outermost NAT forwards a port to an inside socket.
+    pub fn forward(&mut self, port: u16, inside: Inside) {
+        if let Some(nat) = self.nats.last_mut() {
+            nat.forward(Proto::Udp, port, inside.address());
+        }
     }
 
     /// What can be seen of a step at that time.
@@ -58,8 +65,14 @@ impl Model {
                 self.inbound(now, Flow::Udp, remote.address(), to)?
             }
             Step::Closed(inside, remote) => {
-                self.outbound(now, Flow::Udp, inside.address(), remote.address())?;
-                Seen::Unreachable
+                let (inside, remote) = (inside.address(), remote.address());
+                let source = self.outbound(now, Flow::Udp, inside, remote)?;
+                // The error is for the source that the remote saw, and passes the NATs inwards.
+                let mut nats = self.nats.iter_mut().rev();
+                let told = nats.try_fold(source, |source, nat| {
+                    nat.icmp_error(now, Proto::Udp, source, remote)
+                });
+                if told == Some(inside) { Seen::Unreachable } else { Seen::Nothing }
             }
             Step::Hairpin(from, to, by) => {
                 let to = self.saw[&(by, to)];
@@ -97,8 +110,8 @@ impl Model {
     }
 
     fn external(&self, port: u16) -> SocketAddr {
-        let address = self.nats.last().map(|nat| nat.external()[0]);
-        SocketAddr::new(address.unwrap_or(IpAddr::from([0; 4])), port)
+        let nobody = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+        SocketAddr::new(self.nats.last().map_or(nobody, |nat| nat.external()[0]), port)
     }
 
     fn outbound(

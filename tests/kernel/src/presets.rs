@@ -2,10 +2,7 @@
 
 use core::time::Duration;
 
-use genkan_sim::nat::{
-    Allocation, Behaviour, Counter, Filtering, Hairpin, Mapping, NatConfig, Pick, Preserve,
-    Sharing, Translation, Unsolicited,
-};
+use genkan_sim::nat::{Filtering, Hairpin, NatConfig, Translation, presets};
 
 use crate::compare::Ports;
 use crate::lab::Timeouts;
@@ -14,63 +11,39 @@ use crate::rules::Rules;
 /// Its settings.
 #[must_use]
 pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
-    let mut config = NatConfig {
-        behaviour: Behaviour {
-            mapping: Mapping::AddressAndPortDependent,
-            filtering: Filtering::AddressAndPortDependent,
-            allocation: Allocation {
-                preserve: Preserve::WhenFree,
-                pick: Pick::RandomStart { tries: 128 },
-                parity: false,
-                sharing: Sharing::PerRemote,
-                reuse: true,
-            },
-        },
-        ports: 1_024..=65_535,
-        ..NatConfig::default()
+    let mut config = match rules {
+        // Without a pool of addresses, `persistent` changes nothing.
+        Rules::Plain | Rules::Persistent | Rules::Static => presets::linux_masquerade(),
+        Rules::Range(first, last) => presets::linux_masquerade_range(first..=last),
+        Rules::Random => presets::linux_masquerade_random(),
+        Rules::FullyRandom => presets::linux_masquerade_fully_random(),
+        Rules::Sequential => presets::linux_snat_sequential(50_000..=50_255),
+        Rules::Open => presets::linux_masquerade_no_wan_drop(),
+        Rules::Rejecting => presets::openwrt(),
+        Rules::Firewall => {
+            NatConfig { translation: Translation::None, ..presets::linux_masquerade() }
+        }
+        Rules::FullCone(_) | Rules::Hairpin => cone(Filtering::EndpointIndependent),
+        Rules::AddressRestricted(_) => cone(Filtering::AddressDependent),
     };
+    if rules == Rules::Hairpin {
+        config.hairpin = Hairpin::ExternalSource;
+    }
     config.lifetimes.udp_initial = timeouts.initial();
     config.lifetimes.udp_replied = timeouts.replied();
-    config.lifetimes.udp_stream_after = Duration::from_secs(2);
-    config.refresh.inbound = true;
-    let behaviour = &mut config.behaviour;
-    match rules {
-        Rules::Plain | Rules::Persistent | Rules::Static => (),
-        Rules::Range(first, last) => {
-            config.ports = first..=last;
-        }
-        Rules::Random | Rules::FullyRandom => {
-            behaviour.allocation.preserve = Preserve::Never;
-            behaviour.allocation.reuse = false;
-        }
-        Rules::Sequential => {
-            behaviour.allocation.preserve = Preserve::Never;
-            behaviour.allocation.reuse = false;
-            behaviour.allocation.pick =
-                Pick::Sequential { step: 1, counter: Counter::Global, skip_used: false };
-            config.ports = 50_000..=50_255;
-        }
-        Rules::FullCone(seconds) => cone(&mut config, Filtering::EndpointIndependent, seconds),
-        Rules::AddressRestricted(seconds) => {
-            cone(&mut config, Filtering::AddressDependent, seconds);
-        }
-        Rules::Hairpin => {
-            cone(&mut config, Filtering::EndpointIndependent, 60);
-            config.hairpin = Hairpin::ExternalSource;
-        }
-        Rules::Firewall => config.translation = Translation::None,
-        Rules::Open => config.unsolicited = Unsolicited::Occupy,
+    if let Rules::FullCone(seconds) | Rules::AddressRestricted(seconds) = rules {
+        config.lifetimes.udp_initial = Duration::from_secs(seconds.into());
+        config.lifetimes.udp_replied = config.lifetimes.udp_initial;
     }
     config
 }
 
 /// The map's entries are what lives, and only outbound packets renew them.
-fn cone(config: &mut NatConfig, filtering: Filtering, seconds: u32) {
+fn cone(filtering: Filtering) -> NatConfig {
+    let mut config = presets::linux_masquerade();
     config.behaviour.filtering = filtering;
-    let lifetime = Duration::from_secs(seconds.into());
-    config.lifetimes.udp_initial = lifetime;
-    config.lifetimes.udp_replied = lifetime;
     config.refresh.inbound = false;
+    config
 }
 
 /// How its ports are compared with the kernel's.
@@ -78,7 +51,8 @@ fn cone(config: &mut NatConfig, filtering: Filtering, seconds: u32) {
 pub fn ports(rules: Rules) -> Ports {
     match rules {
         Rules::Sequential => Ports::Exact,
-        Rules::Range(first, last) => Ports::Drawn(first..=last),
-        _ => Ports::Drawn(1_024..=65_535),
+        Rules::Range(first, last) => Ports::Kept(first..=last),
+        Rules::Random | Rules::FullyRandom => Ports::Drawn(1..=65_535),
+        _ => Ports::Kept(1..=65_535),
     }
 }

@@ -31,6 +31,8 @@ pub enum Rules {
     Static,
     /// As [`Rules::Plain`], without the rule that drops what nobody asked for.
     Open,
+    /// As [`Rules::Plain`], but what nobody asked for is answered with an ICMP error (OpenWrt).
+    Rejecting,
     /// A router that translates nothing: IPv6 goes out, and in what belongs to it.
     Firewall,
 }
@@ -64,7 +66,7 @@ impl Rules {
         let (mut post, mut pre) = (masquerade(""), String::new());
         let (mut map, mut last) = (String::new(), String::new());
         match self {
-            Self::Plain | Self::Open => (),
+            Self::Plain | Self::Open | Self::Rejecting => (),
             Self::Firewall => return FIREWALL.into(),
             Self::Persistent => post = masquerade("persistent"),
             Self::Range(first, last) => {
@@ -96,7 +98,11 @@ impl Rules {
                 pre = "iifname wan udp dport 41000 dnat to 192.0.2.2:40000".into();
             }
         }
-        let drop = if self == Self::Open { "" } else { DROP };
+        let drop = match self {
+            Self::Open => String::new(),
+            Self::Rejecting => DROP.replace("new,invalid drop; }", "new,invalid reject; }"),
+            _ => DROP.into(),
+        };
         format!(
             "flush ruleset
 table ip nat {{
