@@ -2,7 +2,8 @@
 //!
 //! What can be told beforehand must be the same: whether something arrives, where, and every port
 //! that is the inside port. Where ports are drawn, they must be drawn in both, from the same range,
-//! and equal each other in one exactly when they do in the other.
+//! below 512, below 1024 or above in both, and equal each other in one exactly when they do in the
+//! other.
 
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
@@ -132,7 +133,8 @@ impl Pairs {
             }
             Ports::Kept(range) | Ports::Drawn(range) => range,
         };
-        if !range.contains(&kernel) || !range.contains(&model) {
+        let class = |port: u16| (port < 512, port < 1_024);
+        if !range.contains(&kernel) || !range.contains(&model) || class(kernel) != class(model) {
             return Verdict::Different;
         }
         let there = *self.known.entry(kernel).or_insert(model) == model;
