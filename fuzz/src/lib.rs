@@ -47,6 +47,7 @@ pub use files::files;
 pub use issuer::issuer;
 pub use server::server;
 pub use stream::stream;
+pub use watch::reached;
 pub use world::world;
 
 /// What a fuzzer runs.

@@ -7,7 +7,8 @@
 use core::fmt::Debug;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use genkan_core::wire::Kind;
 use genkan_core::{
@@ -145,6 +146,7 @@ impl Watch {
             }
         }
         story(|| out.told(self.now, machine.poll_timeout()));
+        out.events.iter().for_each(reach);
         if let Some(wakeup) = machine.poll_timeout() {
             assert!(wakeup.at > self.now, "drained, yet due: {wakeup:?} at {:?}", self.now);
             let far = wakeup.at.since(self.now);
@@ -225,6 +227,29 @@ impl Watch {
         self.now = end;
         wakes
     }
+}
+
+thread_local! {
+    static REACHED: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
+}
+
+/// Remembers that something was told, where anybody asks.
+fn reach<E: Debug>(event: &E) {
+    REACHED.with_borrow_mut(|reached| {
+        if let Some(reached) = reached {
+            let text = format!("{event:?}");
+            let name = text.split(|letter: char| !letter.is_alphanumeric()).next();
+            reached.insert(name.unwrap_or_default().to_owned());
+        }
+    });
+}
+
+/// The names of the events that machines tell while `runs` does whatever it does on this thread: a
+/// scenario that reaches nothing shows nothing.
+pub fn reached(runs: impl FnOnce()) -> BTreeSet<String> {
+    REACHED.set(Some(BTreeSet::new()));
+    runs();
+    REACHED.take().unwrap_or_default()
 }
 
 /// A line of what happens, for whoever replays one input: printed when `FUZZ_STORY` is set.

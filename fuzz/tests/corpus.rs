@@ -12,7 +12,8 @@ use genkan_sim::Rng;
 /// The inputs in the archive of a target's corpus, with their names.
 fn corpus(name: &str) -> Vec<(String, Vec<u8>)> {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("corpus/{name}.tar.gz"));
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("corpus-{name}"));
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("corpus-{name}-{:?}", std::thread::current().id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).unwrap();
     let unpacked = Command::new("tar").arg("-xzf").arg(&archive).arg("-C").arg(&folder).status();
@@ -71,6 +72,47 @@ macro_rules! corpora {
             assert_eq!(replayed, TARGETS.map(|target| target.name));
         }
     };
+}
+
+/// The seeds and the corpus together lead the machines to everything that they can tell.
+#[test]
+fn every_event_is_reached() {
+    let wanted: [(&str, &[&str]); 3] = [
+        ("server", &["Registered", "Left", "Requested", "Accepted", "Refused", "Full"]),
+        (
+            "acceptor",
+            &[
+                "Registered",
+                "RegistrationLost",
+                "Certificate",
+                "Resumable",
+                "Persist",
+                "Requested",
+                "Connected",
+                "Closed",
+            ],
+        ),
+        (
+            "issuer",
+            &[
+                "Certificate",
+                "ServerReached",
+                "Planned",
+                "Connected",
+                "EarlyKey",
+                "Refused",
+                "Failed",
+                "Closed",
+            ],
+        ),
+    ];
+    for (name, wanted) in wanted {
+        let target = target(name).unwrap();
+        let inputs = corpus(name).into_iter().map(|(_, input)| input).chain((target.seeds)());
+        let reached = genkan_fuzz::reached(|| inputs.for_each(|input| (target.run)(&input)));
+        let missing: Vec<_> = wanted.iter().filter(|event| !reached.contains(**event)).collect();
+        assert!(missing.is_empty(), "{name}: {missing:?} is never told");
+    }
 }
 
 corpora! { addresses datagram certificate stream files server acceptor issuer world }
