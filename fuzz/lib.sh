@@ -71,4 +71,5 @@ fuzz_crash() {
         echo "to see it again: base64 -d >input, then" \
             "FUZZ_STORY=1 cargo run --profile ci -p genkan-fuzz -- run $1 input"
     done
+    return 1
 }

@@ -4,10 +4,10 @@
 //! bounded, each message is as long as announced and goes the right way, nothing was lost from a
 //! queue that was drained in time, and the next deadline lies ahead, at a finite distance.
 
+use core::cell::RefCell;
 use core::fmt::Debug;
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use genkan_core::wire::Kind;

@@ -16,18 +16,24 @@ fuzz_tools && fuzz_build || exit 1
 
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-export TMPDIR=$work
-status=0
+
+# One target: its corpus, then some seconds of new inputs.
+fuzz_one() {
+    local target=$1 here=$work/$1
+    mkdir -p "$here/new" "$here/tmp"
+    export TMPDIR=$here/tmp
+    fuzz_unpack "$target" "$here/corpus" &&
+        if fuzz_run "$target" "$here/new" "$here/corpus/$target" -max_total_time="$seconds" \
+            -artifact_prefix="$here/" >"$here/log" 2>&1; then
+            fuzz_report "$target" "$here/log"
+        else
+            fuzz_crash "$target" "$here/log" "$here"
+        fi || touch "$work/failed"
+}
+
 for target in "${chosen[@]}"; do
-    fuzz_unpack "$target" "$work/corpus" || exit 1
-    mkdir -p "$work/new"
-    if fuzz_run "$target" "$work/new" "$work/corpus/$target" -max_total_time="$seconds" \
-        -artifact_prefix="$work/" >"$work/log" 2>&1; then
-        fuzz_report "$target" "$work/log"
-    else
-        status=1
-        fuzz_crash "$target" "$work/log" "$work"
-    fi
-    rm -rf "$work/new"
+    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n; done
+    fuzz_one "$target" &
 done
-exit "$status"
+wait
+[[ ! -e $work/failed ]]
