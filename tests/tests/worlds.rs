@@ -5,6 +5,7 @@
 //! how fast. Nothing is asserted about the speed.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use core::ops::ControlFlow;
 use core::time::Duration;
 use std::time::Instant;
 
@@ -26,7 +27,7 @@ fn assert_none(campaign: &Campaign) {
 #[test]
 fn in_two_thousand_worlds_every_rule_holds() {
     let start = Instant::now();
-    let campaign = campaign(&Settings::default(), 0..SEEDS, 2, |_| ());
+    let campaign = campaign(&Settings::default(), 0..SEEDS, 2, |_| ControlFlow::Continue(()));
     let (report, spent) = (&campaign.report, start.elapsed().as_secs_f64());
     let hours = report.simulated.as_secs_f64() / 3_600.0;
     eprintln!(
