@@ -45,7 +45,7 @@ pub(crate) fn run(args: &Args, output: &Output) -> Outcome {
             bound.reached, bound.at_most, budget.a
         ),
     });
-    output.line(format!("punching over UDP {verdict}"));
+    output.line(format!("verdict         {verdict}"));
     output.json(&json!({
         "event": "judgement", "at": clock::micros(), "user": args.user,
         "appliance": args.appliance, "dial_back": judgement.dial_back, "plain": judgement.plain,
@@ -78,10 +78,14 @@ const fn order(judgement: &Judgement) -> &'static str {
     }
 }
 
-const fn words(verdict: Verdict) -> &'static str {
+fn words(verdict: Verdict) -> String {
     match verdict {
-        Verdict::MustConnect => "must connect",
-        Verdict::MustNotConnect(_) => "cannot connect",
-        Verdict::May(_) => "may connect, as far as ports are predicted",
+        Verdict::MustConnect => format!("{GOOD}must connect{GOOD:#}"),
+        Verdict::MustNotConnect(_) => format!("{BAD}cannot connect{BAD:#}"),
+        Verdict::May(p) if p.reached >= 0.99 => {
+            format!("{GOOD}can connect{GOOD:#}, when ports are predicted and the order is kept")
+        }
+        Verdict::May(p) if p.at_most < 0.01 => format!("{BAD}as good as never connects{BAD:#}"),
+        Verdict::May(_) => "connects by luck".into(),
     }
 }
