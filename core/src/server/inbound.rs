@@ -71,8 +71,8 @@ impl View<'_> {
                 return self.challenge(at, remote, cookie);
             }
             slot.place = place;
-            let (id, registered) = (slot.id, slot.registered);
-            if registered {
+            let (id, counts) = (slot.id, slot.registered && !slot.over_stream);
+            if counts {
                 let over = Transport::Datagram;
                 self.state.event(ServerEvent::Registered { id, address: remote, over });
             }
@@ -250,8 +250,9 @@ impl View<'_> {
         if register.id != slot.id || slot.role != Role::Acceptor {
             return Err(Discard::Unauthentic);
         }
-        let news = !slot.registered;
+        let new = !slot.registered;
         slot.registered = true;
+        let changed = slot.over_stream != (over == Transport::Stream);
         slot.over_stream = over == Transport::Stream;
         let [capabilities, ..] = register.capabilities.to_le_bytes();
         slot.capabilities = capabilities;
@@ -261,8 +262,10 @@ impl View<'_> {
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         slot.expires = expires;
         let id = slot.id;
-        if news {
+        if new {
             self.state.index.registered = self.state.index.registered.saturating_add(1);
+        }
+        if new || changed {
             self.state.event(ServerEvent::Registered { id, address: remote, over });
         }
         self.start_sweep();

@@ -76,7 +76,8 @@ impl View<'_> {
             (pending.root.clone(), pending.peer_index, pending.remote)
         };
         let slot = self.clients.get_mut(at).filter(|slot| slot.usage != Use::Free)?;
-        let moved = slot.registered && slot.address() != Some(remote);
+        // While a registration over TCP counts, where datagrams come from is no news.
+        let moved = slot.registered && !slot.over_stream && slot.address() != Some(remote);
         slot.install(&root, peer_index, generation, remote);
         let id = slot.id;
         if moved {
