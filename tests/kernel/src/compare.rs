@@ -118,6 +118,7 @@ impl Pairs {
     fn drawn(&mut self, step: Step, kernel: Seen, model: Seen) -> Verdict {
         let kept = match step {
             Step::Out(inside, _)
+            | Step::Low(inside, ..)
             | Step::Open(inside, _)
             | Step::Up(inside, _)
             | Step::Hairpin(inside, ..) => inside.port,

@@ -49,6 +49,13 @@ impl<'l> Side<'l> {
                 }
                 seen
             }
+            Step::Low(inside, remote, hops) => {
+                self.remote(remote);
+                self.inside(inside);
+                self.sent += 1;
+                self.udp.send_low(Who::Inside(inside), remote.address(), self.sent, hops);
+                self.see(Who::Inside(inside), longest)
+            }
             Step::Answer(remote, inside) => self.inwards(remote, (remote, inside), longest),
             Step::Stranger(remote, inside, by) => self.inwards(remote, (by, inside), longest),
             Step::Knock(remote, port) => {

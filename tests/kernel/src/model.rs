@@ -64,16 +64,8 @@ impl Model {
                 let to = self.external(port);
                 self.inbound(now, Flow::Udp, remote.address(), to)?
             }
-            Step::Closed(inside, remote) => {
-                let (inside, remote) = (inside.address(), remote.address());
-                let source = self.outbound(now, Flow::Udp, inside, remote)?;
-                // The error is for the source that the remote saw, and passes the NATs inwards.
-                let mut nats = self.nats.iter_mut().rev();
-                let told = nats.try_fold(source, |source, nat| {
-                    nat.icmp_error(now, Proto::Udp, source, remote)
-                });
-                if told == Some(inside) { Seen::Unreachable } else { Seen::Nothing }
-            }
+            Step::Closed(inside, remote) => self.closed(now, inside, remote)?,
+            Step::Low(inside, remote, hops) => self.low(now, inside, remote, hops)?,
             Step::Hairpin(from, to, by) => {
                 let to = self.saw[&(by, to)];
                 Seen::Turned(self.hairpin(now, from.address(), to)?)
@@ -107,6 +99,34 @@ impl Model {
                 Seen::Nothing
             }
         })
+    }
+
+    fn closed(&mut self, now: Duration, from: Inside, to: Remote) -> Result<Seen, Refusal> {
+        let (inside, remote) = (from.address(), to.address());
+        let source = self.outbound(now, Flow::Udp, inside, remote)?;
+        // The error is for the source that the remote saw, and passes the NATs inwards.
+        let mut nats = self.nats.iter_mut().rev();
+        let told =
+            nats.try_fold(source, |source, nat| nat.icmp_error(now, Proto::Udp, source, remote));
+        Ok(if told == Some(inside) { Seen::Unreachable } else { Seen::Nothing })
+    }
+
+    fn low(
+        &mut self,
+        now: Duration,
+        inside: Inside,
+        remote: Remote,
+        mut hops: u8,
+    ) -> Result<Seen, Refusal> {
+        let mut source = inside.address();
+        for nat in &mut self.nats {
+            if hops <= nat.config().hops {
+                return Ok(Seen::Unreachable);
+            }
+            hops -= nat.config().hops;
+            source = nat.outbound(now, Flow::Udp, source, remote.address())?;
+        }
+        Ok(Seen::From(source))
     }
 
     fn external(&self, port: u16) -> SocketAddr {

@@ -31,7 +31,8 @@ pub enum Rules {
     Static,
     /// As [`Rules::Plain`], without the rule that drops what nobody asked for.
     Open,
-    /// As [`Rules::Plain`], but what nobody asked for is answered with an ICMP error (OpenWrt).
+    /// As [`Rules::Plain`], but what nobody asked for is answered with an ICMP error or an RST
+    /// (OpenWrt).
     Rejecting,
     /// A router that translates nothing: IPv6 goes out, and in what belongs to it.
     Firewall,
@@ -100,7 +101,11 @@ impl Rules {
         }
         let drop = match self {
             Self::Open => String::new(),
-            Self::Rejecting => DROP.replace("new,invalid drop; }", "new,invalid reject; }"),
+            Self::Rejecting => DROP.replace(
+                "ct state new,invalid drop; }",
+                "ct state new,invalid jump no; }
+  chain no { meta l4proto tcp reject with tcp reset; reject; }",
+            ),
             _ => DROP.into(),
         };
         format!(

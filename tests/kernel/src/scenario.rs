@@ -98,6 +98,8 @@ pub enum Step {
     Knock(Remote, u16),
     /// An inside host sends a datagram to a remote port that is closed.
     Closed(Inside, Remote),
+    /// As [`Step::Out`], with a hop limit.
+    Low(Inside, Remote, u8),
     /// The first inside socket sends a datagram to the address that the remote saw last from the
     /// second.
     Hairpin(Inside, Inside, Remote),
@@ -124,7 +126,7 @@ pub enum Seen {
     At(Inside),
     /// The inside socket got it, from this address, which is not the sender's own (hairpin).
     Turned(SocketAddr),
-    /// The sender was told by ICMP that nobody is there.
+    /// The sender was told by ICMP that nobody is there, or that the hop limit is used up.
     Unreachable,
     /// The sender was told so by a TCP RST.
     Reset,

@@ -68,6 +68,16 @@ impl Sockets {
         let _ = socket.send_to(&number.to_be_bytes(), to);
     }
 
+    /// As [`Sockets::send`], with a hop limit.
+    #[expect(clippy::expect_used, reason = "a scenario names sockets that are open")]
+    pub(crate) fn send_low(&self, who: Who, to: SocketAddr, number: u32, hops: u8) {
+        let socket = &self.open[&who];
+        let usual = socket.ttl().expect("a socket has a hop limit");
+        socket.set_ttl(hops.into()).expect("it can be set");
+        self.send(who, to, number);
+        socket.set_ttl(usual).expect("it can be set");
+    }
+
     /// The first thing that any of the sockets learns within so long.
     pub(crate) fn event(&self, longest: Duration) -> Option<(Who, Event)> {
         let start = Instant::now();

@@ -1,7 +1,7 @@
 //! What nobody asked for, reboots, hairpins, forwarded ports, NATs behind NATs, TCP.
 
 use genkan_kernel_tests::Step::{
-    Answer, Closed, Down, Hairpin, Knock, KnockTcp, Open, Out, Reboot, Stranger, Up,
+    Answer, Closed, Down, Hairpin, Knock, KnockTcp, Low, Open, Out, Reboot, Stranger, Up,
 };
 use genkan_kernel_tests::scenario::{A, B, R, R2, S, T, wait};
 use genkan_kernel_tests::{Inside, Lab, Rules, Seen, Side, SiteSpec, Timeouts, same};
@@ -27,9 +27,18 @@ fn without_a_rule_against_it_uninvited_packets_take_the_port() {
 
 #[test]
 fn a_rule_that_rejects_says_so_and_leaves_no_trace() {
-    let steps = [Out(A, R), Stranger(S, A, R), Out(A, S), Answer(S, A), Knock(T, 7_777)];
+    let steps = [
+        Out(A, R),
+        Stranger(S, A, R),
+        Out(A, S),
+        Answer(S, A),
+        Knock(T, 7_777),
+        KnockTcp(T, 40_000),
+        Open(A, T),
+    ];
     let outcome = same(&SiteSpec::new(Rules::Rejecting), &steps);
     assert_eq!((outcome[1], outcome[2]), (Seen::Unreachable, outcome[0]));
+    assert_eq!(outcome[5], Seen::Reset);
 }
 
 #[test]
@@ -125,6 +134,18 @@ fn two_nats_in_series() {
     ] {
         same(&SiteSpec { nats: nats.to_vec(), timeouts: Timeouts::default() }, &steps);
     }
+}
+
+#[test]
+fn a_packet_whose_hop_limit_ends_at_a_nat_makes_no_mapping_there() {
+    let steps = [Low(A, R, 1), Out(B, R), Low(A, R, 2), Answer(R, B), Out(A, R)];
+    let outcome = same(&SiteSpec::new(Rules::Sequential), &steps);
+    assert_eq!((outcome[0], outcome[1].port()), (Seen::Unreachable, Some(50_000)));
+    // The inner one has a mapping then, from its counter, and the outer one has none.
+    let steps = [Low(A, R, 2), Out(B, R), Low(A, R, 3), Out(A, R), Answer(R, A)];
+    let nats = vec![Rules::Sequential, Rules::Plain];
+    let outcome = same(&SiteSpec { nats, timeouts: Timeouts::default() }, &steps);
+    assert_eq!((outcome[0], outcome[1].port()), (Seen::Unreachable, Some(50_001)));
 }
 
 #[test]
