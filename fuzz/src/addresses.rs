@@ -112,11 +112,33 @@ pub fn addresses(data: &[u8]) {
     assert_eq!(policy.permits(canonical(address)), policy.permits(address), "{address}");
 }
 
-/// An address of every block, in every encoding.
+/// The first and last address of a block, and the ones just outside.
+fn edges(block: &str, len: u8) -> [Vec<u8>; 4] {
+    let first = octets(block.parse().expect("an address"));
+    let mut last = first.clone();
+    (usize::from(len)..8 * last.len()).for_each(|bit| last[bit / 8] |= 0x80 >> (bit % 8));
+    // One more or less, with the carry.
+    let step = |bytes: &[u8], from: u8, to: u8, by: fn(u8) -> u8| {
+        let mut bytes = bytes.to_vec();
+        for byte in bytes.iter_mut().rev() {
+            let carries = *byte == from;
+            *byte = if carries { to } else { by(*byte) };
+            if !carries {
+                break;
+            }
+        }
+        bytes
+    };
+    let before = step(&first, 0, 255, |byte| byte - 1);
+    let behind = step(&last, 255, 0, |byte| byte + 1);
+    [first, last, before, behind]
+}
+
+/// The edges of every block, and addresses in every encoding.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let v4 = V4.iter().map(|(block, ..)| (0, octets(block.parse().expect("an address"))));
+    let v4 = V4.iter().flat_map(|(block, len, _)| edges(block, *len)).map(|bytes| (0, bytes));
+    let v6 = V6.iter().flat_map(|(block, len, _)| edges(block, *len)).map(|bytes| (8, bytes));
     let hidden = (0..8).map(|prefix| (8 | prefix << 4, [&[0; 12][..], &[127, 0, 0, 1]].concat()));
-    let v6 = V6.iter().map(|(block, ..)| (8, octets(block.parse().expect("an address"))));
     v4.chain(hidden)
         .chain(v6)
         .flat_map(|(bits, bytes)| {

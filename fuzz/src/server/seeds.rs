@@ -3,7 +3,7 @@
 /// Good and not so good lives of equipment at a server.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     // What each act does is said by `Siege::act`; the rest of the record is zero.
-    let lives: [&[[u8; 5]]; 6] = [
+    let lives: [&[[u8; 5]]; 7] = [
         // Registers, is heard of again, is asked for, accepts.
         &[
             [0, 0, 4, 0, 0],
@@ -15,6 +15,16 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         ],
         // Moves, is challenged, echoes; its messages are repeated by strangers.
         &[[0, 1, 4, 0, 0], [6, 1, 0, 1, 0], [6, 1, 1, 1, 0], [7, 0, 0, 0, 0], [7, 0, 1, 1, 9]],
+        // What it says is caught, and sent by a stranger instead.
+        &[
+            [0, 0, 4, 0, 0],
+            [6, 0, 0, 128, 0],
+            [7, 0, 0, 0, 0],
+            [2, 0, 1, 128, 0],
+            [7, 0, 0, 0, 0],
+            [0, 2, 0, 128, 0],
+            [7, 0, 0, 0, 0],
+        ],
         // Comes over TCP, goes.
         &[[11, 0, 0, 0, 0], [0, 0, 6, 0, 0], [6, 0, 0, 0, 0], [2, 0, 3, 0, 0], [13, 0, 0, 0, 0]],
         // Reboots and resumes; the server reboots too.

@@ -48,7 +48,9 @@ impl Siege {
         }
         let from = home(who, place);
         member.spoke.insert(from);
-        let (taken, _) = self.datagram(from, &bytes);
+        // Some are caught on the way: they are fresh, but in other hands.
+        let caught = place & 0x80 != 0;
+        let taken = !caught && self.datagram(from, &bytes).0;
         self.sent.push(Sent { bytes, taken });
     }
 
