@@ -10,6 +10,7 @@ use genkan_core::{
 use genkan_sim::fleet::{
     AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp, START,
 };
+use genkan_sim::nat::presets;
 use genkan_sim::{
     Death, EntropyMode, Faults, HostId, Log, NatConfig, Origin, Reader, Sent, Verdict, Via,
     drop_nth,
@@ -95,6 +96,25 @@ fn an_acceptor_behind_a_nat_is_woken_and_dials_back() {
     // Long after: the mapping was kept alive.
     fleet.world.run_for(secs(3_600));
     talk(&mut fleet, lamp, phone);
+}
+
+#[test]
+fn an_acceptor_behind_home_and_carrier_is_woken_for_hundreds_of_hosts() {
+    let mut fleet = Fleet::new(12);
+    let carrier = fleet.nat(presets::cellular());
+    let mut lamps = Vec::new();
+    for number in 0..300 {
+        let home = fleet.nat_behind(Some(carrier), presets::openwrt());
+        lamps.push(fleet.acceptor_behind(Some(home), &format!("lamp {number}"), eager));
+    }
+    let phone = fleet.issuer("phone", |_| ());
+    fleet.world.run_for(secs(1_800));
+    for &lamp in &lamps {
+        let place = fleet.world.machine::<FleetServer>(fleet.server).location(&fleet.id(lamp));
+        assert_eq!(place.map(|place| place.ip()), Some(IpAddr::from([192, 0, 2, 1])));
+    }
+    let request = fleet.request(phone, lamps[299]);
+    assert!(fleet.wait_connected(phone, request, secs(5)));
 }
 
 #[test]

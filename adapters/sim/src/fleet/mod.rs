@@ -1,10 +1,11 @@
 //! A server, an authority, and equipment that trusts it: what most simulations begin with.
 //!
 //! Addresses are from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
-//! TCP; NATs are 192.0.2.1 and so on; equipment in the public internet is 198.51.100.1 and so on,
-//! behind NAT number `n` (from 0) 10.`n`.0.2 and so on. What is above 254 goes on in 24.0.0.0/16 and
-//! 60.0.0.0/8. Wall clocks start at [`START`]. Every machine has entropy of its own from
-//! the world's seed, and each host keeps a [`Flash`] over its reboots.
+//! TCP; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on; equipment in the public
+//! internet is 198.51.100.1 and so on, behind NAT number `n` (from 0) 10.`n`.0.2 and so on, where the
+//! box itself is 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16 and 60.0.0.0/8. Wall clocks
+//! start at [`START`]. Every machine has entropy of its own from the world's seed, and each host keeps
+//! a [`Flash`] over its reboots.
 
 mod acts;
 mod devices;
@@ -20,7 +21,7 @@ use genkan_core::{
 use crate::entropy::{EntropySwitch, SimEntropy};
 use crate::host::{Host, Log};
 use crate::nat::NatConfig;
-use crate::net::{HostId, NatId};
+use crate::net::{HostId, NatId, NatSpec};
 use crate::world::{Death, HostSpec, World};
 pub use devices::{AcceptorApp, Flash, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
 
@@ -130,12 +131,22 @@ impl Fleet {
 
     /// Adds a NAT to put equipment behind; the first is 192.0.2.1.
     pub fn nat(&mut self, config: NatConfig) -> NatId {
+        self.nat_behind(None, config)
+    }
+
+    /// Adds a NAT behind another one, as a home's behind a carrier's; its outer address is 100.64.0.1
+    /// and so on.
+    pub fn nat_behind(&mut self, carrier: Option<NatId>, config: NatConfig) -> NatId {
         self.nats += 1;
-        let external = match self.nats.to_be_bytes() {
-            [0, number @ ..=254] => IpAddr::from([192, 0, 2, number]),
-            [high, low] => IpAddr::from([24, 0, high, low]),
+        let external = match (carrier, self.nats.to_be_bytes()) {
+            (Some(_), [high, low]) => IpAddr::from([100, 64, high, low]),
+            (None, [0, number @ ..=254]) => IpAddr::from([192, 0, 2, number]),
+            (None, [high, low]) => IpAddr::from([24, 0, high, low]),
         };
-        self.world.add_nat(&format!("nat{}", self.nats), external, None, config)
+        let network = self.world.net.next_nat().0 as u8;
+        let mut spec = NatSpec::new(&format!("nat{}", self.nats), config).external(external);
+        spec = spec.inner(IpAddr::from([10, network, 0, 1]));
+        self.world.add_gateway(carrier.into_iter().fold(spec, NatSpec::behind))
     }
 
     /// Adds an acceptor in the public internet, with its settings changed by `adjust`.

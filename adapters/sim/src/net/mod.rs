@@ -137,6 +137,11 @@ pub(crate) struct Net {
 }
 
 impl Net {
+    /// What the next NAT will be called.
+    pub(crate) const fn next_nat(&self) -> NatId {
+        NatId(self.nats.len())
+    }
+
     pub(crate) fn add_nat(&mut self, spec: NatSpec, rng: Rng) -> NatId {
         let id = NatId(self.nats.len());
         let outer = self.inner(spec.behind);
