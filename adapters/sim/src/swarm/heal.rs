@@ -10,7 +10,7 @@ use super::checks::Verdict;
 use super::{Broken, edges};
 use crate::entropy::EntropyMode;
 use crate::fleet::{FleetAcceptor, FleetIssuer, FleetServer};
-use crate::nat::Proto;
+use crate::nat::{NatConfig, Proto};
 use crate::net::{Hop, HostId};
 use crate::tcp::Reader;
 
@@ -50,6 +50,12 @@ impl Swarm {
         for place in &places {
             self.fleet.world.set_line(place.host, &edges::clean(&place.line));
             self.fleet.entropy(place.host).set(EntropyMode::Seeded);
+            for &nat in &place.nats {
+                // A box that is full, or locked by too many flows, is no place to be reached at.
+                let config = self.fleet.world.nat_mut(nat).config_mut();
+                config.foreign = None;
+                config.limits = NatConfig::default().limits;
+            }
         }
         let server = self.fleet.server;
         self.fleet.world.set_line(server, &crate::faults::Faults::default());
@@ -147,6 +153,7 @@ impl Swarm {
             }
             let door = self.checks.borrow().roster.door(lamp);
             let admitted = door.open || door.password || paired;
+            self.cool_down(lamp)?;
             let outcome = self.ask(place.host, &target)?;
             let as_it_must = match outcome {
                 Some(IssuerEvent::Connected { .. }) => admitted && place.nats.is_empty(),
@@ -166,6 +173,15 @@ impl Swarm {
             }
         }
         Ok(())
+    }
+
+    /// Password tries that came to nothing make the next ones wait for up to a minute.
+    fn cool_down(&mut self, lamp: HostId) -> Verdict {
+        if self.fleet.world.machine::<FleetAcceptor>(lamp).failures() == 0 {
+            return Ok(());
+        }
+        let end = self.fleet.world.now() + Duration::from_secs(61);
+        self.run_until(end)
     }
 
     /// L-2: a wrong password and an unknown target are refused.

@@ -178,10 +178,11 @@ impl List {
     }
 }
 
-/// Whether it keeps an entry alive: what asks for a session does not.
+/// Whether it keeps an entry alive: what asks for a session does not, nor does what is said on a
+/// second connection. (Entries over TCP live by their connection.)
 const fn lives(input: &Input) -> bool {
     let sealed = matches!(input.kind, Some(Kind::Keepalive | Kind::Echo | Kind::Transport));
-    sealed || input.over.is_some()
+    sealed && input.over.is_none()
 }
 
 struct Change<'a> {
