@@ -238,6 +238,8 @@ pub enum Unsolicited {
     Drop,
     /// The sender gets an ICMP destination unreachable.
     Icmp,
+    /// The sender is told at once: by ICMP for UDP, by an RST for TCP (OpenWrt).
+    Reject,
     /// The sender of a TCP SYN gets an RST after so long (RFC 5382 REQ-4 wants 6 s), unless an
     /// outbound SYN came meanwhile ([`Nat::admits`](super::Nat::admits) says so); else it is dropped.
     Reset(Duration),

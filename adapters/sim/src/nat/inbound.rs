@@ -142,13 +142,15 @@ impl Nat {
             Unsolicited::Icmp => Refusal::Icmp,
             Unsolicited::Reset(delay) if flow == Flow::Syn => Refusal::Reset(delay),
             Unsolicited::Reset(_) => refusal,
-            Unsolicited::Occupy => match flow {
+            unsolicited @ (Unsolicited::Occupy | Unsolicited::Reject) => match flow {
                 Flow::Udp => {
-                    let until = now.saturating_add(self.config.lifetimes.udp_initial);
-                    self.occupied.set(now, (proto, to, from), until);
+                    if unsolicited == Unsolicited::Occupy {
+                        let until = now.saturating_add(self.config.lifetimes.udp_initial);
+                        self.occupied.set(now, (proto, to, from), until);
+                    }
                     Refusal::Icmp
                 }
-                // An RST answers it, and with the RST the kernel forgets the flow.
+                // Nothing is occupied: with its RST the kernel forgets the flow.
                 Flow::Syn | Flow::SynAck | Flow::Segment | Flow::Fin => {
                     Refusal::Reset(Duration::ZERO)
                 }

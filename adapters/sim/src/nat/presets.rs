@@ -188,7 +188,7 @@ pub fn pfsense() -> NatConfig {
 #[must_use]
 pub fn openwrt() -> NatConfig {
     NatConfig {
-        unsolicited: Unsolicited::Icmp,
+        unsolicited: Unsolicited::Reject,
         hairpin: Hairpin::ExternalSource,
         ..linux_masquerade()
     }

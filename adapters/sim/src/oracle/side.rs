@@ -130,8 +130,11 @@ impl Side {
             self.filtering_new = self.filtering_new.max(behaviour.filtering);
         }
         self.open &= !gate.translates() && !strict;
-        self.answers |=
-            strict && matches!(config.unsolicited, Unsolicited::Icmp | Unsolicited::Occupy);
+        self.answers |= strict
+            && matches!(
+                config.unsolicited,
+                Unsolicited::Icmp | Unsolicited::Reject | Unsolicited::Occupy
+            );
         self.punishes |= strict && punishes(config.unsolicited, behaviour.mapping);
         self.fragile |= config.icmp_ends_mapping;
         let limits = [config.limits.per_inside, config.limits.total];
@@ -190,7 +193,9 @@ fn punishes(unsolicited: Unsolicited, mapping: Mapping) -> bool {
     match unsolicited {
         Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_) => true,
         Unsolicited::Occupy => mapping != Mapping::EndpointIndependent,
-        Unsolicited::Drop | Unsolicited::Icmp | Unsolicited::Reset(_) => false,
+        Unsolicited::Drop | Unsolicited::Icmp | Unsolicited::Reject | Unsolicited::Reset(_) => {
+            false
+        }
     }
 }
 

@@ -92,7 +92,7 @@ impl World {
         let (error, teller) = match stop {
             Stop::Refused(nat, Refusal::Icmp) => {
                 let error = match self.net.nat(nat).config().unsolicited {
-                    Unsolicited::Occupy => IcmpError::PortUnreachable,
+                    Unsolicited::Occupy | Unsolicited::Reject => IcmpError::PortUnreachable,
                     _ => IcmpError::Prohibited,
                 };
                 (error, Teller::Box(nat))

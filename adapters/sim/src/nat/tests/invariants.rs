@@ -50,6 +50,7 @@ fn drawn_penalty(rng: &mut Rng) -> Unsolicited {
         &[
             Unsolicited::Drop,
             Unsolicited::Icmp,
+            Unsolicited::Reject,
             Unsolicited::Reset(TIME),
             Unsolicited::Occupy,
             Unsolicited::BlockRemote(TIME),

@@ -139,6 +139,9 @@ fn an_uninvited_packet_is_dropped_or_answered() {
     let reset = Refusal::Reset(secs(6));
     assert_eq!(answers(Unsolicited::Drop, Flow::Udp), silent);
     assert_eq!(answers(Unsolicited::Icmp, Flow::Udp), [Refusal::Icmp; 2]);
+    let at_once = Refusal::Reset(Duration::ZERO);
+    assert_eq!(answers(Unsolicited::Reject, Flow::Udp), [Refusal::Icmp; 2]);
+    assert_eq!(answers(Unsolicited::Reject, Flow::Syn), [at_once; 2]);
     assert_eq!(answers(Unsolicited::Reset(secs(6)), Flow::Udp), silent);
     assert_eq!(answers(Unsolicited::Reset(secs(6)), Flow::Segment), silent);
     assert_eq!(answers(Unsolicited::Reset(secs(6)), Flow::Syn), [reset; 2]);
