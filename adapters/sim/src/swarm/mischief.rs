@@ -57,11 +57,7 @@ impl Swarm {
             }
             Act::Entropy if host != server => {
                 let switch = self.fleet.entropy(host);
-                switch.set(match record.level() % 3 {
-                    0 => EntropyMode::Failing,
-                    1 => EntropyMode::Repeating,
-                    _ => EntropyMode::Constant(record.level()),
-                });
+                switch.set(spoilt(record.level()));
                 Undo::Entropy(switch)
             }
             Act::SendErrors => {
@@ -164,8 +160,8 @@ impl Swarm {
         match undo {
             Undo::Line(host) => {
                 let places = self.acceptors.iter().chain(&self.issuers);
-                let line = places.filter(|place| place.host == host).map(|place| &place.line);
-                let line = line.cloned().next().unwrap_or_default();
+                let mut line = places.filter(|place| place.host == host).map(|place| &place.line);
+                let line = line.next().cloned().unwrap_or_default();
                 world.set_line(host, &line);
             }
             Undo::Mend(a, b) => {
@@ -183,5 +179,13 @@ impl Swarm {
             }
             Undo::Reader(host) => world.set_reader(host, Reader::Fast),
         }
+    }
+}
+
+const fn spoilt(level: u8) -> EntropyMode {
+    match level % 3 {
+        0 => EntropyMode::Failing,
+        1 => EntropyMode::Repeating,
+        _ => EntropyMode::Constant(level),
     }
 }

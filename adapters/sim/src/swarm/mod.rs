@@ -59,8 +59,9 @@ mod planted;
 mod source;
 
 use core::fmt;
+use core::panic::AssertUnwindSafe;
 use core::time::Duration;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 
 pub use acts::Act;
 use build::Swarm;

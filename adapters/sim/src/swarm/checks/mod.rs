@@ -177,7 +177,7 @@ impl Watch for Watcher {
         let print = print(bytes);
         let author = checks.authors.get(&print).filter(|_| over.is_none());
         let again = author.is_some_and(|author| author.taken);
-        let author = over.map(|(_, other)| other).or(author.map(|author| author.host));
+        let author = over.map(|(_, other)| other).or_else(|| author.map(|author| author.host));
         let before = author.is_none().then(|| machines::State::of(role, node, &checks.roster));
         let (kind, len) = (Kind::of(bytes).ok().filter(|_| over.is_none()), bytes.len());
         checks.input = Some(Input { host, source, over, kind, len, print, author, again, before });
@@ -241,13 +241,19 @@ pub(super) fn roots(role: Role, node: &dyn Node, log: &mut dyn FnMut(LoggedRoot)
     let machine = node.machine();
     match role {
         Role::Server => {
-            machine.downcast_ref().map(|server: &FleetServer| server.roots(log));
+            if let Some(server) = machine.downcast_ref::<FleetServer>() {
+                server.roots(log);
+            }
         }
         Role::Acceptor => {
-            machine.downcast_ref().map(|acceptor: &FleetAcceptor| acceptor.roots(log));
+            if let Some(acceptor) = machine.downcast_ref::<FleetAcceptor>() {
+                acceptor.roots(log);
+            }
         }
         Role::Issuer => {
-            machine.downcast_ref().map(|issuer: &FleetIssuer| issuer.roots(log));
+            if let Some(issuer) = machine.downcast_ref::<FleetIssuer>() {
+                issuer.roots(log);
+            }
         }
     }
 }
