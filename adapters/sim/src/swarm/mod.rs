@@ -22,7 +22,7 @@
 //! | I-5 | nothing is sent in answer to what was discarded, but a server's Cookie, Challenge and Hint to where it came from; a server answers nothing that only servers send |
 //! | I-6 | an acceptor accepts, and dials, only for an offer whose password, key or open door the drawn settings allow; once for each offer, to the address in its notification |
 //! | I-7 | no password information, early key or payload stands on the wire in clear |
-//! | I-8 | each Initiation is sealed to the true server's key by its sender's own; an acceptor is asked only by bytes of the true server |
+//! | I-8 | each Initiation of an issuer, and one in four of an acceptor, is sealed to the true server's key by its sender's own; an acceptor is asked only by bytes of the true server |
 //! | I-12 | an acceptor sends to public addresses only, by a classifier of the checks' own |
 //! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id |
 //! | I-14 | no counter is used twice under one session's handle, and no ephemeral key in two messages, over all reboots |

@@ -52,6 +52,8 @@ pub(in crate::swarm) struct Requests {
     carries: BTreeMap<u64, usize>,
     /// Whose session a root is.
     holders: BTreeMap<LoggedRoot, HostId>,
+    /// Under which root the server's last message to each address was.
+    lately: BTreeMap<SocketAddr, LoggedRoot>,
     /// Initiations that were looked into.
     opened: BTreeSet<u64>,
     /// How many of each acceptor's events were looked at.
@@ -105,7 +107,10 @@ impl Requests {
 
     fn initiation(&mut self, roster: &Roster, member: &Member, message: &[u8]) -> Verdict {
         let print = print(message);
-        if !self.opened.insert(print) {
+        // To look into one costs two scalar multiplications: an acceptor's, which carries nothing, is
+        // opened one time in four.
+        let skipped = member.role == Role::Acceptor && !print.is_multiple_of(4);
+        if skipped || !self.opened.insert(print) {
             return Ok(());
         }
         let Some(key) = &roster.server_key else { return Ok(()) };
@@ -204,11 +209,19 @@ impl Requests {
             if known.is_empty() {
                 roots(Role::Server, seen.node, &mut |root| known.push(root));
             }
+            // Most of what goes to an address is under the root of what went there last.
+            let last = to.and_then(|to| self.lately.get(&to));
+            if let Some(at) = last.and_then(|last| known.iter().position(|root| root == last)) {
+                known.swap(0, at);
+            }
             let mut scratch = [0; genkan_core::MAX_DATAGRAM];
             for root in &known {
                 let bytes = &mut scratch[..message.len()];
                 bytes.copy_from_slice(message);
                 let Some(Body::ToEquipment(body)) = open(root, bytes) else { continue };
+                if let Some(to) = to {
+                    self.lately.insert(to, *root);
+                }
                 let holder = self.holders.get(root).copied();
                 let member = holder.and_then(|holder| roster.member(holder));
                 let listed = member.and_then(|member| server.location(&member.id));
