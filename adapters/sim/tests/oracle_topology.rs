@@ -254,3 +254,15 @@ fn a_wide_pool_hides_the_address_and_the_oracle_says_how_well() {
     assert!((said.at_most - 0.25).abs() < 1e-9);
     assert!(punch(1, from_ref(&kinds[8].1), from_ref(&kinds[1].1)), "without a pool it is easy");
 }
+
+#[test]
+fn a_box_that_changes_on_a_conflict_is_not_certain_any_more() {
+    // RFC 4787 section 8: endpoint-independent, until two inside hosts want the same port.
+    let mut fickle = presets::port_restricted();
+    fickle.on_conflict = vec![presets::linux_masquerade_random().behaviour];
+    let strict = presets::port_restricted();
+    let judgement = judge(&end(1, &fickle), &end(2, &strict));
+    assert!(!judgement.plain);
+    let said = judgement.prediction.bound(Budget::default(), Conditions::default());
+    assert!(said.reached < 0.7 && said.at_most >= 1.0, "{said:?}");
+}

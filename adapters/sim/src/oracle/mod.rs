@@ -186,7 +186,8 @@ fn judge_family(a: &[Gate], b: &[Gate]) -> Judgement {
     let orders = pairs().map(|(a, b)| plain::order(a, b));
     let order = orders.reduce(stricter).unwrap_or(Order::Any);
     let hairpin = a.last().map_or(Hairpin::None, |gate| gate.config.hairpin);
-    let returns = meeting == Meeting::Apart || hairpin != Hairpin::None;
+    // With the inside source, the answer to a SYN would come from another address.
+    let returns = meeting == Meeting::Apart || hairpin == Hairpin::ExternalSource;
     let local = meeting == Meeting::Neighbours;
     let direct = direct(a, b, &way, local);
     let known = match direct {

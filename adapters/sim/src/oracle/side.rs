@@ -56,7 +56,7 @@ pub struct Side {
     pub filtering_new: Filtering,
     /// The peer sees the address that the server sees.
     pub stable: bool,
-    /// Anybody may send to the known address: public, or forwarded all the way.
+    /// Anybody may open a TCP connection to the known address: public, or forwarded all the way.
     pub open: bool,
     /// Among how many external addresses a new mapping's is drawn.
     pub addresses: u32,
@@ -129,7 +129,8 @@ impl Side {
         if !self.stable {
             self.filtering_new = self.filtering_new.max(behaviour.filtering);
         }
-        self.open &= !gate.translates() && !strict;
+        let tcp = config.tcp_behaviour.as_ref().unwrap_or(behaviour);
+        self.open &= !gate.translates() && tcp.filtering == Filtering::EndpointIndependent;
         self.answers |= strict
             && matches!(
                 config.unsolicited,
