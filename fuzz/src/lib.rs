@@ -15,7 +15,8 @@
 //! server       a server among equipment with real keys and no manners, and strangers
 //! acceptor     an appliance with a hostile server (far) and hostile issuers (caller)
 //! issuer       an issuer with a hostile server (far) and hostile acceptors (door)
-//! world        the simulated network with everybody in it
+//! world        two appliances and two phones in the simulated network
+//! swarm        the simulator's world runs, from bytes
 //! ```
 #![expect(
     clippy::expect_used,
@@ -36,6 +37,7 @@ mod record;
 mod server;
 mod speech;
 mod stream;
+mod swarm;
 mod watch;
 mod world;
 
@@ -47,6 +49,7 @@ pub use files::files;
 pub use issuer::issuer;
 pub use server::server;
 pub use stream::stream;
+pub use swarm::swarm;
 pub use watch::reached;
 pub use world::world;
 
@@ -62,7 +65,7 @@ pub struct Target {
 }
 
 /// All of them, the quick ones first.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     Target { name: "addresses", run: addresses, seeds: addresses::seeds },
     Target { name: "datagram", run: datagram, seeds: datagram::seeds },
     Target { name: "certificate", run: certificate, seeds: certificate::seeds },
@@ -72,6 +75,7 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "acceptor", run: acceptor, seeds: acceptor::seeds },
     Target { name: "issuer", run: issuer, seeds: issuer::seeds },
     Target { name: "world", run: world, seeds: world::seeds },
+    Target { name: "swarm", run: swarm, seeds: swarm::seeds },
 ];
 
 /// The target of that name.

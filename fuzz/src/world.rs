@@ -146,7 +146,8 @@ impl Scene {
             4 if act.flag(1, 3) => self.fleet.reboot_server(death),
             4 => world.nat_mut(self.nat).reboot(),
             5 => world.renumber_nat(self.nat, IpAddr::from([192, 0, 2, 100 + act.byte(2) % 100])),
-            6 if act.flag(2, 0) => world.jump_back(host, act.time(3)),
+            // A machine stands still until its clock is where it was.
+            6 if act.flag(2, 0) => world.jump_back(host, act.time(3).min(Duration::from_secs(10))),
             6 => world.jump_ahead(host, act.time(3)),
             7 if act.flag(2, 0) => world.pause(host),
             7 => world.resume(host),

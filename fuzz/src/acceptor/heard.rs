@@ -63,11 +63,11 @@ impl Trial {
 
     /// A message that no key was used for. `like` is what it was made from.
     pub(super) fn unauthentic(&mut self, from: SocketAddr, bytes: &[u8], like: &[u8]) {
-        // The fields before a handshake's Noise message are not authenticated: who can change them
-        // could as well lose the message.
+        // The fields before a handshake's Noise message are not authenticated, and a hint's are not
+        // compared: who can change them could as well lose the message.
         let head = match Kind::of(like) {
-            Ok(Kind::Response) => 6,
-            Ok(Kind::Certificate | Kind::Hint | Kind::Cookie | Kind::Resumed) => 2,
+            Ok(Kind::Response | Kind::Hint) => 6,
+            Ok(Kind::Certificate | Kind::Cookie) => 2,
             _ => 0,
         };
         if bytes.len() == like.len() && bytes[head..] == like[head..] && bytes[0] == like[0] {

@@ -84,8 +84,8 @@ impl Trial {
     /// A message that no key was used for. `like` is what it was made from.
     pub(super) fn unauthentic(&mut self, from: SocketAddr, bytes: &[u8], like: &[u8]) {
         let head = match Kind::of(like) {
-            Ok(Kind::Response) => 6,
-            Ok(Kind::Hint | Kind::Cookie) => 2,
+            Ok(Kind::Response | Kind::Hint) => 6,
+            Ok(Kind::Cookie) => 2,
             // It shows who holds the server's address to be no server, and ends the attempt.
             Ok(Kind::Certificate) => return,
             _ => 0,
