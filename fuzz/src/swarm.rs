@@ -35,6 +35,6 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
         seed
     };
     let mut seeds = vec![vec![0; HEADER]];
-    seeds.extend((1..24).map(|acts| drawn(acts)));
+    seeds.extend((1..24).map(drawn));
     seeds
 }
