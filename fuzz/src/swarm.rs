@@ -29,7 +29,7 @@ pub fn swarm(data: &[u8]) {
 /// The quiet world, and worlds of each kind with acts of each kind.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let mut rng = Rng::new(7);
-    let mut drawn = |acts: usize| {
+    let drawn = |acts: usize| {
         let mut seed = vec![0; HEADER + acts * ACT];
         rng.fill(&mut seed);
         seed
