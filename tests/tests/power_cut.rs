@@ -1,16 +1,16 @@
 //! L-5: a town's power comes back, and two thousand appliances want their registration at once.
 //!
-//! Rates are counted in windows of five seconds. T is the keepalive's interval; appliances are given
-//! it as the span over which their first registration is spread. (The default span is 10 s, which is
-//! shorter than the default interval of 25 s: the peak is then N per 10 s, as a test here shows.)
+//! Rates are counted in windows of five seconds. T is the keepalive's interval, 25 s by default; over
+//! as long a span appliances spread their first registration, by default too. With 10 s the peak is
+//! N per 10 s, as a test here shows.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use core::cell::Cell;
 use core::time::Duration;
 use std::rc::Rc;
 
-use genkan_core::AcceptorEvent;
 use genkan_core::wire::Kind;
+use genkan_core::{AcceptorConfig, AcceptorEvent};
 use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, Tables};
 use genkan_sim::{Death, HostId, Verdict};
 
@@ -19,15 +19,14 @@ const INTERVAL: Duration = Duration::from_secs(25);
 const WINDOW: Duration = Duration::from_secs(5);
 
 /// A server with all acceptors on its list, `settled` after the last has come.
-fn town(spread: Duration, settled: Duration) -> (Fleet, Vec<HostId>) {
+fn town(adjust: fn(&mut AcceptorConfig), settled: Duration) -> (Fleet, Vec<HostId>) {
     let tables = Tables { clients: DEVICES + 100, ..Tables::default() };
-    let mut fleet = Fleet::with_tables(1, tables, |config| config.interval = 25);
+    let mut fleet = Fleet::with_tables(1, tables, |_| ());
     fleet.world.keep_transcript(false);
     let name = |number: usize| format!("lamp{number}");
-    let lamps: Vec<HostId> = (0..DEVICES)
-        .map(|number| fleet.acceptor(&name(number), |config| config.spread = spread))
-        .collect();
-    fleet.world.run_for(spread + Duration::from_secs(5) + settled);
+    let lamps: Vec<HostId> =
+        (0..DEVICES).map(|number| fleet.acceptor(&name(number), adjust)).collect();
+    fleet.world.run_for(INTERVAL + Duration::from_secs(5) + settled);
     assert_eq!(registered(&fleet), DEVICES);
     (fleet, lamps)
 }
@@ -69,7 +68,7 @@ fn cut_power(fleet: &mut Fleet, lamps: &[HostId]) -> Duration {
 
 #[test]
 fn after_a_power_cut_all_resume_within_two_intervals_and_no_faster_than_they_should() {
-    let (mut fleet, lamps) = town(INTERVAL, INTERVAL);
+    let (mut fleet, lamps) = town(|_| (), INTERVAL);
     let handshakes = Rc::new(Cell::new(0));
     let counter = Rc::clone(&handshakes);
     fleet.world.hook(move |packet| {
@@ -88,7 +87,7 @@ fn after_a_power_cut_all_resume_within_two_intervals_and_no_faster_than_they_sho
 fn a_server_that_has_lost_its_list_gets_it_back_at_the_keepalives_rate() {
     // Keepalives are 20 to 25 s apart, so that those of appliances which began within the same 25 s
     // stand denser in places (1.4 N/T) until some dozens of them have mixed the town.
-    let (mut fleet, lamps) = town(INTERVAL, Duration::from_secs(1_500));
+    let (mut fleet, lamps) = town(|_| (), Duration::from_secs(1_500));
     let at = fleet.world.now();
     fleet.reboot_server(Death::Silent);
     fleet.world.run_for(2 * INTERVAL);
@@ -99,7 +98,7 @@ fn a_server_that_has_lost_its_list_gets_it_back_at_the_keepalives_rate() {
 
 #[test]
 fn when_the_server_too_has_lost_its_power_nobody_can_resume_and_all_come_back_spread() {
-    let (mut fleet, lamps) = town(INTERVAL, INTERVAL);
+    let (mut fleet, lamps) = town(|_| (), INTERVAL);
     fleet.reboot_server(Death::Silent);
     let at = cut_power(&mut fleet, &lamps);
     fleet.world.run_for(2 * INTERVAL);
@@ -109,8 +108,8 @@ fn when_the_server_too_has_lost_its_power_nobody_can_resume_and_all_come_back_sp
 }
 
 #[test]
-fn with_the_default_spread_the_peak_is_that_of_ten_seconds() {
-    let (mut fleet, lamps) = town(Duration::from_secs(10), INTERVAL);
+fn with_a_spread_of_ten_seconds_the_peak_is_higher() {
+    let (mut fleet, lamps) = town(|config| config.spread = Duration::from_secs(10), INTERVAL);
     let at = cut_power(&mut fleet, &lamps);
     fleet.world.run_for(2 * INTERVAL);
     let times = told(&fleet, &lamps, at);

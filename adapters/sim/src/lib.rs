@@ -15,7 +15,7 @@
 //! fleet.watch(); // its story names what is inside sealed messages
 //! let lamp = fleet.acceptor("lamp", |config| config.admission.open = true);
 //! let phone = fleet.issuer("phone", |_| ());
-//! assert!(fleet.wait_registered(lamp, Duration::from_secs(15)));
+//! assert!(fleet.wait_registered(lamp, Duration::from_secs(30)));
 //!
 //! let connection = fleet.request(phone, lamp);
 //! assert!(fleet.wait_connected(phone, connection, Duration::from_secs(1)));

@@ -25,7 +25,8 @@ pub struct AcceptorConfig {
     /// Seconds since 1970 at construction, by a clock that can be trusted; `None` without one.
     pub wall_clock: Option<u64>,
     /// The first registration leaves at a random time within this span, so that a power cut does
-    /// not bring a whole town's devices to the server in the same second (threat T35).
+    /// not bring a whole town's devices to the server in the same second (threat T35). As long as
+    /// the keepalive's interval, it brings them no faster than their keepalives come anyway.
     pub spread: Duration,
     /// Register over TCP when UDP stays unanswered.
     pub stream_fallback: bool,
@@ -35,8 +36,8 @@ pub struct AcceptorConfig {
 }
 
 impl AcceptorConfig {
-    /// A configuration with nobody admitted, public addresses only, a spread of 10 s and the TCP
-    /// fallback on.
+    /// A configuration with nobody admitted, public addresses only, a spread of 25 s (the server's
+    /// default interval) and the TCP fallback on.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -46,7 +47,7 @@ impl AcceptorConfig {
             admission: AdmissionPolicy::default(),
             addresses: AddressPolicy::default(),
             wall_clock: None,
-            spread: Duration::from_secs(10),
+            spread: Duration::from_secs(25),
             stream_fallback: true,
             fetch_certificate_each: false,
         }

@@ -57,6 +57,8 @@ pub(crate) struct Swarm {
     pub(super) made: Vec<(HostId, ConnectionId)>,
     /// The number of the next payload, and the counter of the next target.
     pub(super) numbers: u32,
+    /// Everything is kept, to be looked at afterwards.
+    pub(super) replayed: bool,
     pub(super) report: Report,
     nats: u16,
 }
@@ -88,6 +90,7 @@ impl Swarm {
             jumped: BTreeMap::new(),
             made: Vec::new(),
             numbers: 0,
+            replayed: false,
             report: Report::default(),
             nats: 0,
         };
@@ -230,7 +233,8 @@ impl Swarm {
         while world.queue.next_at().is_some_and(|at| at <= end) {
             world.step();
             self.checks.borrow_mut().verdict()?;
-            if world.transcript().lines().len() > 4_000 {
+            // A replay keeps everything; a failure's report needs only its end.
+            if !self.replayed && world.transcript().lines().len() > 4_000 {
                 world.clear_transcript();
             }
         }

@@ -214,6 +214,7 @@ fn attempt(
 pub fn replay(settings: &Settings, source: &Source<'_>) -> (Result<Report, Box<Failure>>, Fleet) {
     let mut source = source.clone();
     let mut swarm = Swarm::new(settings, &source.padded(), true);
+    swarm.replayed = true;
     swarm.fleet.world.capture(true);
     swarm.fleet.watch();
     let outcome = outcome(&mut swarm, settings, &mut source);

@@ -1,9 +1,9 @@
 //! `genkan sim world`: many seeds of a fleet with everything that goes wrong, every rule checked
 //! after every event; or one seed, with files that show what happened.
 
+use core::num::NonZeroUsize;
 use core::ops::ControlFlow;
 use core::time::Duration;
-use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -29,6 +29,7 @@ const BAR: u64 = 24;
 pub(crate) struct Args {
     /// How many worlds, from --from on
     #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "seed")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// The first seed
     #[arg(long, value_name = "SEED", default_value_t = 0, conflicts_with = "seed")]
@@ -52,13 +53,13 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
     /// Write what happened as text
-    #[arg(long, value_name = "FILE", requires = "seed")]
+    #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
     /// Write what passed every interface, for Wireshark
-    #[arg(long, value_name = "FILE", requires = "seed")]
+    #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
     /// Draw what happened
-    #[arg(long, value_name = "FILE", requires = "seed")]
+    #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
     /// How many lines are drawn at most
     #[arg(long, value_name = "N", default_value_t = 400, requires = "svg")]
@@ -109,6 +110,10 @@ impl Args {
 }
 
 pub(crate) fn run(args: &Args, output: &Output) -> Outcome {
+    let files = [&args.transcript, &args.pcapng, &args.svg];
+    if args.seed.is_none() && files.into_iter().any(Option::is_some) {
+        return Err(Failure::usage("files are written of one world only").hint("--seed SEED"));
+    }
     // What panics in a world is caught there and told as a broken rule.
     std::panic::set_hook(Box::new(|_| ()));
     let outcome = match args.seed {
@@ -126,7 +131,8 @@ fn many(args: &Args, output: &Output) -> Outcome {
         .checked_add(args.seeds)
         .ok_or_else(|| Failure::usage("the last seed would be above 18446744073709551615"))?;
     let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let threads = args.threads.map_or(cores, NonZeroUsize::get);
+    // More threads than worlds, or many more than processors, only cost.
+    let threads = args.threads.map_or(cores, NonZeroUsize::get).min(4 * cores);
     let stop = Stop::on_signals(false)?;
     let start = Instant::now();
     let mut shown = 0;
@@ -226,7 +232,7 @@ fn tell_broken(args: &Args, seed: u64, broken: &Broken, output: &Output) {
     output.line(format!("{BAD}seed {seed} broke {}{BAD:#}; to see it:", broken.rule));
     let replay = args.replay(seed);
     output
-        .line(format!("  {KEY}{replay} --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng{KEY:#}"));
+        .line(format!("  {KEY}{replay} --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng --transcript seed-{seed}.txt{KEY:#}"));
     output.json(&json!({
         "event": "broken", "at": clock::micros(), "seed": seed, "rule": broken.rule,
         "what": broken.what, "virtual_s": broken.at.as_secs_f64(), "replay": replay,
