@@ -47,6 +47,13 @@
 //! - Counters skip or do not skip ports in use; the few that are in use near a counter are not
 //!   counted in what is reached.
 //!
+//! - A box has room for the mappings that an attempt needs: of limits only `per_inside` and `total` are
+//!   looked at, for each end alone; rates, empty or one-port ranges and blocks, and other users that
+//!   fill them, are not.
+//! - The ICMP error that a bubble with few hops brings back does no harm (it does at boxes with
+//!   `icmp_ends_mapping`), and ports after ones in use are no likelier than others (they are with
+//!   `RandomStart` and exclusive ports: there `at_most` can be exceeded twofold).
+//!
 //! # Use
 //!
 //! ```
