@@ -10,7 +10,7 @@ use super::record::{Addresses, Parcel};
 use super::{Event, World};
 use crate::capture::{IcmpError, Interface, Load};
 use crate::faults::Faults;
-use crate::nat::{Flow, Proto};
+use crate::nat::{CONTROL_PORT, Flow, Proto};
 use crate::net::{Crossing, End, Hop, HostId, NatId, Owner, Stop, ends};
 use crate::packet::Via;
 use crate::transcript::{Fate, Mark, Origin};
@@ -20,9 +20,6 @@ const SOCKET_BUFFER: usize = 128;
 
 /// The headers of IPv4 and UDP.
 const HEADERS: usize = 28;
-
-/// Where NAT-PMP and PCP are answered (RFC 6886 section 3, RFC 6887 section 19.1).
-const PORT_CONTROL: u16 = 5_351;
 
 /// A datagram that left its sender's network.
 #[derive(Debug)]
@@ -265,7 +262,7 @@ impl World {
         let (to, routers) = (local, there.routers);
         let crossing = Crossing { interface, inbound: true, source, to, routers };
         self.frame(crossing, hop_limit, || Load::Udp(bytes.clone()));
-        let speaks = self.net.nat(nat).config().leases.is_some() && local.port() == PORT_CONTROL;
+        let speaks = self.net.nat(nat).config().leases.is_some() && local.port() == CONTROL_PORT;
         let fate = if speaks { Fate::Delivered(self.now) } else { Fate::Unreceived };
         self.transcript.settle(mark, fate, Some(self.net.nat_name(nat)));
         if !speaks {
