@@ -2,7 +2,8 @@
 //!
 //! Behind the feature `inspect`, as a TLS library writes a key log: a test, a simulation or a
 //! dissector that captured the wire asks the machines for their session roots and opens with them
-//! what it captured. A device's firmware never enables it.
+//! what it captured. A test can also ask whether a call has changed a machine ([`Inspect`]). A
+//! device's firmware never enables it.
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +31,45 @@ pub trait KeyLog {
     /// Calls `log` with the root of each session that stands now. Ask after every call of the
     /// machine: a root that was ratcheted past is gone.
     fn roots(&self, log: &mut dyn FnMut(LoggedRoot));
+}
+
+/// A machine that shows what it holds, so that a test can see whether a call has changed it.
+pub trait Inspect {
+    /// Calls `see` with the numbers that make up what only authentic input, the application and time
+    /// may change: sessions with their replay windows, registrations, requests, connections,
+    /// deadlines. Left out is what anybody's input may change (counters of discards, rate limits,
+    /// randomness), and what sending alone changes (counters of sealed messages). Equal states give
+    /// equal numbers; of long fields a part is shown.
+    fn inspect(&self, see: &mut dyn FnMut(u64));
+
+    /// What it has on its hands now.
+    fn pending(&self) -> Pending;
+}
+
+/// How many things a machine has on its hands: each needs a deadline of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub struct Pending {
+    /// A server's equipments.
+    pub clients: usize,
+    /// Requests that are under way, or remembered to be answered again.
+    pub requests: usize,
+    /// Connections between issuer and acceptor that are being opened or closed.
+    pub passing: usize,
+    /// Connections between issuer and acceptor that stand.
+    pub open: usize,
+    /// A server's TCP connections.
+    pub streams: usize,
+}
+
+/// A deadline as a number; 0 = none.
+pub(crate) fn time(at: Option<crate::Instant>) -> u64 {
+    at.map_or(0, crate::Instant::as_micros)
+}
+
+/// Some flags as a number.
+pub(crate) fn bits<const N: usize>(flags: [bool; N]) -> u64 {
+    flags.into_iter().fold(0, |bits, flag| bits << 1 | u64::from(flag))
 }
 
 /// A transport message's body.

@@ -80,7 +80,7 @@ pub(crate) struct Admission {
     pub(super) policy: AdmissionPolicy,
     counters: [u64; MAX_PAIRED],
     seen: Vec<Seen, REMEMBERED>,
-    tries: u32,
+    pub(super) tries: u32,
     reserved: u32,
     persisted: u32,
     last_try: Instant,

@@ -22,6 +22,8 @@ mod config;
 pub(crate) mod connection;
 mod driving;
 mod inbound;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod offers;
 mod outbound;
 pub(crate) mod registration;

@@ -39,6 +39,13 @@ impl Root {
         Self(hmac(up, &[b"genkan root 1", down, transcript]))
     }
 
+    /// A part of it, to tell whether it has changed.
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn print(&self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    }
+
     /// The transport key of one direction.
     pub(crate) fn transport(&self, direction: Direction) -> [u8; 32] {
         hmac(

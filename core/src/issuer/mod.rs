@@ -16,6 +16,8 @@
 
 mod config;
 mod inbound;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod outbound;
 mod reach;
 pub(crate) mod request;

@@ -12,6 +12,20 @@ pub enum Transport {
     Stream,
 }
 
+#[cfg(feature = "inspect")]
+impl<const M: usize> super::Link<M> {
+    /// For [`Inspect`](crate::inspect::Inspect).
+    pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
+        see(crate::inspect::bits([self.is_trying(), self.is_up(), self.due, self.refetched]));
+        see(u64::from(self.index) << 32 | u64::from(self.next_index));
+        see(crate::inspect::time(self.deadline));
+        see(u64::from(self.tries) << 1 | u64::from(self.cookie.is_some()));
+        if let Some(session) = &self.session {
+            session.inspect(see);
+        }
+    }
+}
+
 /// What became of a handshake message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Progress {

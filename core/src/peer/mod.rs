@@ -200,6 +200,13 @@ impl Peer {
         self.due.take() == Some(PeerMessage::Close)
     }
 
+    /// For [`Inspect`](crate::inspect::Inspect).
+    #[cfg(feature = "inspect")]
+    pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
+        see(self.heard.as_micros());
+        self.session.inspect(see);
+    }
+
     /// When [`Peer::expire`] must be called.
     pub(crate) fn deadline(&self) -> Instant {
         let probe = self.heard.after(PROBE_AFTER).max(self.asked.after(PROBE_AGAIN));

@@ -74,7 +74,7 @@ pub struct ClientSlot {
     pub(super) over_stream: bool,
     pub(super) usage: Use,
     pub(super) role: Role,
-    epoch: u8,
+    pub(super) epoch: u8,
     generation: u8,
     offered: u8,
     pub(super) capabilities: u8,

@@ -18,6 +18,8 @@ mod clients;
 mod config;
 mod handshake;
 mod inbound;
+#[cfg(feature = "inspect")]
+mod inspect;
 mod outbound;
 mod pending;
 mod rendezvous;

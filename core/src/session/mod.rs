@@ -190,6 +190,14 @@ impl Session {
         Ok(body)
     }
 
+    /// For [`Inspect`](crate::inspect::Inspect).
+    #[cfg(feature = "inspect")]
+    pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
+        see(self.root.print());
+        see(u64::from(self.peer_index) << 8 | u64::from(self.epoch));
+        self.window.inspect(see);
+    }
+
     fn advance_epoch(&mut self, now: Instant) {
         let due =
             self.epoch_messages >= EPOCH_MESSAGES || now.since(self.epoch_began) >= self.epoch_time;

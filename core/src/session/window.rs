@@ -43,6 +43,13 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
+    /// For [`Inspect`](crate::inspect::Inspect).
+    #[cfg(feature = "inspect")]
+    pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
+        see(self.next);
+        self.seen.iter().for_each(|&word| see(word));
+    }
+
     /// Moves all bits `by` counters into the past.
     fn shift(&mut self, by: u64) {
         let words = usize::try_from(by / 64).unwrap_or(usize::MAX);

@@ -30,6 +30,7 @@ impl Swarm {
         let end = self.fleet.world.now() + Duration::from_secs(60);
         self.run_until(end)?;
         self.all_told()?;
+        self.words()?;
         for phone in self.phones() {
             self.hang_up(phone);
         }

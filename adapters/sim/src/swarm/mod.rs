@@ -62,6 +62,7 @@ mod mischief;
 #[cfg(test)]
 mod planted;
 mod source;
+mod words;
 
 use core::fmt;
 use core::panic::AssertUnwindSafe;

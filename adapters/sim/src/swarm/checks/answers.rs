@@ -1,10 +1,10 @@
 //! I-4, I-5: what is sent in answer to what.
 
 use core::net::SocketAddr;
-use std::collections::{BTreeMap, BTreeSet};
 
 use genkan_core::wire::Kind;
 
+use super::lately::Lately;
 use super::roster::{Role, Roster};
 use super::{Broken, Input, Seen, Verdict};
 
@@ -17,15 +17,25 @@ struct Balance {
 
 #[derive(Debug, Default)]
 pub(super) struct Answers {
-    balances: BTreeMap<SocketAddr, Balance>,
+    balances: Lately<SocketAddr, Balance>,
     /// Sources from which something came that only the holder of a session can make.
-    proven: BTreeSet<SocketAddr>,
+    proven: Lately<SocketAddr, ()>,
 }
 
 impl Answers {
     pub(super) fn restarted(&mut self) {
         self.balances.clear();
         self.proven.clear();
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.balances.turn();
+        self.proven.turn();
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        self.balances.len() + self.proven.len()
     }
 
     pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
@@ -38,19 +48,19 @@ impl Answers {
 
     /// I-4: an address that has proven nothing gets no more than it sent.
     fn balance(&mut self, seen: &Seen<'_>, input: Option<&Input>) -> Verdict {
-        if let Some(input) = input.filter(|input| !self.proven.contains(&input.source)) {
+        if let Some(input) = input {
             let sealed = matches!(input.kind, Some(Kind::Keepalive | Kind::Echo | Kind::Transport));
-            if sealed && !seen.discarded {
-                self.proven.insert(input.source);
+            if sealed && input.author.is_some() && seen.is_taken() {
+                self.proven.insert(input.source, ());
                 self.balances.remove(&input.source);
-            } else {
-                let balance = self.balances.entry(input.source).or_default();
+            } else if !self.proven.contains(&input.source) {
+                let balance = self.balances.hold(input.source, Balance::default());
                 balance.packets += 1;
                 balance.bytes += i64::try_from(input.len).unwrap_or(i64::MAX);
             }
         }
         for (to, bytes) in seen.datagrams().filter(|(to, _)| !self.proven.contains(to)) {
-            let balance = self.balances.entry(to).or_default();
+            let balance = self.balances.hold(to, Balance::default());
             balance.packets -= 1;
             balance.bytes -= i64::try_from(bytes.len()).unwrap_or(i64::MAX);
             if balance.packets < 0 || balance.bytes < 0 {
@@ -69,13 +79,14 @@ fn no_answers(roster: &Roster, seen: &Seen<'_>, input: &Input) -> Verdict {
     if seen.call.was_due {
         return Ok(());
     }
-    let downward = input.kind.is_some_and(Kind::is_downward);
     let server = seen.role == Role::Server;
+    // What only servers send is nothing for a server, and for equipment nothing else is.
+    let wrong_way = input.kind.is_some_and(|kind| kind.is_downward() == server);
     for (to, bytes) in seen.datagrams() {
         let kind = Kind::of(bytes).ok();
         let error = matches!(kind, Some(Kind::Cookie | Kind::Challenge | Kind::Hint));
         let allowed = !seen.discarded || (server && error && to == input.source);
-        if !allowed || (server && downward) {
+        if !allowed || wrong_way {
             let name = roster.member(seen.call.host).map_or("the server", |member| &member.name);
             let what = format!("{name} answers {:?} with {kind:?} to {to}", input.kind);
             return Err(Broken::new("I-5", what));

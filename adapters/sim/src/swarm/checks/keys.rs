@@ -1,32 +1,47 @@
 //! I-14: no key meets a nonce twice.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use genkan_core::inspect::{LoggedRoot, open};
 use genkan_core::wire::Kind;
 use genkan_core::{FRAME_PREFIX, StreamId};
 
+use super::lately::Lately;
 use super::{Broken, Seen, Verdict, print, roots};
 use crate::net::HostId;
 use crate::node::Effect;
 
-/// A session as its sender names it: host, stream (over TCP), direction, handle, and which of those
-/// that have had this name.
-type Session = (HostId, Option<StreamId>, u8, u32, u32);
+/// A session as its sender names it: host, stream (over TCP), direction, handle.
+type Session = (HostId, Option<StreamId>, u8, u32);
+
+/// How many roots of each host, and how many ephemeral keys in all, are remembered: what a device
+/// with bad luck, or without randomness, makes in some days.
+const ROOTS: usize = 64;
+const EPHEMERALS: usize = 1_024;
 
 #[derive(Debug, Default)]
 pub(super) struct Keys {
-    /// The counters of each session that were used.
-    counters: BTreeSet<(Session, u64)>,
-    /// How many sessions of a host have had a handle.
-    sessions: BTreeMap<(HostId, Option<StreamId>, u8, u32), u32>,
+    /// The last counter of each session: machines count up, and send in that order.
+    last: Lately<Session, u64>,
     /// Roots under which a host has sent a first message.
-    begun: BTreeSet<(HostId, u8, LoggedRoot)>,
+    begun: BTreeMap<HostId, VecDeque<(u8, LoggedRoot)>>,
     /// Ephemeral public keys, by their first half, with the message that each was in.
     ephemerals: BTreeMap<[u8; 16], u64>,
+    /// They in the order in which they came.
+    order: VecDeque<[u8; 16]>,
 }
 
 impl Keys {
+    pub(super) fn turn(&mut self) {
+        self.last.turn();
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        let begun: usize = self.begun.values().map(VecDeque::len).sum();
+        self.last.len() + begun + self.ephemerals.len()
+    }
+
     pub(super) fn check(&mut self, seen: &Seen<'_>) -> Verdict {
         for effect in seen.call.effects {
             match effect {
@@ -56,33 +71,56 @@ impl Keys {
         };
         let handle = u32::try_from(number(message, 2, 4)).unwrap_or(0);
         let (host, direction) = (seen.call.host, message[0] & 0x20);
-        let session = self.sessions.entry((host, stream, direction, handle)).or_default();
+        let session = (host, stream, direction, handle);
         // A handle may have had another session before, which had another root. A session's first
         // message burns some counters when it is encoded to be checked.
         if counter < 16
             && !matches!(kind, Kind::Keepalive | Kind::Echo)
             && let Some(root) = opens(seen, message)
+            && self.begins(host, (direction, root))
         {
-            *session += u32::from(self.begun.insert((host, direction, root)));
+            self.last.remove(&session);
         }
-        let session = (host, stream, direction, handle, *session);
-        if self.counters.insert((session, counter)) {
+        // One more than the last one.
+        let next = self.last.hold(session, 0);
+        if counter >= *next {
+            *next = counter + 1;
             return Ok(());
         }
         let what = format!("{kind:?} under handle {handle:08x} has counter {counter} once more");
         Err(Broken::new("I-14", what))
     }
 
+    /// Whether this is a host's first message under a root.
+    fn begins(&mut self, host: HostId, root: (u8, LoggedRoot)) -> bool {
+        let begun = self.begun.entry(host).or_default();
+        if begun.contains(&root) {
+            return false;
+        }
+        if begun.len() == ROOTS {
+            begun.pop_front();
+        }
+        begun.push_back(root);
+        true
+    }
+
     fn ephemeral(&mut self, message: &[u8], at: usize) -> Verdict {
         let Some(key) = message.get(at..).and_then(|key| key.first_chunk()) else { return Ok(()) };
         let print = print(message);
-        match self.ephemerals.insert(*key, print) {
-            Some(before) if before != print => {
-                let what = format!("an ephemeral key in two messages of {} B", message.len());
-                Err(Broken::new("I-14", what))
+        let before = self.ephemerals.insert(*key, print);
+        if before.is_none() {
+            self.order.push_back(*key);
+            if self.order.len() > EPHEMERALS
+                && let Some(oldest) = self.order.pop_front()
+            {
+                self.ephemerals.remove(&oldest);
             }
-            _ => Ok(()),
         }
+        if before.is_none_or(|before| before == print) {
+            return Ok(());
+        }
+        let what = format!("an ephemeral key in two messages of {} B", message.len());
+        Err(Broken::new("I-14", what))
     }
 }
 

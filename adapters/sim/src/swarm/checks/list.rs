@@ -2,12 +2,14 @@
 
 use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, VecDeque};
 
 use genkan_core::wire::Kind;
 use genkan_core::{Instant, ServerEvent, Transport};
 
+use super::lately::Lately;
 use super::roster::{Role, Roster};
+use super::state::counts;
 use super::{Broken, Input, Seen, Verdict};
 use crate::fleet::FleetServer;
 use crate::host::Log;
@@ -26,8 +28,31 @@ struct Entry {
     /// When the server heard something authentic of it, by the server's clock.
     heard: Option<Instant>,
     over_stream: bool,
-    /// Addresses that it has had on the list by proof.
-    proven: BTreeSet<SocketAddr>,
+    /// The address that it was last on the list with over datagrams: it counts again when a
+    /// registration over TCP ends.
+    place: Option<SocketAddr>,
+    /// Addresses that it has had on the list by proof, lately.
+    proven: VecDeque<SocketAddr>,
+}
+
+/// How many addresses of an acceptor are remembered.
+const ADDRESSES: usize = 16;
+
+impl Entry {
+    fn has_proven(&self, address: SocketAddr) -> bool {
+        self.place == Some(address) || self.proven.contains(&address)
+    }
+
+    fn proves(&mut self, address: SocketAddr, by_datagram: bool) {
+        if by_datagram {
+            self.place = Some(address);
+        }
+        self.proven.retain(|&other| other != address);
+        if self.proven.len() == ADDRESSES {
+            self.proven.pop_front();
+        }
+        self.proven.push_back(address);
+    }
 }
 
 #[derive(Debug)]
@@ -35,24 +60,42 @@ pub(in crate::swarm) struct List {
     capacity: usize,
     entries: BTreeMap<HostId, Entry>,
     /// Addresses that each host's packets have come out at.
-    exits: BTreeSet<(HostId, SocketAddr)>,
+    exits: Lately<(HostId, SocketAddr), ()>,
     last_exit: Option<(HostId, SocketAddr)>,
     /// When the server last sent something there that only its receiver can answer.
-    offered: BTreeMap<SocketAddr, Duration>,
+    offered: Lately<SocketAddr, Duration>,
     /// How many of the server's events were looked at.
     told: usize,
 }
 
 impl List {
-    pub(super) const fn new(capacity: usize) -> Self {
+    pub(super) fn new(capacity: usize) -> Self {
         Self {
             capacity,
             entries: BTreeMap::new(),
-            exits: BTreeSet::new(),
+            exits: Lately::default(),
             last_exit: None,
-            offered: BTreeMap::new(),
+            offered: Lately::default(),
             told: 0,
         }
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.exits.turn();
+        self.offered.turn();
+        self.last_exit = None;
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        let proven: usize = self.entries.values().map(|entry| entry.proven.len()).sum();
+        proven + self.exits.len() + self.offered.len()
+    }
+
+    /// The server's table has another size.
+    #[cfg(test)]
+    pub(in crate::swarm) const fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
     }
 
     pub(super) fn restarted(&mut self) {
@@ -70,7 +113,7 @@ impl List {
     pub(super) fn came_out(&mut self, host: HostId, source: SocketAddr) {
         if self.last_exit != Some((host, source)) {
             self.last_exit = Some((host, source));
-            self.exits.insert((host, source));
+            self.exits.insert((host, source), ());
         }
     }
 
@@ -80,13 +123,7 @@ impl List {
             return Ok(());
         }
         let Some(server) = seen.node.machine().downcast_ref::<FleetServer>() else { return Ok(()) };
-        let (clients, listed) = (server.clients() as usize, server.registered() as usize);
-        if clients > self.capacity || listed > clients {
-            let what =
-                format!("{listed} registered, {clients} entries in {} places", self.capacity);
-            return Err(Broken::new("I-18", what));
-        }
-        self.read_events(roster, seen);
+        self.places(roster, seen, server)?;
         for member in roster.acceptors() {
             let entry = self.entries.entry(member.host).or_default();
             let address = server.location(&member.id);
@@ -100,7 +137,7 @@ impl List {
             }
         }
         if let Some(author) = seen.input.filter(|input| lives(input)).and_then(|input| input.author)
-            && !seen.discarded
+            && seen.is_taken()
             && let Some(entry) = self.entries.get_mut(&author)
         {
             entry.heard = Some(seen.call.now);
@@ -113,9 +150,28 @@ impl List {
         Ok(())
     }
 
-    fn read_events(&mut self, roster: &Roster, seen: &Seen<'_>) {
-        let Some(log) = seen.node.app().downcast_ref::<Log<ServerEvent>>() else { return };
+    /// I-18: the table's size is kept to, and nobody is told that it is full when it is not.
+    fn places(&mut self, roster: &Roster, seen: &Seen<'_>, server: &FleetServer) -> Verdict {
+        let clients = server.clients() as usize;
+        let full = self.read_events(roster, seen);
+        let seen = roster.acceptors().filter(|member| server.location(&member.id).is_some());
+        let (listed, seen) = (server.registered() as usize, seen.count());
+        let what = if clients > self.capacity || listed > clients || seen > listed {
+            format!("{seen} have an address, {listed} are registered, {clients} entries")
+        } else if full && clients < self.capacity {
+            format!("somebody was turned away with {clients} entries")
+        } else {
+            return Ok(());
+        };
+        Err(Broken::new("I-18", format!("{what} in {} places", self.capacity)))
+    }
+
+    /// Whether the server has said that its table is full.
+    fn read_events(&mut self, roster: &Roster, seen: &Seen<'_>) -> bool {
+        let Some(log) = seen.node.app().downcast_ref::<Log<ServerEvent>>() else { return false };
+        let mut full = false;
         for (_, event) in log.events.get(self.told..).unwrap_or_default() {
+            full |= *event == ServerEvent::Full;
             if let ServerEvent::Registered { id, over, .. } = event
                 && let Some(member) = roster.holder(id)
             {
@@ -124,6 +180,7 @@ impl List {
             }
         }
         self.told = log.events.len();
+        full
     }
 
     /// I-1: an address is new on the list.
@@ -133,7 +190,7 @@ impl List {
             let what = format!("{name} moved from {before:?} to {address}: {why}");
             Err(Broken::new("I-1", what))
         };
-        let proven = self.entries.get(&who).is_some_and(|entry| entry.proven.contains(&address));
+        let proven = self.entries.get(&who).is_some_and(|entry| entry.has_proven(address));
         match seen.input {
             Some(Input { over: None, author, .. }) if *author != Some(who) => {
                 return broken("by bytes that it did not make");
@@ -159,7 +216,7 @@ impl List {
             }
         }
         if let Some(entry) = self.entries.get_mut(&who) {
-            entry.proven.insert(address);
+            entry.proves(address, by_datagram);
         }
         Ok(())
     }
@@ -168,9 +225,13 @@ impl List {
     fn fell_off(&self, seen: &Seen<'_>, change: Change<'_>) -> Verdict {
         let Change { who, name, before } = change;
         let Some(entry) = self.entries.get(&who) else { return Ok(()) };
-        let own = seen.input.is_some_and(|input| input.author == Some(who));
+        let author = seen.input.map(|input| input.author);
         let silent = |at: Instant| seen.call.now.since(at) >= ENTRY_LIFE;
-        if entry.over_stream || own || entry.heard.is_none_or(silent) {
+        // Time, the end of its own connection or its own word takes somebody off; what others say
+        // never does, however full the table is.
+        let pushed = author.is_some_and(|author| author != Some(who)) && !seen.call.was_due;
+        let fades = entry.over_stream || entry.heard.is_none_or(silent);
+        if !pushed && (fades || author == Some(Some(who))) {
             return Ok(());
         }
         let what = format!("{name} at {before:?} fell off the list, heard at {:?}", entry.heard);
@@ -193,17 +254,13 @@ struct Change<'a> {
 
 /// I-2: what a session protects is taken once.
 fn taken_once(seen: &Seen<'_>) -> Verdict {
-    let Some(input) = seen.input.filter(|input| input.again && !seen.discarded) else {
+    let Some(input) = seen.input.filter(|input| input.again && seen.is_taken()) else {
         return Ok(());
     };
     match input.kind {
-        Some(
-            kind @ (Kind::Keepalive
-            | Kind::KeepaliveAnswer
-            | Kind::Echo
-            | Kind::Transport
-            | Kind::ServerTransport),
-        ) => Err(Broken::new("I-2", format!("{kind:?} of {} B was taken twice", input.len))),
+        Some(kind) if counts(kind) => {
+            Err(Broken::new("I-2", format!("{kind:?} of {} B was taken twice", input.len)))
+        }
         _ => Ok(()),
     }
 }

@@ -5,17 +5,22 @@
 //! the rules in the [module's list](super).
 
 mod answers;
+mod asks;
+mod flash;
 mod keys;
+mod lately;
+mod lines;
 mod list;
-pub(super) mod machines;
+mod machines;
 mod requests;
 mod roster;
-pub(super) mod sessions;
-pub(super) mod wire;
+mod sessions;
+mod state;
+mod wire;
 
 use core::cell::RefCell;
 use core::net::SocketAddr;
-use std::collections::BTreeMap;
+use core::time::Duration;
 use std::rc::Rc;
 
 use genkan_core::inspect::{KeyLog, LoggedRoot};
@@ -29,6 +34,7 @@ use crate::node::{Effect, Node};
 use crate::packet::{Packet, TcpId, Via};
 use crate::transcript::Origin;
 use crate::watch::{Arrival, Called, Watch};
+use lately::{Lately, WINDOW};
 pub(super) use roster::{Door, Role, Roster};
 pub(super) use wire::PAYLOAD;
 
@@ -58,7 +64,9 @@ pub(super) struct Input {
     /// They were taken before.
     pub(super) again: bool,
     /// Of a datagram that nobody made: what the machine was like before.
-    pub(super) before: Option<machines::State>,
+    pub(super) before: Option<state::State>,
+    /// Of a datagram whose effect can be told from what the machine holds: what it held before.
+    pub(super) held: Option<u64>,
 }
 
 /// One call of a machine, for the checks.
@@ -69,11 +77,22 @@ pub(super) struct Seen<'a> {
     pub(super) node: &'a dyn Node,
     /// What it was shown, when that is why it was called.
     pub(super) input: Option<&'a Input>,
-    /// The machine threw it away.
+    /// The machine says that it threw it away.
     pub(super) discarded: bool,
+    /// Whether the call has changed what the machine holds, where that tells something.
+    pub(super) changed: Option<bool>,
 }
 
 impl Seen<'_> {
+    /// Whether the machine has taken what it was shown: by its word, or because it has changed. (Who
+    /// speaks from a new address is challenged first: the message counts later, though it may have
+    /// brought the session into its next epoch.)
+    pub(super) fn is_taken(&self) -> bool {
+        let challenge = |bytes: &[u8]| Kind::of(bytes) == Ok(Kind::Challenge);
+        let changed = self.changed == Some(true);
+        !self.discarded || (changed && !self.datagrams().any(|(_, bytes)| challenge(bytes)))
+    }
+
     /// What the machine sends as datagrams: where to, and what.
     pub(super) fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         self.call.effects.iter().filter_map(|effect| match effect {
@@ -87,7 +106,7 @@ impl Seen<'_> {
 #[derive(Debug)]
 pub(crate) struct Checks {
     pub(super) roster: Roster,
-    pub(super) authors: BTreeMap<u64, Author>,
+    authors: Lately<u64, Author>,
     pub(super) calls: u64,
     pub(super) wire: wire::Wire,
     pub(super) sessions: sessions::Sessions,
@@ -96,6 +115,8 @@ pub(crate) struct Checks {
     answers: answers::Answers,
     keys: keys::Keys,
     pub(super) machines: machines::Machines,
+    /// When they last forgot what is old.
+    turned: Duration,
     input: Option<Input>,
     broken: Option<Broken>,
 }
@@ -104,7 +125,7 @@ impl Checks {
     pub(super) fn new(roster: Roster, clients: usize) -> Self {
         Self {
             roster,
-            authors: BTreeMap::new(),
+            authors: Lately::default(),
             calls: 0,
             wire: wire::Wire::default(),
             sessions: sessions::Sessions::default(),
@@ -113,6 +134,7 @@ impl Checks {
             answers: answers::Answers::default(),
             keys: keys::Keys::default(),
             machines: machines::Machines::default(),
+            turned: Duration::ZERO,
             input: None,
             broken: None,
         }
@@ -140,8 +162,31 @@ impl Checks {
         }
     }
 
+    /// Forgets what is older than everything that can still happen with it.
+    fn turn(&mut self, now: Duration) {
+        if now >= self.turned + WINDOW {
+            self.turned = now;
+            self.authors.turn();
+            self.sessions.turn();
+            self.requests.turn();
+            self.list.turn();
+            self.answers.turn();
+            self.keys.turn();
+        }
+    }
+
+    /// How much is remembered.
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        let lists = self.sessions.entries() + self.requests.entries() + self.list.entries();
+        self.authors.len() + lists + self.answers.entries() + self.keys.entries()
+    }
+
     fn check(&mut self, seen: &Seen<'_>) -> Verdict {
-        self.machines.check(&self.roster, seen)?;
+        self.turn(seen.call.at);
+        state::check(&self.roster, seen)?;
+        let tries = self.requests.tries(seen.call.host);
+        self.machines.check(&self.roster, seen, tries)?;
         self.keys.check(seen)?;
         self.requests.check(&self.roster, seen)?;
         self.sessions.check(&self.roster, seen)?;
@@ -163,7 +208,7 @@ impl Watch for Watcher {
         }
         if let Via::Udp | Via::Tcp(_) = packet.via {
             let print = print(packet.message());
-            checks.authors.entry(print).or_insert(Author { host, taken: false });
+            checks.authors.hold(print, Author { host, taken: false });
         }
         let verdict = checks.wire.sent(&checks.roster, host, packet);
         checks.list.came_out(host, packet.source);
@@ -178,9 +223,12 @@ impl Watch for Watcher {
         let author = checks.authors.get(&print).filter(|_| over.is_none());
         let again = author.is_some_and(|author| author.taken);
         let author = over.map(|(_, other)| other).or_else(|| author.map(|author| author.host));
-        let before = author.is_none().then(|| machines::State::of(role, node, &checks.roster));
+        let before = author.is_none().then(|| state::State::of(role, node, &checks.roster));
         let (kind, len) = (Kind::of(bytes).ok().filter(|_| over.is_none()), bytes.len());
-        checks.input = Some(Input { host, source, over, kind, len, print, author, again, before });
+        let tells = again || author.is_none() || kind.is_some_and(state::counts);
+        let held = (tells && over.is_none()).then(|| state::held(role, node));
+        checks.input =
+            Some(Input { host, source, over, kind, len, print, author, again, before, held });
     }
 
     fn called(&mut self, call: Called<'_>, node: &dyn Node) {
@@ -192,11 +240,13 @@ impl Watch for Watcher {
             .effects
             .iter()
             .any(|effect| matches!(effect, Effect::Note(text) if text.starts_with("discarded")));
-        let seen = Seen { call, role, node, input: input.as_ref(), discarded };
-        let verdict = checks.check(&seen);
+        let mut seen =
+            Seen { call, role, node, input: input.as_ref(), discarded, changed: None };
+        seen.changed = state::changed(&seen);
+        let (verdict, taken) = (checks.check(&seen), seen.is_taken());
         checks.note(verdict);
         if let Some(input) = input
-            && !discarded
+            && taken
             && let Some(author) = checks.authors.get_mut(&input.print)
         {
             author.taken = true;
@@ -233,6 +283,13 @@ pub(super) fn print(message: &[u8]) -> u64 {
         digest.bytes(&message[..1]);
         digest.bytes(&message[2..end]);
     }
+    digest.value()
+}
+
+/// One number for some bytes.
+fn digest(bytes: &[u8]) -> u64 {
+    let mut digest = Digest::new();
+    digest.bytes(bytes);
     digest.value()
 }
 

@@ -1,6 +1,6 @@
 //! I-3, I-6, I-8, I-21: the way of a request, from the issuer's offer to the acceptor's dial.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,9 +11,10 @@ use genkan_core::wire::message::{
 };
 use genkan_core::{AcceptorEvent, Command, FRAME_PREFIX, Instant};
 
+use super::asks::{Ask, Asks};
+use super::lately::Lately;
 use super::roster::{Member, Role, Roster};
-use super::{Broken, Seen, Verdict, print, roots};
-use crate::digest::Digest;
+use super::{Broken, Seen, Verdict, digest, print, roots};
 use crate::fleet::{AcceptorApp, FleetServer};
 use crate::net::HostId;
 use crate::node::Effect;
@@ -24,38 +25,15 @@ const DIAL: Duration = Duration::from_secs(6);
 /// How long a server may go on waking for one request.
 const WAKING: Duration = Duration::from_secs(30);
 
-/// A request, as its issuer made it.
-#[derive(Debug)]
-struct Ask {
-    issuer: HostId,
-    target: Option<HostId>,
-    /// The issuer's number for it.
-    number: u32,
-    offer: u64,
-    tagged: bool,
-    /// Whether the target's door opens to it.
-    allowed: bool,
-    /// When it first reached the server, by the server's clock.
-    delivered: Option<Instant>,
-    /// The addresses that it came from.
-    from: BTreeSet<IpAddr>,
-    /// The addresses that the server passed it on with.
-    passed: BTreeSet<SocketAddr>,
-    /// It was accepted in this life of the acceptor.
-    accepted: bool,
-}
-
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Requests {
-    asks: Vec<Ask>,
-    /// Which messages carry which request, by their prints.
-    carries: BTreeMap<u64, usize>,
+    asks: Asks,
     /// Whose session a root is.
-    holders: BTreeMap<LoggedRoot, HostId>,
+    holders: Lately<LoggedRoot, HostId>,
     /// Under which root the server's last message to each address was.
-    lately: BTreeMap<SocketAddr, LoggedRoot>,
+    lately: Lately<SocketAddr, LoggedRoot>,
     /// Initiations that were looked into.
-    opened: BTreeSet<u64>,
+    opened: Lately<u64, ()>,
     /// How many of each acceptor's events were looked at.
     told: BTreeMap<HostId, usize>,
     /// Where each acceptor may dial, and until when.
@@ -68,14 +46,32 @@ impl Requests {
     /// Makes every refusal look early.
     #[cfg(test)]
     pub(in crate::swarm) fn forget_deliveries(&mut self) {
-        self.asks.iter_mut().for_each(|ask| ask.delivered = None);
+        self.asks.latest_first().for_each(|ask| ask.delivered = None);
     }
 
     pub(super) fn restarted(&mut self, host: HostId) {
         self.told.remove(&host);
         self.dials.remove(&host);
-        let own = |ask: &&mut Ask| ask.target == Some(host);
-        self.asks.iter_mut().filter(own).for_each(|ask| ask.accepted = false);
+        self.asks.restarted(host);
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.asks.turn();
+        self.holders.turn();
+        self.lately.turn();
+        self.opened.turn();
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        let dials: usize = self.dials.values().map(Vec::len).sum();
+        let sessions = self.holders.len() + self.lately.len() + self.opened.len();
+        self.asks.entries() + dials + sessions
+    }
+
+    /// How many password tries the server has passed on to an acceptor.
+    pub(super) fn tries(&self, acceptor: HostId) -> u32 {
+        self.asks.tries(acceptor)
     }
 
     pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
@@ -97,7 +93,7 @@ impl Requests {
     fn sends(&mut self, roster: &Roster, member: &Member, seen: &Seen<'_>) -> Verdict {
         for message in messages(seen) {
             match Kind::of(message) {
-                Ok(Kind::Initiation) => self.initiation(roster, member, message)?,
+                Ok(Kind::Initiation) => self.initiation(roster, member, seen, message)?,
                 Ok(Kind::Transport) => self.transport(roster, member, seen, message),
                 _ => {}
             }
@@ -105,12 +101,18 @@ impl Requests {
         Ok(())
     }
 
-    fn initiation(&mut self, roster: &Roster, member: &Member, message: &[u8]) -> Verdict {
+    fn initiation(
+        &mut self,
+        roster: &Roster,
+        member: &Member,
+        seen: &Seen<'_>,
+        message: &[u8],
+    ) -> Verdict {
         let print = print(message);
         // To look into one costs two scalar multiplications: an acceptor's, which carries nothing, is
         // opened one time in four.
         let skipped = member.role == Role::Acceptor && !print.is_multiple_of(4);
-        if skipped || !self.opened.insert(print) {
+        if skipped || self.opened.insert(print, ()).is_some() {
             return Ok(());
         }
         let Some(key) = &roster.server_key else { return Ok(()) };
@@ -118,7 +120,7 @@ impl Requests {
         match open_initiation(key, message, &mut out) {
             Some((id, hello)) if id == member.id => {
                 if let Some(connect) = hello.early {
-                    self.asks_for(roster, member, &connect, print);
+                    self.asks_for(roster, member, &connect, (print, seen.call.at));
                 }
                 Ok(())
             }
@@ -148,7 +150,8 @@ impl Requests {
             bytes.copy_from_slice(message);
             if let Some(Body::ToServer(body)) = open(&root, bytes) {
                 if let ToServer::Connect(connect) = body {
-                    self.asks_for(roster, member, &connect, print(message));
+                    let carrier = (print(message), seen.call.at);
+                    self.asks_for(roster, member, &connect, carrier);
                 }
                 return;
             }
@@ -160,33 +163,34 @@ impl Requests {
         roster: &Roster,
         issuer: &Member,
         connect: &ConnectRequest<'_>,
-        print: u64,
+        (print, made): (u64, Duration),
     ) {
         let offer = digest(connect.offer);
-        let known = self.asks.iter().rposition(|ask| ask.offer == offer);
-        let index = known.unwrap_or(self.asks.len());
-        self.carries.insert(print, index);
-        if known.is_some() {
-            return;
-        }
-        let target = roster.holder(&connect.target);
-        let allowed = target.is_some_and(|target| {
-            let password =
-                open_offer(&target.key, connect.offer).and_then(|(_, offer)| offer.password);
-            let knows = target.door.password && password == Some(PASSWORD);
-            target.door.open || knows || (target.door.paired && issuer.paired)
-        });
-        self.asks.push(Ask {
-            issuer: issuer.host,
-            target: target.map(|target| target.host),
-            number: connect.request,
-            offer,
-            tagged: connect.early_tag.is_some(),
-            allowed,
-            delivered: None,
-            from: BTreeSet::new(),
-            passed: BTreeSet::new(),
-            accepted: false,
+        self.asks.carry(print, offer, || {
+            let target = roster.holder(&connect.target);
+            let (allowed, tries) = target.map_or((false, false), |target| {
+                let password =
+                    open_offer(&target.key, connect.offer).and_then(|(_, offer)| offer.password);
+                let door = target.door;
+                let free = door.open || (door.paired && issuer.paired);
+                let tries = !free && door.password && password.is_some();
+                (free || (tries && password == Some(PASSWORD)), tries)
+            });
+            Ask {
+                made,
+                issuer: issuer.host,
+                target: target.map(|target| target.host),
+                number: connect.request,
+                offer,
+                tagged: connect.early_tag.is_some(),
+                allowed,
+                tries,
+                tried: false,
+                delivered: None,
+                from: BTreeSet::new(),
+                passed: BTreeSet::new(),
+                accepted: false,
+            }
         });
     }
 
@@ -236,12 +240,14 @@ impl Requests {
     fn deliver(&mut self, seen: &Seen<'_>) {
         let Some(input) = seen.input else { return };
         let now = seen.call.now;
-        if let Some(&index) = self.carries.get(&input.print).filter(|_| input.over.is_none()) {
-            self.asks[index].delivered.get_or_insert(now);
-            self.asks[index].from.insert(input.source.ip());
+        if input.over.is_none() {
+            if let Some(ask) = self.asks.carried(input.print) {
+                ask.delivered.get_or_insert(now);
+                ask.from.insert(input.source.ip());
+            }
         } else if let Some((_, other)) = input.over {
             // Which of the connection's bytes it is cannot be seen: any of its own requests.
-            for ask in self.asks.iter_mut().rev().take(16).filter(|ask| ask.issuer == other) {
+            for ask in self.asks.latest_first().take(16).filter(|ask| ask.issuer == other) {
                 ask.delivered.get_or_insert(now);
                 ask.from.insert(input.source.ip());
             }
@@ -255,7 +261,7 @@ impl Requests {
         match body {
             ToEquipment::Notify(notify) => {
                 let offer = digest(notify.offer);
-                let Some(ask) = self.asks.iter_mut().rev().find(|ask| ask.offer == offer) else {
+                let Some(ask) = self.asks.pass(offer) else {
                     return broken("a notification with an offer that nobody made".into());
                 };
                 if holder.is_none() || ask.target != holder || elsewhere {
@@ -275,14 +281,13 @@ impl Requests {
                     let recent = |at: Instant| now.since(at) <= WAKING;
                     ask.target == holder && ask.delivered.is_some_and(recent)
                 };
-                if holder.is_none() || elsewhere || !self.asks.iter().any(waits) {
+                if holder.is_none() || elsewhere || self.asks.latest(waits).is_none() {
                     return broken(format!("{holder:?} at {to:?} is waked, listed at {listed:?}"));
                 }
             }
             ToEquipment::Refused(refused) => {
-                let own = |ask: &&Ask| Some(ask.issuer) == holder && ask.number == refused.request;
-                let ask = self.asks.iter().rev().find(own);
-                let Some(ask) = ask.filter(|ask| !ask.tagged) else { return Ok(()) };
+                let own = |ask: &Ask| Some(ask.issuer) == holder && ask.number == refused.request;
+                let Some(ask) = self.asks.latest(own).filter(|ask| !ask.tagged) else { return Ok(()) };
                 let early = ask.delivered.is_none_or(|at| seen.call.now.since(at) < REFUSAL);
                 let digits = (refused.request | 1).ilog2() / 7;
                 let length = *self.refused.entry(digits).or_insert(len);
@@ -314,16 +319,17 @@ impl Requests {
             }
             if *verdict == Decision::Accepted {
                 let issuer = issuer.and_then(|id| roster.holder(&id)).map(|issuer| issuer.host);
-                let good = |ask: &&mut Ask| {
+                let good = |ask: &Ask| {
                     let who = Some(ask.issuer) == issuer && ask.target == Some(member.host);
                     who && ask.allowed && !ask.accepted && ask.passed.contains(address)
                 };
-                let Some(ask) = self.asks.iter_mut().rev().find(good) else {
+                let Some(ask) = self.asks.latest(good) else {
                     let what = format!("{} accepts {issuer:?} at {address}", member.name);
                     return Err(Broken::new("I-6", what));
                 };
                 ask.accepted = true;
                 let dials = self.dials.entry(member.host).or_default();
+                dials.retain(|&(_, until)| seen.call.at <= until);
                 dials.push((*address, seen.call.at + DIAL));
             }
         }
@@ -364,10 +370,4 @@ fn messages<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a [u8]> {
         Effect::Write { bytes, .. } => bytes.get(FRAME_PREFIX..),
         _ => None,
     })
-}
-
-fn digest(bytes: &[u8]) -> u64 {
-    let mut digest = Digest::new();
-    digest.bytes(bytes);
-    digest.value()
 }

@@ -4,12 +4,15 @@ use std::collections::BTreeMap;
 
 use genkan_core::inspect::LoggedRoot;
 use genkan_core::wire::Kind;
-use genkan_core::{AcceptorEvent, ConnectionId, EquipmentId, FRAME_PREFIX, IssuerEvent};
+use genkan_core::{
+    AcceptorEvent, CloseCause, ConnectionId, EquipmentId, FRAME_PREFIX, IssuerEvent,
+};
 
+use super::lately::Lately;
+use super::lines::Lines;
 use super::roster::{Role, Roster};
-use super::{Broken, PAYLOAD, Seen, Verdict, roots};
+use super::{Broken, Seen, Verdict, roots};
 use crate::fleet::{AcceptorApp, FleetIssuer, IssuerApp};
-use crate::host::Inbound;
 use crate::net::HostId;
 use crate::node::Effect;
 
@@ -18,15 +21,15 @@ pub(in crate::swarm) struct Sessions {
     pub(in crate::swarm) connected: u32,
     pub(in crate::swarm) payloads: u32,
     /// Roots under which an acceptor has answered.
-    answered: BTreeMap<LoggedRoot, HostId>,
+    answered: Lately<LoggedRoot, HostId>,
     /// Roots under which an issuer was connected to an acceptor.
-    connects: BTreeMap<LoggedRoot, (HostId, HostId)>,
+    connects: Lately<LoggedRoot, (HostId, HostId)>,
     /// The connections that stand at each host, and with whom.
     open: BTreeMap<HostId, Vec<(ConnectionId, HostId)>>,
-    /// What every issuer's request came to last.
+    /// What every issuer's request came to last: the world asks for all of them when it ends.
     outcomes: BTreeMap<(HostId, ConnectionId), IssuerEvent>,
-    /// Payloads under way: from whom to whom.
-    said: BTreeMap<u32, (HostId, HostId)>,
+    /// Payloads under way.
+    pub(in crate::swarm) lines: Lines,
     /// How many events and payloads of each host were looked at.
     told: BTreeMap<HostId, (usize, usize)>,
 }
@@ -35,6 +38,7 @@ impl Sessions {
     pub(super) fn restarted(&mut self, host: HostId) {
         self.told.remove(&host);
         self.open.remove(&host);
+        self.lines.restarted(host);
         self.outcomes.retain(|&(owner, _), _| owner != host);
     }
 
@@ -52,22 +56,37 @@ impl Sessions {
         self.outcomes.get(&(host, request)).copied()
     }
 
-    /// A payload is about to leave.
+    /// A payload is about to leave over the connection that stands last between two.
     pub(in crate::swarm) fn says(&mut self, number: u32, from: HostId, to: HostId) {
-        self.said.insert(number, (from, to));
+        let last = self.open_at(from).iter().rev().find(|&&(_, other)| other == to);
+        if let Some(&(connection, _)) = last {
+            self.lines.says(number, from, connection);
+        }
     }
 
     /// It did not.
     pub(in crate::swarm) fn unsays(&mut self, number: u32) {
-        self.said.remove(&number);
+        self.lines.unsays(number);
+    }
+
+    pub(super) fn turn(&mut self) {
+        self.answered.turn();
+        self.connects.turn();
+    }
+
+    #[cfg(test)]
+    pub(super) fn entries(&self) -> usize {
+        let open: usize = self.open.values().map(Vec::len).sum();
+        self.answered.len() + self.connects.len() + open + self.outcomes.len() + self.lines.entries()
     }
 
     pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
         match seen.role {
-            Role::Server => Ok(()),
-            Role::Acceptor => self.acceptor(roster, seen),
-            Role::Issuer => self.issuer(roster, seen),
+            Role::Server => return Ok(()),
+            Role::Acceptor => self.acceptor(roster, seen)?,
+            Role::Issuer => self.issuer(roster, seen)?,
         }
+        self.lines.look(seen.call.host, seen.call.at)
     }
 
     fn acceptor(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
@@ -83,6 +102,7 @@ impl Sessions {
         }
         let Some(app) = seen.node.app().downcast_ref::<AcceptorApp>() else { return Ok(()) };
         let (events, payloads) = self.told.get(&host).copied().unwrap_or_default();
+        let mut ended = Vec::new();
         for (_, event) in app.log.events.get(events..).unwrap_or_default() {
             match event {
                 AcceptorEvent::Connected { connection, peer, .. } => {
@@ -90,16 +110,17 @@ impl Sessions {
                     self.agree(seen, |sessions, root| {
                         sessions.connects.get(root) == Some(&(issuer, host))
                     })?;
-                    self.open.entry(host).or_default().push((*connection, issuer));
+                    self.stands(seen, *connection, issuer);
                 }
-                AcceptorEvent::Closed { connection, .. } => self.close(host, *connection),
+                AcceptorEvent::Closed { connection, cause } => ended.push((*connection, *cause)),
                 _ => {}
             }
         }
         let new = app.log.payloads.get(payloads..).unwrap_or_default();
-        new.iter().try_for_each(|payload| self.hears(host, payload))?;
+        self.payloads += u32::try_from(new.len()).unwrap_or(u32::MAX);
+        new.iter().try_for_each(|payload| self.lines.hears(host, payload))?;
         self.told.insert(host, (app.log.events.len(), app.log.payloads.len()));
-        Ok(())
+        ended.into_iter().try_for_each(|(connection, cause)| self.close(host, connection, cause))
     }
 
     fn issuer(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
@@ -109,6 +130,7 @@ impl Sessions {
             return Ok(());
         };
         let (events, payloads) = self.told.get(&host).copied().unwrap_or_default();
+        let mut ended = Vec::new();
         for (_, event) in app.log.events.get(events..).unwrap_or_default() {
             match event {
                 IssuerEvent::Connected { connection, .. } => {
@@ -125,24 +147,25 @@ impl Sessions {
                                 self.connects.insert(root, (host, target));
                             }
                         });
-                        self.open.entry(host).or_default().push((*connection, target));
+                        self.stands(seen, *connection, target);
                     }
                 }
                 IssuerEvent::Refused { connection, .. }
                 | IssuerEvent::Failed { connection, .. } => {
                     self.outcomes.insert((host, *connection), *event);
                 }
-                IssuerEvent::Closed { connection, .. } => {
+                IssuerEvent::Closed { connection, cause } => {
                     self.outcomes.entry((host, *connection)).or_insert(*event);
-                    self.close(host, *connection);
+                    ended.push((*connection, *cause));
                 }
                 _ => {}
             }
         }
         let new = app.log.payloads.get(payloads..).unwrap_or_default();
-        new.iter().try_for_each(|payload| self.hears(host, payload))?;
+        self.payloads += u32::try_from(new.len()).unwrap_or(u32::MAX);
+        new.iter().try_for_each(|payload| self.lines.hears(host, payload))?;
         self.told.insert(host, (app.log.events.len(), app.log.payloads.len()));
-        Ok(())
+        ended.into_iter().try_for_each(|(connection, cause)| self.close(host, connection, cause))
     }
 
     /// I-13: one of the machine's roots is the one that the other end has.
@@ -156,26 +179,18 @@ impl Sessions {
         Err(Broken::new("I-13", what))
     }
 
-    fn close(&mut self, host: HostId, connection: ConnectionId) {
-        self.open.entry(host).or_default().retain(|&(open, _)| open != connection);
+    /// A connection stands: what carries it is what brought the other end's proof.
+    fn stands(&mut self, seen: &Seen<'_>, connection: ConnectionId, with: HostId) {
+        let host = seen.call.host;
+        self.open.entry(host).or_default().push((connection, with));
+        if let Some((line, _)) = seen.input.and_then(|input| input.over) {
+            self.lines.stands(line, host, connection);
+        }
     }
 
-    /// Payloads arrive as they were sent, at whom they were sent to, once.
-    fn hears(&mut self, host: HostId, payload: &Inbound) -> Verdict {
-        let text = &payload.bytes;
-        let number = text.strip_prefix(PAYLOAD).and_then(|rest| rest.split_first_chunk());
-        let said = number.map(|(number, rest)| (u32::from_be_bytes(*number), rest));
-        let sound = said.is_some_and(|(number, rest)| {
-            let filler = rest.first().copied().unwrap_or(0);
-            let whole = rest.len() == usize::from(filler) * 4 && rest.iter().all(|&b| b == filler);
-            whole && self.said.remove(&number).is_some_and(|(_, to)| to == host)
-        });
-        self.payloads += 1;
-        if sound {
-            return Ok(());
-        }
-        let what = format!("a payload of {} B that nobody sent there, or twice", text.len());
-        Err(Broken::new("I-13", what))
+    fn close(&mut self, host: HostId, connection: ConnectionId, cause: CloseCause) -> Verdict {
+        self.open.entry(host).or_default().retain(|&(open, _)| open != connection);
+        self.lines.ended(host, connection, cause)
     }
 }
 

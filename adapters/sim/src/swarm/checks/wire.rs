@@ -1,6 +1,7 @@
 //! I-7, I-12: what can be seen on the wire, and where it goes.
 
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::roster::{Role, Roster};
@@ -13,15 +14,16 @@ use crate::swarm::build::{EARLY_KEY, PASSWORD};
 /// How every payload of a world run begins.
 pub(in crate::swarm) const PAYLOAD: &[u8] = b"in clear: payload ";
 
-/// How many datagrams an eavesdropper remembers.
+/// How many datagrams an eavesdropper remembers, and for how long.
 const REMEMBERED: usize = 48;
+pub(super) const OLD: Duration = Duration::from_secs(1_200);
 
 /// A datagram with its source and destination.
 pub(in crate::swarm) type Captured = (Vec<u8>, SocketAddr, SocketAddr);
 
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Wire {
-    seen: VecDeque<Captured>,
+    seen: VecDeque<(Duration, Captured)>,
 }
 
 impl Wire {
@@ -35,19 +37,23 @@ impl Wire {
             let what = format!("an acceptor sends to {}", packet.destination);
             return Err(Broken::new("I-12", what));
         }
+        while self.seen.front().is_some_and(|&(at, _)| at + OLD < packet.at) {
+            self.seen.pop_front();
+        }
         if packet.via == Via::Udp {
-            let mut old = if self.seen.len() < REMEMBERED { None } else { self.seen.pop_front() }
-                .map_or_else(Vec::new, |(bytes, ..)| bytes);
-            old.clear();
-            old.extend_from_slice(&packet.bytes);
-            self.seen.push_back((old, packet.source, packet.destination));
+            let full = self.seen.len() >= REMEMBERED;
+            let oldest = if full { self.seen.pop_front() } else { None };
+            let mut bytes = oldest.map_or_else(Vec::new, |(_, (bytes, ..))| bytes);
+            bytes.clear();
+            bytes.extend_from_slice(&packet.bytes);
+            self.seen.push_back((packet.at, (bytes, packet.source, packet.destination)));
         }
         secret(&packet.bytes)
     }
 
     /// A datagram that was seen lately.
     pub(in crate::swarm) fn seen(&self, rng: &mut Rng) -> Option<Captured> {
-        self.seen.get(rng.index(self.seen.len())).cloned()
+        self.seen.get(rng.index(self.seen.len())).map(|(_, captured)| captured.clone())
     }
 }
 
