@@ -21,9 +21,8 @@ impl<S: AsRef<[ConnectionSlot]>, E> Inspect for Issuer<S, E> {
     }
 
     fn pending(&self) -> Pending {
-        let count = |stage: Stage| {
-            self.slots.as_ref().iter().filter(|slot| slot.stage == stage).count()
-        };
+        let count =
+            |stage: Stage| self.slots.as_ref().iter().filter(|slot| slot.stage == stage).count();
         Pending {
             requests: count(Stage::Asking),
             passing: count(Stage::Closing),

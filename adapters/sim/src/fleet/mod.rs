@@ -259,6 +259,13 @@ impl Fleet {
         self.world.restart(self.server, boot);
     }
 
+    /// The server starts again with tables of other sizes.
+    #[cfg(test)]
+    pub(crate) fn resize(&mut self, tables: Tables) {
+        self.tables = tables;
+        self.reboot_server(Death::Silent);
+    }
+
     fn identity(&self, name: &str) -> Identity {
         Identity { key: StaticKey::from_secret(secret(&self.world, name)), boots: 0 }
     }

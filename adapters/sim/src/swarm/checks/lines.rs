@@ -63,7 +63,8 @@ impl Lines {
     /// It did not.
     pub(super) fn unsays(&mut self, number: u32) {
         let ends = self.lines.values_mut().flatten().map(|end| &mut end.coming);
-        ends.chain(self.early.values_mut()).for_each(|coming| coming.retain(|said| said.0 != number));
+        ends.chain(self.early.values_mut())
+            .for_each(|coming| coming.retain(|said| said.0 != number));
     }
 
     /// A payload arrives.
@@ -131,7 +132,9 @@ impl Lines {
         let mut ends = self.lines.values().flatten().filter(|end| end.host == host);
         let overdue = |end: &&End| end.coming.front().is_some_and(|said| said.1 + OVERDUE < now);
         match ends.find(overdue).and_then(|end| end.coming.front()) {
-            Some((number, at)) => broken(format!("payload {number}, said at {at:?}, never arrived")),
+            Some((number, at)) => {
+                broken(format!("payload {number}, said at {at:?}, never arrived"))
+            }
             None => Ok(()),
         }
     }

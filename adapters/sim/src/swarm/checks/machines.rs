@@ -53,9 +53,11 @@ impl Machines {
         let name = || roster.member(seen.call.host).map_or("the server", |member| &member.name);
         let latest = self.latest.entry(seen.call.host).or_insert(seen.call.now);
         *latest = seen.call.now.max(*latest);
-        deadline(seen, *latest).map_err(|what| Broken::new("I-16", format!("{} {what}", name())))?;
+        deadline(seen, *latest)
+            .map_err(|what| Broken::new("I-16", format!("{} {what}", name())))?;
         bounded(seen).map_err(|what| Broken::new("I-17", format!("{} makes {what}", name())))?;
-        let wrote = self.flash.check(seen, tries).map(|writes| self.writes = self.writes.max(writes));
+        let wrote =
+            self.flash.check(seen, tries).map(|writes| self.writes = self.writes.max(writes));
         wrote.map_err(|what| Broken::new("I-20", format!("{} {what}", name())))
     }
 }

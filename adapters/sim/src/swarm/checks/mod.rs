@@ -240,8 +240,7 @@ impl Watch for Watcher {
             .effects
             .iter()
             .any(|effect| matches!(effect, Effect::Note(text) if text.starts_with("discarded")));
-        let mut seen =
-            Seen { call, role, node, input: input.as_ref(), discarded, changed: None };
+        let mut seen = Seen { call, role, node, input: input.as_ref(), discarded, changed: None };
         seen.changed = state::changed(&seen);
         let (verdict, taken) = (checks.check(&seen), seen.is_taken());
         checks.note(verdict);

@@ -287,7 +287,9 @@ impl Requests {
             }
             ToEquipment::Refused(refused) => {
                 let own = |ask: &Ask| Some(ask.issuer) == holder && ask.number == refused.request;
-                let Some(ask) = self.asks.latest(own).filter(|ask| !ask.tagged) else { return Ok(()) };
+                let Some(ask) = self.asks.latest(own).filter(|ask| !ask.tagged) else {
+                    return Ok(());
+                };
                 let early = ask.delivered.is_none_or(|at| seen.call.now.since(at) < REFUSAL);
                 let digits = (refused.request | 1).ilog2() / 7;
                 let length = *self.refused.entry(digits).or_insert(len);

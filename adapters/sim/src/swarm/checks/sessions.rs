@@ -77,7 +77,11 @@ impl Sessions {
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         let open: usize = self.open.values().map(Vec::len).sum();
-        self.answered.len() + self.connects.len() + open + self.outcomes.len() + self.lines.entries()
+        self.answered.len()
+            + self.connects.len()
+            + open
+            + self.outcomes.len()
+            + self.lines.entries()
     }
 
     pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {

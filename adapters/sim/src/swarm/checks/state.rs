@@ -106,7 +106,7 @@ pub(super) fn check(roster: &Roster, seen: &Seen<'_>) -> Verdict {
     let Some(kind) = input.kind.filter(|&kind| kind != Kind::Hint) else { return Ok(()) };
     let what = match (seen.discarded, seen.changed) {
         (true, Some(true)) if input.again => "discarded once more, yet has changed it",
-        (false, Some(false)) if counts(kind) => "taken, yet has changed nothing",
+        (false, Some(false)) if counts(kind) && !input.again => "taken, yet has changed nothing",
         _ => return Ok(()),
     };
     Err(Broken::new("I-2", format!("{kind:?} is, {} says, {what}", name())))

@@ -3,6 +3,8 @@
 
 mod first;
 mod second;
+mod table;
+mod third;
 
 use core::any::Any;
 use core::net::SocketAddr;
@@ -12,7 +14,9 @@ use genkan_core::wire::Kind;
 use genkan_core::{Instant, SocketId, StreamId, StreamState};
 
 use super::build::Swarm;
+use super::checks::PAYLOAD;
 use super::{ACT, Failure, HEADER, Report, Settings, Source, outcome};
+use crate::fleet::AcceptorApp;
 use crate::net::HostId;
 use crate::node::{Io, Node};
 
@@ -26,8 +30,8 @@ struct Rogue {
     deed: Deed,
     /// Which datagrams its machine does not see, and what source it is told.
     front: fn(SocketAddr, &[u8]) -> Option<SocketAddr>,
-    /// It does not say when it wants to be called.
-    sleepy: bool,
+    /// What it says in place of the time at which its machine wants to be called.
+    next: fn(Option<Instant>) -> Option<Instant>,
     last: Option<(SocketAddr, Vec<u8>)>,
 }
 
@@ -63,7 +67,7 @@ impl Node for Rogue {
         let next = self.inner.drain(io);
         let last = self.last.take();
         (self.deed)(&mut *self.inner, io, last.as_ref().map(|(from, bytes)| (*from, &bytes[..])));
-        if self.sleepy { None } else { next }
+        (self.next)(next)
     }
 
     fn machine(&self) -> &dyn Any {
@@ -94,6 +98,18 @@ enum Who {
     Lamp,
 }
 
+const REQUEST: [u8; ACT] = act(5, 0);
+const SAY: [u8; ACT] = act(13, 9);
+const HANG_UP: [u8; ACT] = act(20, 0);
+const BAD_REQUEST: [u8; ACT] = act(22, 2);
+
+/// An act of the phone's, which is the second of the two devices, some 40 s after the one before.
+const fn act(kind: u8, level: u8) -> [u8; ACT] {
+    let mut record = [0; ACT];
+    (record[0], record[1], record[3], record[4]) = (kind, 1, level, 34);
+    record
+}
+
 /// A quiet world: one lamp and one phone in the public internet, the door open by password where
 /// `way` is 1. After a while the phone asks, says something, and asks with a wrong password.
 struct Plan {
@@ -108,15 +124,7 @@ impl Plan {
         let mut header = [0; HEADER];
         header[7] = 5;
         header[59] = way;
-        // Request, Say, BadRequest, each some 40 s after the one before.
-        let act = |kind: u8, level: u8| {
-            let mut record = [0; ACT];
-            // The second of the two devices: the phone.
-            (record[0], record[1], record[3], record[4]) = (kind, 1, level, 34);
-            record
-        };
-        let acts = [act(5, 0), act(13, 9), act(22, 2)].concat();
-        Self { settings, header, acts }
+        Self { settings, header, acts: [REQUEST, SAY, BAD_REQUEST].concat() }
     }
 
     fn swarm(&self) -> Swarm {
@@ -137,24 +145,32 @@ fn host(swarm: &Swarm, who: Who) -> HostId {
     }
 }
 
+fn rogue(swarm: &mut Swarm, who: Who, change: impl FnOnce(&mut Rogue)) {
+    let host = host(swarm, who);
+    let slot = &mut swarm.fleet.world.slots[host.0];
+    let inner = slot.node.take().unwrap();
+    let (deed, front): (Deed, _) = (Box::new(|_, _, _| ()), |remote, _: &[u8]| Some(remote));
+    let mut rogue = Rogue { inner, deed, front, next: |next| next, last: None };
+    change(&mut rogue);
+    slot.node = Some(Box::new(rogue));
+}
+
 fn corrupt(
     swarm: &mut Swarm,
     who: Who,
     deed: impl FnMut(&mut dyn Node, &mut Io, Option<(SocketAddr, &[u8])>) + 'static,
 ) {
-    let host = host(swarm, who);
-    let slot = &mut swarm.fleet.world.slots[host.0];
-    let (inner, deed) = (slot.node.take().unwrap(), Box::new(deed));
-    let rogue = Rogue { inner, deed, front: |remote, _| Some(remote), sleepy: false, last: None };
-    slot.node = Some(Box::new(rogue));
+    rogue(swarm, who, |rogue| rogue.deed = Box::new(deed));
 }
 
 /// As [`corrupt`], of what the machine is shown.
 fn blind(swarm: &mut Swarm, who: Who, front: fn(SocketAddr, &[u8]) -> Option<SocketAddr>) {
-    let host = host(swarm, who);
-    let slot = &mut swarm.fleet.world.slots[host.0];
-    let (inner, deed): (_, Deed) = (slot.node.take().unwrap(), Box::new(|_, _, _| ()));
-    slot.node = Some(Box::new(Rogue { inner, deed, front, sleepy: false, last: None }));
+    rogue(swarm, who, |rogue| rogue.front = front);
+}
+
+/// The lamp's application.
+fn app(node: &mut dyn Node) -> &mut AcceptorApp {
+    node.app_mut().downcast_mut().unwrap()
 }
 
 fn is(bytes: &[u8], kind: Kind) -> bool {

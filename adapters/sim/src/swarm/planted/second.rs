@@ -5,15 +5,11 @@ use core::time::Duration;
 use genkan_core::wire::Kind;
 use genkan_core::{AcceptorEvent, EquipmentId, SocketId};
 
-use super::{Deed, Plan, Rogue, STRANGER, Who, blind, broken, corrupt, host, is, once};
+use super::{Plan, STRANGER, Who, app, broken, corrupt, host, is, once, rogue};
 use crate::faults::Faults;
-use crate::fleet::{AcceptorApp, FleetAcceptor};
-use crate::node::{Effect, Node};
+use crate::fleet::FleetAcceptor;
+use crate::node::Effect;
 use crate::world::Death;
-
-fn app(node: &mut dyn Node) -> &mut AcceptorApp {
-    node.app_mut().downcast_mut().unwrap()
-}
 
 #[test]
 fn i_8_a_handshake_with_somebody_else() {
@@ -154,11 +150,7 @@ fn i_15_garbage_that_changes_a_machine() {
 fn i_16_a_machine_that_waits_for_nothing() {
     let plan = Plan::new(0);
     let mut swarm = plan.swarm();
-    let lamp = host(&swarm, Who::Lamp);
-    let slot = &mut swarm.fleet.world.slots[lamp.0];
-    let (inner, deed): (_, Deed) = (slot.node.take().unwrap(), Box::new(|_, _, _| ()));
-    let rogue = Rogue { inner, deed, front: |from, _| Some(from), sleepy: true, last: None };
-    slot.node = Some(Box::new(rogue));
+    rogue(&mut swarm, Who::Lamp, |rogue| rogue.next = |_| None);
     broken("I-16", &plan, &mut swarm);
 }
 
@@ -237,7 +229,13 @@ fn l_2_a_phone_that_can_be_reached_and_is_not() {
 fn l_4_a_move_that_is_not_noticed() {
     let plan = Plan::new(0);
     let mut swarm = plan.swarm();
-    let front = |from, bytes: &[u8]| (!is(bytes, Kind::Echo)).then_some(from);
-    blind(&mut swarm, Who::Server, front);
+    rogue(&mut swarm, Who::Server, |rogue| {
+        rogue.front = |from, bytes| (!is(bytes, Kind::Echo)).then_some(from);
+        rogue.deed = Box::new(|_, io, shown| {
+            if shown.is_some_and(|(_, bytes)| is(bytes, Kind::Echo)) {
+                io.note("discarded: Unexpected");
+            }
+        });
+    });
     broken("L-4", &plan, &mut swarm);
 }

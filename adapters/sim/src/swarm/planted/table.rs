@@ -1,0 +1,88 @@
+//! I-18: what a server whose table is small, and full, may do and what not.
+
+use core::mem::swap;
+
+use genkan_core::wire::Kind;
+use genkan_core::{Instant, ServerEvent};
+
+use super::{Plan, Who, broken, corrupt, is, once};
+use crate::faults::Faults;
+use crate::fleet::{Fleet, FleetServer, Tables};
+use crate::host::Log;
+use crate::swarm::build::Swarm;
+
+/// The world of a plan, whose server has so many places.
+fn small(plan: &Plan, clients: usize) -> Swarm {
+    let mut swarm = plan.swarm();
+    let server = swarm.fleet.server;
+    swarm.fleet.resize(Tables { clients, requests: 32, streams: 32 });
+    let mut checks = swarm.checks.borrow_mut();
+    checks.restarted(server);
+    checks.list.set_capacity(clients);
+    drop(checks);
+    swarm
+}
+
+#[test]
+fn without_a_rogue_a_table_of_any_size_does() {
+    for clients in 1..=24 {
+        let plan = Plan::new(0);
+        let report = plan.live(&mut small(&plan, clients)).unwrap();
+        // Where the lamp has the only place, the phone asks over TCP.
+        assert_eq!(report.connected, 3, "{clients} places: {report:?}");
+    }
+}
+
+#[test]
+fn i_18_a_table_that_takes_one_more() {
+    let plan = Plan::new(0);
+    let mut swarm = small(&plan, 2);
+    swarm.checks.borrow_mut().list.set_capacity(1);
+    assert!(broken("I-18", &plan, &mut swarm).contains("2 entries in 1 places"));
+}
+
+#[test]
+fn i_18_somebody_is_turned_away_though_there_is_room() {
+    let plan = Plan::new(0);
+    for clients in [2, 24] {
+        let mut swarm = small(&plan, clients);
+        let mut first = once();
+        corrupt(&mut swarm, Who::Server, move |node, _, shown| {
+            if shown.is_some_and(|(_, bytes)| is(bytes, Kind::Initiation)) && first() {
+                let log: &mut Log<ServerEvent> = node.app_mut().downcast_mut().unwrap();
+                log.events.push((Instant::START, ServerEvent::Full));
+            }
+        });
+        assert!(broken("I-18", &plan, &mut swarm).contains("turned away"));
+    }
+}
+
+/// Who is on the list goes when somebody else wants in.
+fn evicted(clients: usize, udp: bool) -> String {
+    let plan = Plan::new(0);
+    let mut swarm = small(&plan, clients);
+    let (lamp, phone) = (swarm.acceptors[0].host, swarm.issuers[0].host);
+    if !udp {
+        swarm.fleet.world.set_line(lamp, &Faults::default().without_udp());
+    }
+    let from = (swarm.fleet.world.slots[phone.0].addresses[0], crate::fleet::PORT).into();
+    // One with nobody on its list takes the server's place.
+    let mut other = Fleet::new(0);
+    let mut spare = other.world.slots[other.server.0].node.take().unwrap();
+    let mut first = once();
+    corrupt(&mut swarm, Who::Server, move |node, _, shown| {
+        if shown.is_some_and(|(remote, _)| remote == from) && first() {
+            let machine: &mut FleetServer = node.machine_mut().downcast_mut().unwrap();
+            swap(machine, spare.machine_mut().downcast_mut().unwrap());
+        }
+    });
+    broken("I-18", &plan, &mut swarm)
+}
+
+#[test]
+fn i_18_somebody_makes_room_for_another() {
+    for clients in [1, 2, 24] {
+        assert!(evicted(clients, true).contains("fell off"));
+        assert!(evicted(clients, false).contains("fell off"));
+    }
+}
