@@ -143,8 +143,7 @@ fn what_the_checks_remember_does_not_grow_with_the_run() {
         let mut source = Source::seed(seed);
         let mut swarm = crate::swarm::Swarm::new(&settings, &source.padded(), false);
         crate::swarm::outcome(&mut swarm, &settings, &mut source).unwrap();
-        let entries = swarm.checks.borrow().entries();
-        entries
+        swarm.checks.borrow().entries()
     };
     let sum = |hours| (0..8).map(|seed| entries(hours, seed)).sum::<usize>();
     let (one, ten) = (sum(1), sum(10));
