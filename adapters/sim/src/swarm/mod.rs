@@ -11,27 +11,31 @@
 //! # What is checked after every event
 //!
 //! The checks look at what was sent, what a machine was shown and what it wanted in answer. They know
-//! who really made which bytes and who holds which key. Whether a message was discarded they take from
-//! the machine's own word, on which I-2, I-4, I-5 and I-18 lean.
+//! who really made which bytes and who holds which key. Whether a datagram was discarded they are told by
+//! the machine, and hold its word against what it holds before and after ([`genkan_core::inspect`]):
+//! what nobody made must be discarded, what was discarded as a repetition must have changed nothing, and
+//! what a session's counter protects must have changed something when it was taken. (Not looked at: a
+//! call in which a timer was due as well, and what came over TCP, which no attacker of these worlds can
+//! write into.) They remember what can still count, for half an hour to an hour, and not the whole run.
 //!
 //! | rule | how |
 //! |---|---|
 //! | I-1 | an acceptor's address on the list changes only while the server handles bytes that the acceptor's host made, from the address that its packets come out at, after the server has answered to that address |
-//! | I-2 | bytes of a session that were taken once are discarded when they come again |
+//! | I-2 | bytes of a session that were taken once, by the machine's word or by its state, are discarded when they come again, and change nothing |
 //! | I-3 | a notification or wake-up is sealed to the acceptor that the offer in it is for, goes to its address on the list, and names an address that the request came from |
 //! | I-4 | to a source from which nothing authentic has come the server sends no more packets and no more bytes than came from there |
-//! | I-5 | nothing is sent in answer to what was discarded, but a server's Cookie, Challenge and Hint to where it came from; a server answers nothing that only servers send |
+//! | I-5 | nothing is sent in answer to what was discarded, but a server's Cookie, Challenge and Hint to where it came from; a server answers nothing that only servers send, and equipment nothing that only equipment sends |
 //! | I-6 | an acceptor accepts, and dials, only for an offer whose password, key or open door the drawn settings allow; once for each offer, to the address in its notification |
 //! | I-7 | no password information, early key or payload stands on the wire in clear |
 //! | I-8 | each Initiation of an issuer, and one in four of an acceptor, is sealed to the true server's key by its sender's own; an acceptor is asked only by bytes of the true server |
 //! | I-12 | an acceptor sends to public addresses only, by a classifier of the checks' own |
-//! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id |
-//! | I-14 | no counter is used twice under one session's handle, and no ephemeral key in two messages, over all reboots |
-//! | I-15 | bytes that nobody made (injected, damaged) change no address, root, certificate or number of entries |
-//! | I-16 | acceptors always have a deadline, and servers and issuers as long as they hold anything; none is further off than 26 h |
+//! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id; payloads arrive unchanged, once and in order, and none is missing when the other end's farewell comes, or ten minutes later on a connection that stands |
+//! | I-14 | counters under one session's handle only go up, and no ephemeral key is in two of the last 1,024 messages that had one, over all reboots |
+//! | I-15 | bytes that nobody made (injected, damaged) are discarded, and change nothing that a machine holds but rate limits and counts of discards; requests for a certificate, certificates and hints may be anybody's |
+//! | I-16 | acceptors always have a deadline, and servers and issuers as long as they hold anything; none is further off than what the machine holds allows: 1 s with somebody on a server's list, 5 s while a connection opens or closes, 10 s with a request, 15 s with a connection, 60 s with an issuer's idle session, 75 s with a server's TCP connection, 300 s for an acceptor otherwise |
 //! | I-17 | one call makes at most 48 outputs, one datagram at most 8 datagrams |
-//! | I-18 | the server's list is never longer than its table, and nobody falls off it who was heard within the time that entries live |
-//! | I-20 | an acceptor writes to flash at most four times a day, and more for each handshake, reboot and `Persist` that it announces (an acceptor that announces without need is not caught) |
+//! | I-18 | the server's list is never longer than its table; nobody falls off it who was heard within the time that entries live, nor by what somebody else says; nobody is turned away while there is room |
+//! | I-20 | an acceptor writes to flash at most four times a day, and more by what it was shown: once for each handshake that the server has answered, once for two password tries that the server has passed on, and in each life once for each certificate there is and twice for the first tries |
 //! | I-21 | refusals to strangers have one length and one reason, and come no earlier than the refusal delay |
 //! | I-24 | one source gives one hash ([`campaign`] repeats a share of the seeds) |
 //! | I-25 | nothing panics |
@@ -48,8 +52,9 @@
 //! interval. L-2, on lines without loss: requests end as they must within 10 s, connected where the
 //! issuer can be reached, refused for a wrong password and an unknown target. L-5 has a test of its own
 //! (`tests/tests/power_cut.rs`).
-//! Every request during the run has come to an end, payloads that arrive do so unchanged and once (that
-//! one is lost is not noticed), and after everybody has hung up no stream, connection or issuer's timer is left.
+//! Every request during the run has come to an end, every connection that stands after the mending
+//! carries a word each way (L-2), and after everybody has hung up no stream, connection or issuer's timer
+//! is left.
 
 mod acts;
 mod attacks;

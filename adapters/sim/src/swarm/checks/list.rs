@@ -123,10 +123,14 @@ impl List {
             return Ok(());
         }
         let Some(server) = seen.node.machine().downcast_ref::<FleetServer>() else { return Ok(()) };
-        self.places(roster, seen, server)?;
+        let (clients, registered) = (server.clients() as usize, server.registered() as usize);
+        let full = self.read_events(roster, seen);
+        self.places(clients, registered, full)?;
+        let mut listed = 0;
         for member in roster.acceptors() {
             let entry = self.entries.entry(member.host).or_default();
             let address = server.location(&member.id);
+            listed += usize::from(address.is_some());
             let before = core::mem::replace(&mut entry.address, address);
             if before != address {
                 let change = Change { who: member.host, name: &member.name, before };
@@ -135,6 +139,10 @@ impl List {
                     None => self.fell_off(seen, change)?,
                 }
             }
+        }
+        if listed > registered {
+            let what = format!("{listed} have an address on the list, {registered} are registered");
+            return Err(Broken::new("I-18", what));
         }
         if let Some(author) = seen.input.filter(|input| lives(input)).and_then(|input| input.author)
             && seen.is_taken()
@@ -151,13 +159,9 @@ impl List {
     }
 
     /// I-18: the table's size is kept to, and nobody is told that it is full when it is not.
-    fn places(&mut self, roster: &Roster, seen: &Seen<'_>, server: &FleetServer) -> Verdict {
-        let clients = server.clients() as usize;
-        let full = self.read_events(roster, seen);
-        let seen = roster.acceptors().filter(|member| server.location(&member.id).is_some());
-        let (listed, seen) = (server.registered() as usize, seen.count());
-        let what = if clients > self.capacity || listed > clients || seen > listed {
-            format!("{seen} have an address, {listed} are registered, {clients} entries")
+    fn places(&self, clients: usize, registered: usize, full: bool) -> Verdict {
+        let what = if clients > self.capacity || registered > clients {
+            format!("{registered} registered, {clients} entries")
         } else if full && clients < self.capacity {
             format!("somebody was turned away with {clients} entries")
         } else {
