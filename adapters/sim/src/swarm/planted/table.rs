@@ -10,17 +10,24 @@ use crate::faults::Faults;
 use crate::fleet::{Fleet, FleetServer, Tables};
 use crate::host::Log;
 use crate::swarm::build::Swarm;
+use crate::swarm::{Settings, Source, outcome};
+
+/// Drawn worlds for each size of the table.
+const SEEDS: u64 = 1;
 
 /// The world of a plan, whose server has so many places.
 fn small(plan: &Plan, clients: usize) -> Swarm {
     let mut swarm = plan.swarm();
+    resize(&mut swarm, clients);
+    swarm
+}
+
+fn resize(swarm: &mut Swarm, clients: usize) {
     let server = swarm.fleet.server;
     swarm.fleet.resize(Tables { clients, requests: 32, streams: 32 });
     let mut checks = swarm.checks.borrow_mut();
     checks.restarted(server);
     checks.list.set_capacity(clients);
-    drop(checks);
-    swarm
 }
 
 #[test]
@@ -31,6 +38,27 @@ fn without_a_rogue_a_table_of_any_size_does() {
         // Where the lamp has the only place, the phone asks over TCP.
         assert_eq!(report.connected, 3, "{clients} places: {report:?}");
     }
+}
+
+#[test]
+fn in_worlds_with_too_few_places_nothing_but_room_is_missing() {
+    let mut full = 0;
+    for clients in 1..=24 {
+        for seed in 0..SEEDS {
+            let settings = Settings { acceptors: (6, 8), ..Settings::default() };
+            let mut source = Source::seed(seed * 24 + clients as u64);
+            let mut swarm = Swarm::new(&settings, &source.padded(), false);
+            resize(&mut swarm, clients);
+            let server = swarm.fleet.server;
+            if let Err(failure) = outcome(&mut swarm, &settings, &mut source) {
+                // Who finds no place is not on the list, and cannot be reached.
+                assert!(failure.rule.starts_with("L-"), "{clients} places: {failure}");
+            }
+            let log = swarm.fleet.world.app::<Log<ServerEvent>>(server);
+            full += u32::from(log.events.iter().any(|(_, event)| *event == ServerEvent::Full));
+        }
+    }
+    assert!(full > 4, "{full} full tables");
 }
 
 #[test]
