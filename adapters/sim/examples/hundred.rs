@@ -3,14 +3,20 @@
 //! `cargo run --release -p genkan-sim --example hundred -- openwrt`
 
 use core::time::Duration;
+use std::process::ExitCode;
 
 use genkan_sim::fleet::Fleet;
 use genkan_sim::nat::presets;
 
-fn main() {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "openwrt".into());
-    let Some(nat) = presets::by_name(&name) else {
-        return eprintln!("no NAT is called {name}; there are {:?}", presets::ALL.map(|(n, _)| n));
+fn main() -> ExitCode {
+    run(&std::env::args().nth(1).unwrap_or_else(|| "openwrt".into()))
+}
+
+fn run(name: &str) -> ExitCode {
+    let Some(nat) = presets::by_name(name) else {
+        let known = presets::ALL.map(|(name, _)| name).join(" ");
+        eprintln!("no NAT is called {name}; there are: {known}");
+        return ExitCode::from(2);
     };
     let mut fleet = Fleet::new(1); // the seed: the same run each time
     let phone = fleet.issuer("phone", |_| ());
@@ -31,4 +37,10 @@ fn main() {
     }
     let packets = fleet.world.transcript().packets();
     eprintln!("{registered} registered after an hour, {connected} connected, {packets} packets");
+    ExitCode::SUCCESS
+}
+
+#[test]
+fn a_name_that_no_nat_has_is_refused() {
+    assert_eq!(run("openwtr"), ExitCode::from(2));
 }

@@ -47,6 +47,7 @@ mod host;
 pub mod nat;
 mod net;
 mod node;
+mod numbered;
 pub mod oracle;
 mod packet;
 mod queue;

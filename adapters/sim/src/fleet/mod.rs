@@ -1,11 +1,12 @@
 //! A server, an authority, and equipment that trusts it: what most simulations begin with.
 //!
 //! Addresses are from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
-//! TCP; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on; equipment in the public
-//! internet is 198.51.100.1 and so on, behind NAT number `n` (from 0) 10.`n`.0.2 and so on, where the
-//! box itself is 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16 and 60.0.0.0/8. Wall clocks
-//! start at [`START`]. Every machine has entropy of its own from the world's seed, and each host keeps
-//! a [`Flash`] over its reboots.
+//! TCP; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on, each address of a pool
+//! counting; equipment in the public internet is 198.51.100.1 and so on, behind NAT number `n` (from 0)
+//! 10.`n`.0.2 and so on, where the box itself is 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16
+//! and 60.0.0.0/8. Wall clocks start at [`START`]. Every machine has a key made from its name, which is
+//! why no two have one name, and entropy of its own from the world's seed; each host keeps a [`Flash`]
+//! over its reboots.
 
 mod acts;
 mod devices;
@@ -136,25 +137,51 @@ impl Fleet {
 
     /// Adds a NAT behind another one, as a home's behind a carrier's; its outer address is 100.64.0.1
     /// and so on.
+    ///
+    /// # Panics
+    /// When `carrier` is no NAT of this fleet's world.
     pub fn nat_behind(&mut self, carrier: Option<NatId>, config: NatConfig) -> NatId {
-        self.nats += 1;
-        let external = match (carrier, self.nats.to_be_bytes()) {
-            (Some(_), [high, low]) => IpAddr::from([100, 64, high, low]),
-            (None, [0, number @ ..=254]) => IpAddr::from([192, 0, 2, number]),
-            (None, [high, low]) => IpAddr::from([24, 0, high, low]),
-        };
+        self.add_nat(carrier, 1, config)
+    }
+
+    /// Adds a NAT with so many external addresses (1 or more), as a carrier's has; the first is that
+    /// of [`Fleet::nat`], the others follow it. [`NatConfig::pooling`] says which one whom.
+    ///
+    /// # Panics
+    /// When `addresses` is 0.
+    pub fn nat_pool(&mut self, addresses: u16, config: NatConfig) -> NatId {
+        self.add_nat(None, addresses, config)
+    }
+
+    fn add_nat(&mut self, carrier: Option<NatId>, addresses: u16, config: NatConfig) -> NatId {
+        assert!(addresses > 0, "a NAT needs an external address: a pool of 0 was asked for");
         let network = self.world.net.next_nat().0 as u8;
-        let mut spec = NatSpec::new(&format!("nat{}", self.nats), config).external(external);
+        let mut spec = NatSpec::new(&format!("nat{}", self.nats + 1), config);
+        for _ in 0..addresses {
+            self.nats += 1;
+            spec = spec.external(match (carrier, self.nats.to_be_bytes()) {
+                (Some(_), [high, low]) => IpAddr::from([100, 64, high, low]),
+                (None, [0, number @ ..=254]) => IpAddr::from([192, 0, 2, number]),
+                (None, [high, low]) => IpAddr::from([24, 0, high, low]),
+            });
+        }
         spec = spec.inner(IpAddr::from([10, network, 0, 1]));
         self.world.add_gateway(carrier.into_iter().fold(spec, NatSpec::behind))
     }
 
     /// Adds an acceptor in the public internet, with its settings changed by `adjust`.
+    ///
+    /// # Panics
+    /// As [`Fleet::acceptor_behind`].
     pub fn acceptor(&mut self, name: &str, adjust: impl FnOnce(&mut AcceptorConfig)) -> HostId {
         self.acceptor_behind(None, name, adjust)
     }
 
     /// Adds an acceptor behind a NAT.
+    ///
+    /// # Panics
+    /// When another of the fleet has that name, since its key is made from it, or `nat` is no NAT of
+    /// the fleet's world.
     pub fn acceptor_behind(
         &mut self,
         nat: Option<NatId>,
@@ -168,11 +195,17 @@ impl Fleet {
     }
 
     /// Adds an issuer in the public internet, with its settings changed by `adjust`.
+    ///
+    /// # Panics
+    /// As [`Fleet::acceptor_behind`].
     pub fn issuer(&mut self, name: &str, adjust: impl FnOnce(&mut IssuerConfig)) -> HostId {
         self.issuer_behind(None, name, adjust)
     }
 
     /// Adds an issuer behind a NAT.
+    ///
+    /// # Panics
+    /// As [`Fleet::acceptor_behind`].
     pub fn issuer_behind(
         &mut self,
         nat: Option<NatId>,
@@ -267,6 +300,12 @@ impl Fleet {
     }
 
     fn identity(&self, name: &str) -> Identity {
+        let is_own = |member: &Member| self.world.name(member.host) == name;
+        assert!(
+            !OWN_NAMES.contains(&name) && !self.members.iter().any(is_own),
+            "this fleet has a {name:?} already; keys are made from names, so that two of one name \
+             would share a key"
+        );
         Identity { key: StaticKey::from_secret(secret(&self.world, name)), boots: 0 }
     }
 
@@ -298,12 +337,21 @@ impl Fleet {
         host
     }
 
-    #[expect(clippy::expect_used, reason = "the test asked for what cannot be")]
+    #[expect(clippy::panic, reason = "the test asked for what cannot be")]
     fn member(&self, host: HostId) -> &Member {
         let found = self.members.iter().find(|member| member.host == host);
-        found.expect("the host is an equipment of this fleet")
+        found.unwrap_or_else(|| {
+            panic!(
+                "{} is no equipment of this fleet: fleets know what they added themselves, the \
+                    server apart",
+                self.world.name(host)
+            )
+        })
     }
 }
+
+/// What the fleet's own keys are made from.
+const OWN_NAMES: [&str; 2] = ["server", "authority"];
 
 const SERVER_IP: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1));
 

@@ -5,6 +5,7 @@ use core::time::Duration;
 
 use super::{HostId, Net, Owner};
 use crate::faults::Faults;
+use crate::numbered::Thing;
 
 /// The lines of one host.
 #[derive(Clone, Debug, Default)]
@@ -12,6 +13,10 @@ pub(super) struct Lines {
     pub(super) network: usize,
     pub(super) up: Faults,
     pub(super) down: Faults,
+}
+
+impl Thing for Lines {
+    const WHAT: &str = "host";
 }
 
 /// Something that packets pass one after the other.

@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::faults::Faults;
 use crate::nat::{Nat, NatConfig, Translation};
+use crate::numbered::{Numbered, Thing};
 use crate::rng::Rng;
 use lines::{Lines, Pipe};
 pub(crate) use route::{Crossing, End, Hop, Route, Stop, ends};
@@ -119,6 +120,10 @@ struct NatBox {
     gateway: Option<IpAddr>,
 }
 
+impl Thing for NatBox {
+    const WHAT: &str = "NAT";
+}
+
 #[derive(Default)]
 pub(crate) struct Net {
     members: BTreeMap<(usize, IpAddr), Owner>,
@@ -126,8 +131,8 @@ pub(crate) struct Net {
     routed: BTreeMap<(usize, IpAddr), NatId>,
     /// The ways out of each network but the first, the preferred first.
     exits: BTreeMap<usize, Vec<NatId>>,
-    nats: Vec<NatBox>,
-    lines: Vec<Lines>,
+    nats: Numbered<NatBox>,
+    lines: Numbered<Lines>,
     /// The first host in or behind each network.
     fronts: BTreeMap<usize, HostId>,
     paths: BTreeMap<(HostId, HostId), Faults>,
@@ -178,6 +183,16 @@ impl Net {
         }
     }
 
+    /// The network that a host is in.
+    pub(crate) fn network(&self, host: HostId) -> usize {
+        self.lines[host.0].network
+    }
+
+    /// The network on the outside of a box.
+    pub(crate) fn outer(&self, nat: NatId) -> usize {
+        self.nats[nat.0].outer
+    }
+
     /// The network on the inside of a box, or the public internet.
     pub(crate) fn inner(&self, nat: Option<NatId>) -> usize {
         nat.map_or(0, |nat| self.nats[nat.0].inner)
@@ -185,7 +200,7 @@ impl Net {
 
     fn claim(&mut self, network: usize, address: IpAddr, owner: Owner) {
         let before = self.members.insert((network, address), owner);
-        assert!(before.is_none(), "{address} is taken");
+        assert!(before.is_none(), "{address} is given twice in one network");
         if !matches!(owner, Owner::Gateway(_)) {
             self.route(network, address);
         }
@@ -226,11 +241,15 @@ impl Net {
         exits.iter().find(translates).or_else(|| exits.iter().find(passes)).copied()
     }
 
+    /// Who has an address itself, in one network.
+    pub(crate) fn holder(&self, network: usize, address: IpAddr) -> Option<Owner> {
+        self.members.get(&(network, address)).copied()
+    }
+
     /// Whose an address is, in one network.
     fn find(&self, network: usize, address: IpAddr) -> Option<Owner> {
-        let key = (network, address);
-        let member = self.members.get(&key).copied();
-        member.or_else(|| self.routed.get(&key).copied().map(Owner::Nat))
+        let routed = || self.routed.get(&(network, address)).copied().map(Owner::Nat);
+        self.holder(network, address).or_else(routed)
     }
 
     pub(crate) fn prefer(&mut self, nat: NatId) {

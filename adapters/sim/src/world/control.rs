@@ -8,7 +8,7 @@ use genkan_core::Instant;
 use super::World;
 use crate::faults::Faults;
 use crate::nat::Nat;
-use crate::net::{HostId, NatId};
+use crate::net::{HostId, NatId, Owner};
 use crate::node::Node;
 use crate::packet::{Packet, Verdict};
 use crate::tcp::{Reader, TcpConfig, TcpEvent};
@@ -97,12 +97,20 @@ impl World {
     }
 
     /// A NAT gets another external address; its mappings go.
+    ///
+    /// # Panics
+    /// When another on its outside has that address.
     pub fn renumber_nat(&mut self, nat: NatId, external: IpAddr) {
-        self.net.renumber_nat(nat, &[external]);
+        self.renumber_nat_pool(nat, &[external]);
     }
 
     /// As [`World::renumber_nat`], with a pool.
+    ///
+    /// # Panics
+    /// When another on its outside has one of these addresses.
     pub fn renumber_nat_pool(&mut self, nat: NatId, external: &[IpAddr]) {
+        let (name, own) = (self.net.nat_name(nat), Some(Owner::Nat(nat)));
+        self.refuse_taken(name, self.net.outer(nat), external, own);
         self.net.renumber_nat(nat, external);
     }
 
@@ -112,7 +120,12 @@ impl World {
     }
 
     /// A host gets other addresses. Its sockets stay; its TCP connections are lost in silence.
+    ///
+    /// # Panics
+    /// When another in its network has one of these addresses.
     pub fn renumber_host(&mut self, host: HostId, addresses: &[IpAddr]) {
+        let own = Some(Owner::Host(host));
+        self.refuse_taken(self.name(host), self.net.network(host), addresses, own);
         self.net.renumber_host(host, addresses);
         self.slots[host.0].addresses = addresses.to_vec();
     }
@@ -261,5 +274,24 @@ impl World {
     /// Forgets what has happened; the hash stays.
     pub fn clear_transcript(&mut self) {
         self.transcript.clear();
+    }
+
+    /// Panics when another than `own` has one of the addresses that `who` is to have in a network.
+    pub(super) fn refuse_taken(
+        &self,
+        who: &str,
+        network: usize,
+        addresses: &[IpAddr],
+        own: Option<Owner>,
+    ) {
+        for &address in addresses {
+            let holder = self.net.holder(network, address).filter(|holder| Some(*holder) != own);
+            let holder = holder.map(|holder| match holder {
+                Owner::Host(host) => self.name(host),
+                Owner::Nat(nat) | Owner::Gateway(nat) => self.net.nat_name(nat),
+            });
+            let nobody = holder.is_none();
+            assert!(nobody, "{who} cannot get {address}: {} has it", holder.unwrap_or_default());
+        }
     }
 }

@@ -23,6 +23,7 @@ use crate::entropy::SimEntropy;
 use crate::nat::NatConfig;
 use crate::net::{HostId, NatId, NatSpec, Net};
 use crate::node::{Io, Node};
+use crate::numbered::Numbered;
 use crate::packet::Hook;
 use crate::queue::Queue;
 use crate::rng::Rng;
@@ -59,7 +60,7 @@ pub struct World {
     pub(crate) rng: Rng,
     pub(crate) queue: Queue<Event>,
     pub(crate) net: Net,
-    pub(crate) slots: Vec<Slot>,
+    pub(crate) slots: Numbered<Slot>,
     pub(crate) tcp: Table,
     pub(crate) tcp_config: TcpConfig,
     pub(crate) transcript: Transcript,
@@ -99,7 +100,7 @@ impl World {
             seed,
             queue: Queue::new(),
             net: Net::default(),
-            slots: Vec::new(),
+            slots: Numbered::default(),
             tcp: Table::default(),
             tcp_config: TcpConfig::default(),
             transcript: Transcript::new(),
@@ -113,9 +114,13 @@ impl World {
     }
 
     /// Adds a host and switches it on: `boot` is given the host's clock and makes what runs on it.
+    ///
+    /// # Panics
+    /// When another in its network has one of its addresses, or it is behind no NAT of this world.
     pub fn add_host<N: Node>(&mut self, spec: HostSpec, boot: impl FnOnce(Instant) -> N) -> HostId {
         let host = HostId(self.slots.len());
         let rng = self.seed.fork(&format!("host {} {}", host.0, spec.name));
+        self.refuse_taken(&spec.name, self.net.inner(spec.behind), &spec.addresses, None);
         self.net.add_host(host, spec.behind, &spec.addresses);
         self.slots.push(Slot::new(spec, rng));
         self.restart(host, boot);
@@ -123,6 +128,9 @@ impl World {
     }
 
     /// Adds a NAT, in the public internet or behind another one; [`World::add_gateway`] can do more.
+    ///
+    /// # Panics
+    /// As [`World::add_gateway`].
     pub fn add_nat(
         &mut self,
         name: &str,
@@ -136,7 +144,15 @@ impl World {
     }
 
     /// Adds a NAT or a firewall: with a pool of addresses, an address on the inside, beside another.
+    ///
+    /// # Panics
+    /// When another in the same network has one of its addresses, or it is behind or beside no NAT of
+    /// this world.
     pub fn add_gateway(&mut self, spec: NatSpec) -> NatId {
+        self.refuse_taken(&spec.name, self.net.inner(spec.behind), &spec.external, None);
+        if let (Some(address), Some(sibling)) = (spec.inner, spec.beside) {
+            self.refuse_taken(&spec.name, self.net.inner(Some(sibling)), &[address], None);
+        }
         let rng = self.seed.fork(&format!("nat {}", spec.name));
         self.net.add_nat(spec, rng)
     }

@@ -9,6 +9,7 @@ use genkan_core::{Instant, SocketId, StreamId};
 use super::datagrams::Flight;
 use crate::net::NatId;
 use crate::node::{Io, Node};
+use crate::numbered::Thing;
 use crate::packet::TcpId;
 use crate::rng::Rng;
 use crate::tcp::Reader;
@@ -104,6 +105,10 @@ const MILLION: i128 = 1_000_000;
 
 /// A clock that is slower would hardly go on at all.
 const SLOWEST: i32 = -900_000;
+
+impl Thing for Slot {
+    const WHAT: &str = "host";
+}
 
 impl Slot {
     pub(crate) fn new(spec: HostSpec, mut rng: Rng) -> Self {
