@@ -2,12 +2,11 @@
 //!
 //! The first byte says which; the others are a file's content, a value or a text. A content gives a
 //! value or an error; what can be read can be written, and reads the same then. The files lie in a
-//! folder of the process, which is made anew in the system's folder for temporary files.
+//! [`Folder`] of their own.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
 
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::{EquipmentId, ID_PREFIX, ID_TEXT_LEN, Resumption, StaticKey};
@@ -17,28 +16,12 @@ use genkan_std::files::{
     save_certificate, save_key,
 };
 
+use crate::folder::Folder;
 use crate::record::mar;
 
 /// The values of a state directory.
 const NAMES: [&str; 8] =
     ["boots", "certificate", "session", "floor", "failures", "password", "paired", "early-key"];
-
-struct Folder {
-    path: PathBuf,
-    state: StateDir,
-}
-
-fn folder() -> &'static Folder {
-    static FOLDER: OnceLock<Folder> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let path = std::env::temp_dir().join(format!("genkan-fuzz-{}", std::process::id()));
-        // What a process of this number has left behind.
-        let _ = fs::remove_dir_all(&path);
-        fs::create_dir_all(&path).expect("a folder for temporary files");
-        let state = StateDir::open(path.join("state")).expect("a state directory");
-        Folder { path, state }
-    })
-}
 
 /// Puts a content into a file that only its owner may read.
 fn put(path: &Path, content: &[u8]) {
@@ -62,10 +45,10 @@ pub fn files(data: &[u8]) {
 }
 
 fn key_file(content: &[u8]) {
-    let path = folder().path.join("key");
+    let path = Folder::own().path.join("key");
     put(&path, content);
     let Ok(key) = load_key(&path) else { return };
-    let copy = folder().path.join("copy");
+    let copy = Folder::own().path.join("copy");
     let _ = fs::remove_file(&copy);
     save_key(&copy, &key).expect("a new file");
     assert_eq!(load_key(&copy).expect("a good file").secret(), key.secret());
@@ -73,7 +56,7 @@ fn key_file(content: &[u8]) {
 }
 
 fn authority_file(content: &[u8]) {
-    let path = folder().path.join("authority");
+    let path = Folder::own().path.join("authority");
     put(&path, content);
     if let Ok(key) = load_authority(&path) {
         let text = format_authority(key.public());
@@ -82,7 +65,7 @@ fn authority_file(content: &[u8]) {
 }
 
 fn certificate_file(content: &[u8]) {
-    let path = folder().path.join("certificate");
+    let path = Folder::own().path.join("certificate");
     put(&path, content);
     let Ok(bytes) = load_certificate(&path) else {
         assert!(Certificate::parse(content).is_err(), "bare bytes were refused");
@@ -110,7 +93,7 @@ fn read_all(state: &StateDir) -> [bool; 8] {
 /// A file of the state directory, with any content.
 fn state_file(bytes: &[u8]) {
     let Some((&which, content)) = bytes.split_first() else { return };
-    let Folder { path, state } = folder();
+    let Folder { path, state } = &*Folder::own();
     let name = NAMES[usize::from(which) % NAMES.len()];
     let file = path.join("state").join(name);
     put(&file, content);
@@ -126,7 +109,7 @@ fn state_file(bytes: &[u8]) {
 /// A value of the state directory, written as the node does.
 fn state_value(bytes: &[u8]) {
     let Some((&which, value)) = bytes.split_first() else { return };
-    let Folder { path, state } = folder();
+    let Folder { path, state } = &*Folder::own();
     let at = usize::from(which) % NAMES.len();
     let name = NAMES[at];
     let written = state.write(name, value).is_ok();
@@ -196,7 +179,7 @@ fn changed_text(bytes: &[u8]) {
 /// Good files and texts of every kind.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
     let secret = StaticKey::from_secret([7; 32]);
-    let path = folder().path.join("seed");
+    let path = Folder::own().path.join("seed");
     let mut seeds = Vec::new();
     let _ = fs::remove_file(&path);
     save_key(&path, &secret).expect("a new file");
@@ -208,8 +191,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     seeds.push((1, AUTHORITY_FILE.to_vec()));
     for (which, size) in (0u8..).zip([8, 54, 36, 8, 4, 48, 64, 16]) {
         let name = NAMES[usize::from(which)];
-        folder().state.write(name, &vec![which + 1; size]).expect("a value");
-        let file = folder().path.join("state").join(name);
+        Folder::own().state.write(name, &vec![which + 1; size]).expect("a value");
+        let file = Folder::own().path.join("state").join(name);
         let content = fs::read(&file).expect("it was written");
         fs::remove_file(&file).expect("it was written");
         seeds.push((3, [&[which][..], &content].concat()));

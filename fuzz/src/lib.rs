@@ -11,7 +11,7 @@
 //! stream       a TCP connection's bytes in pieces of any size
 //! certificate  issuing, parsing and checking certificates
 //! addresses    which addresses an appliance may dial
-//! files        key files, certificates, a state directory, and the text of ids and keys
+//! files        key files, certificates, a state directory (in a folder), and the text of ids and keys
 //! server       a server among equipment with real keys and no manners, and strangers
 //! acceptor     an appliance with a hostile server (far) and hostile issuers (caller)
 //! issuer       an issuer with a hostile server (far) and hostile acceptors (door)
@@ -32,6 +32,7 @@ mod datagram;
 mod door;
 mod far;
 mod files;
+mod folder;
 mod issuer;
 mod record;
 mod server;
