@@ -21,12 +21,44 @@ fuzz_tools() {
 }
 
 # The core forbids unsafe code, so that there is nothing for a sanitizer to find; without one the
-# stable compiler does, and the machines run at their full speed.
+# stable compiler does, and the machines run at their full speed. cargo-fuzz cannot be told `--locked`.
 fuzz_build() {
+    fuzz_locked || return 1
     cargo fuzz build --fuzz-dir "$fuzz_dir" --target-dir "$fuzz_target_dir" --sanitizer none "$@"
 }
 
-# fuzz_run TARGET CORPUS... OPTION...: new inputs go to the first corpus.
+# Whether the lock file of the targets fits the manifests.
+fuzz_locked() {
+    cargo metadata --locked --format-version 1 --manifest-path "$fuzz_dir/Cargo.toml" >/dev/null || {
+        echo "$fuzz_dir/Cargo.lock does not fit:" \
+            "cargo update --workspace --manifest-path $fuzz_dir/Cargo.toml mends it"
+        return 1
+    }
+}
+
+# fuzz_jobs MOST FUNCTION TARGET...: FUNCTION TARGET for each target, so many at a time, each in a
+# process group of its own.
+fuzz_jobs() {
+    local most=$1 function=$2 target
+    for target in "${@:3}"; do
+        while (($(jobs -rp | wc -l) >= most)); do wait -n; done
+        set -m
+        "$function" "$target" &
+        set +m
+    done
+    wait
+}
+
+# Ends what fuzz_jobs has begun, with all that runs in it.
+fuzz_end_jobs() {
+    local job
+    for job in $(jobs -rp); do kill -TERM -- "-$job" 2>/dev/null; done
+    wait 2>/dev/null
+}
+
+# fuzz_run TARGET CORPUS... OPTION...: new inputs go to the first corpus. Ends with status
+# $fuzz_interrupted when it was told to end.
+fuzz_interrupted=72
 fuzz_run() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
@@ -39,11 +71,17 @@ fuzz_unpack() {
     mkdir -p "$2/$1" && tar -xzf "fuzz/corpus/$1.tar.gz" -C "$2/$1"
 }
 
-# fuzz_pack TARGET FOLDER: the corpus from FOLDER, always the same bytes for the same inputs.
+# fuzz_pack TARGET FOLDER: the corpus from FOLDER, always the same bytes for the same inputs. The
+# archive is the old one or the new one at any moment.
 fuzz_pack() {
+    local packed=fuzz/corpus/$fuzz_half-$1
     tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=0644 --transform='s,^\./,,' \
-        -C "$2" -cf - $(cd "$2" && LC_ALL=C ls) | gzip -9n >"fuzz/corpus/$1.tar.gz"
+        -C "$2" -cf "$packed" $(cd "$2" && LC_ALL=C ls) &&
+        gzip -9n <"$packed" >"$packed.gz" && mv "$packed.gz" "fuzz/corpus/$1.tar.gz" && rm "$packed"
 }
+
+# How files begin that fuzz_pack leaves when it is stopped.
+fuzz_half=.half-$$
 
 # fuzz_report TARGET LOG: one line about a run that went well.
 fuzz_report() {

@@ -34,9 +34,6 @@ fuzz_one() {
         fi || touch "$work/failed"
 }
 
-for target in "${chosen[@]}"; do
-    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n; done
-    fuzz_one "$target" &
-done
-wait
+trap 'fuzz_end_jobs; exit 143' HUP INT TERM
+fuzz_jobs "$(nproc)" fuzz_one "${chosen[@]}"
 [[ ! -e $work/failed ]]

@@ -2,6 +2,7 @@
 # The rules about files that no compiler checks. Prints every breach, then fails if there was one.
 set -u
 . tests/scripts/files.sh
+. fuzz/lib.sh
 max_lines=400
 # Longer files, each with its reason: [path]="why it is one thing and cannot be cut".
 declare -A longer=()
@@ -9,6 +10,7 @@ required=(
     README.md CHANGELOG.md CONTRIBUTING.md SECURITY.md LICENSE-MIT LICENSE-APACHE
     Cargo.toml Cargo.lock rustfmt.toml clippy.toml .gitignore .ci/run tests/run
     core/docs/PROTOCOL.md core/docs/DESIGN.md core/docs/TESTING.md
+    fuzz/README.md
 )
 
 breaches=0
@@ -31,6 +33,7 @@ for file in "${files[@]}"; do
 done
 
 cargo metadata --locked --format-version 1 >/dev/null || breach "Cargo.lock does not fit the manifests"
+stale=$(fuzz_locked) || breach "$stale"
 mapfile -t manifests < <(member_manifests)
 ((${#manifests[@]} > 0)) || breach "no workspace member found"
 for manifest in "${manifests[@]}"; do
@@ -46,7 +49,7 @@ done < <(printf '%s\0' "${files[@]}" |
 for file in "${required[@]}"; do
     [[ -s $file ]] || breach "$file: missing or empty"
 done
-for file in tests/run .ci/run; do
+for file in tests/run .ci/run fuzz/campaign; do
     [[ -x $file ]] || breach "$file: not executable"
 done
 
