@@ -3,8 +3,9 @@
 
 use genkan_core::wire::{ANSWER_LEN, Kind, OFFER_BODY, OFFER_LEN};
 use genkan_core::{EquipmentId, StreamId};
-use genkan_tests::evil::{PEER_LINK, body, hmac, initiator, plain_offer, root, seal};
+use genkan_tests::evil::{PEER_LINK, body, initiator, plain_offer, root};
 
+use crate::peer::Session;
 use crate::speech::key;
 
 /// How many there are.
@@ -18,15 +19,7 @@ pub(crate) struct Caller {
     sealed: Vec<u8>,
     password: Option<[u8; 32]>,
     session: Option<Session>,
-}
-
-#[derive(Debug)]
-struct Session {
-    stream: StreamId,
-    root: [u8; 32],
-    /// The acceptor's index for it.
-    handle: u32,
-    counter: u64,
+    /// Something has left unchanged in that session.
     spoken: bool,
 }
 
@@ -36,8 +29,8 @@ fn secret(number: usize) -> u8 {
 
 impl Caller {
     pub(crate) fn new(number: usize) -> Self {
-        let (offers, state, sealed, password, session) = Default::default();
-        Self { secret: secret(number), offers, state, sealed, password, session }
+        let (offers, state, sealed, password, session, spoken) = Default::default();
+        Self { secret: secret(number), offers, state, sealed, password, session, spoken }
     }
 
     pub(crate) fn id_of(number: usize) -> EquipmentId {
@@ -90,8 +83,8 @@ impl Caller {
         // Another caller's answer does not fit; whoever it is for knows it.
         if state.read_message(&message[22..], &mut plain).is_ok() {
             let handle = u32::from_be_bytes(*message[2..].first_chunk().expect("an index"));
-            let root = root(&mut state);
-            self.session = Some(Session { stream, root, handle, counter: 0, spoken: false });
+            self.session = Some(Session::issuers(stream, &root(&mut state), handle));
+            self.spoken = false;
         } else {
             self.state = Some(state);
         }
@@ -99,23 +92,16 @@ impl Caller {
 
     /// A sealed body, and the stream that it is for.
     pub(crate) fn says(&mut self, body: &[u8]) -> Option<(StreamId, Vec<u8>)> {
-        let session = self.session.as_mut()?;
-        let key = hmac(&session.root, &[b"transport up  "]);
-        let counter = session.counter;
-        session.counter += 1;
-        let kind = Kind::IssuerTransport;
-        Some((session.stream, seal(&key, kind, session.handle, counter, body)))
+        Some(self.session.as_mut()?.says(body))
     }
 
     /// What was sealed last leaves unchanged.
-    pub(crate) fn spoken(&mut self) {
-        if let Some(session) = &mut self.session {
-            session.spoken = true;
-        }
+    pub(crate) const fn spoken(&mut self) {
+        self.spoken = true;
     }
 
     pub(crate) fn has_spoken(&self, stream: StreamId) -> bool {
-        self.session.as_ref().is_some_and(|session| session.stream == stream && session.spoken)
+        self.spoken && self.session.as_ref().is_some_and(|session| session.stream == stream)
     }
 
     /// The acceptor has rebooted.

@@ -5,8 +5,9 @@ use genkan_core::inspect;
 use genkan_core::wire::message::Accept;
 use genkan_core::wire::{ANSWER_BODY, Kind};
 use genkan_core::{EquipmentId, StreamId};
-use genkan_tests::evil::{PEER_LINK, body, hmac, responder, root, seal, siphash};
+use genkan_tests::evil::{PEER_LINK, body, responder, root, siphash};
 
+use crate::peer::Session;
 use crate::speech::key;
 
 /// How many there are.
@@ -21,15 +22,6 @@ pub(crate) struct Door {
     /// The offers that were for it, the newest last.
     offers: Vec<Vec<u8>>,
     session: Option<Session>,
-}
-
-#[derive(Debug)]
-struct Session {
-    stream: StreamId,
-    root: [u8; 32],
-    /// The issuer's index for it.
-    handle: u32,
-    counter: u64,
 }
 
 impl Door {
@@ -71,19 +63,13 @@ impl Door {
         out.extend(INDEX.to_be_bytes());
         out.extend(siphash(&offer.punch_key, &[&noise[..32]]));
         out.extend(&noise[..len]);
-        let root = root(&mut state);
-        self.session = Some(Session { stream, root, handle: offer.index, counter: 0 });
+        self.session = Some(Session::acceptors(stream, &root(&mut state), offer.index));
         Some(out)
     }
 
     /// A sealed body, and the stream that it is for.
     pub(crate) fn says(&mut self, body: &[u8]) -> Option<(StreamId, Vec<u8>)> {
-        let session = self.session.as_mut()?;
-        let key = hmac(&session.root, &[b"transport down"]);
-        let counter = session.counter;
-        session.counter += 1;
-        let kind = Kind::AcceptorTransport;
-        Some((session.stream, seal(&key, kind, session.handle, counter, body)))
+        Some(self.session.as_mut()?.says(body))
     }
 
     /// The issuer has rebooted.

@@ -3,10 +3,10 @@
 //! A process that is killed, as fuzzers are, leaves its folder behind: whoever makes one next removes
 //! those of processes that are no more.
 
+use core::sync::atomic::{AtomicU32, Ordering};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use genkan_std::StateDir;
 

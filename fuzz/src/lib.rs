@@ -13,8 +13,9 @@
 //! addresses    which addresses an appliance may dial
 //! files        key files, certificates, a state directory (in a folder), and the text of ids and keys
 //! server       a server among equipment with real keys and no manners, and strangers
-//! acceptor     an appliance with a hostile server (far) and hostile issuers (caller)
-//! issuer       an issuer with a hostile server (far) and hostile acceptors (door)
+//! trial        what the next two share: a machine with a hostile server (far)
+//! acceptor     an appliance with hostile issuers (caller)
+//! issuer       an issuer with hostile acceptors (door)
 //! world        two appliances and two phones in the simulated network
 //! swarm        the simulator's world runs, from bytes
 //! ```
@@ -34,11 +35,13 @@ mod far;
 mod files;
 mod folder;
 mod issuer;
+mod peer;
 mod record;
 mod server;
 mod speech;
 mod stream;
 mod swarm;
+mod trial;
 mod watch;
 mod world;
 

@@ -10,7 +10,7 @@ use genkan_core::{EquipmentId, StaticKey};
 use genkan_tests::device::register;
 use genkan_tests::evil::{Evil, WALL, body, hmac, siphash};
 
-use crate::server::Act;
+use crate::trial::Act;
 
 /// The early key that registrations state, when they state one.
 const EARLY_KEY: [u8; 16] = [8; 16];

@@ -25,8 +25,8 @@ use genkan_core::wire::message::{
 };
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, AddressPolicy, AdmissionPolicy, Channel,
-    Command, ConnectionId, EquipmentId, Identity, Instant, Machine, PasswordRecord, Received,
-    Resumption, ServerAddress, SocketId, StreamId, StreamState, canonical,
+    Command, ConnectionId, EquipmentId, Identity, Instant, Machine, PasswordRecord, Resumption,
+    ServerAddress, SocketId, StreamId, StreamState, canonical,
 };
 use genkan_sim::{EntropyMode, EntropySwitch, SimEntropy};
 use genkan_tests::evil::{Desk, WALL, body, sa};
@@ -35,15 +35,14 @@ use crate::caller::{CALLERS, Caller};
 use crate::far::{Far, OBSERVED, SERVER, certificate};
 use crate::record::{Record, mar, split};
 use crate::speech::key;
-use crate::watch::{Out, Watch, nothing_lost, story};
+use crate::trial::{ACTS, Act, Stage, Trial, garbage};
+use crate::watch::{Out, nothing_lost, story};
 pub(crate) use seeds::seeds;
 
-const ACTS: usize = 48;
 const EARLY_KEY: [u8; 16] = [8; 16];
 /// The password information that opens the door.
 pub(crate) const PASSWORD: [u8; 32] = [6; 32];
 
-type Act = Record<12>;
 /// The machine.
 pub(crate) type Lamp = Acceptor<Vec<AcceptorSlot>, SimEntropy>;
 
@@ -91,23 +90,14 @@ struct Offered {
     welcome: bool,
 }
 
-struct Trial {
+struct AcceptorTrial {
     head: Record<8>,
-    machine: Lamp,
-    switch: EntropySwitch,
-    watch: Watch,
+    stage: Stage<Lamp>,
     flash: Flash,
     policy: AdmissionPolicy,
     addresses: AddressPolicy,
-    /// The server's ends of the two links.
-    far: Far,
-    near: Far,
     callers: Vec<Caller>,
     offered: Vec<Offered>,
-    /// What it has said to its server and was not answered, and on which stream.
-    unanswered: Vec<(Option<StreamId>, Vec<u8>)>,
-    /// Datagrams that it was sent.
-    sent: Vec<Vec<u8>>,
     connections: Vec<ConnectionId>,
     left: bool,
     lost: u32,
@@ -180,24 +170,14 @@ pub fn acceptor(data: &[u8]) {
     if !head.flag(1, 7) {
         flash.certificate = certificate();
     }
-    let (machine, switch) = boot(&head, now, &flash);
-    let far = Far::new(&certificate());
-    let near = far.beside();
-    let (offered, unanswered, sent, connections) = Default::default();
-    let mut trial = Trial {
-        machine,
-        switch,
+    let mut trial = AcceptorTrial {
+        stage: Stage::new(now, boot(&head, now, &flash)),
         flash,
-        far,
-        near,
-        offered,
-        unanswered,
-        sent,
-        connections,
-        watch: Watch::new(now, false),
         policy: policy(&head),
         addresses: addresses(&head),
         callers: (0..CALLERS).map(Caller::new).collect(),
+        offered: Vec::new(),
+        connections: Vec::new(),
         left: false,
         lost: 0,
         head,
@@ -205,92 +185,23 @@ pub fn acceptor(data: &[u8]) {
     trial.pass(Duration::ZERO, false, false);
     for act in acts {
         trial.act(&act);
-        nothing_lost(trial.machine.counters());
+        nothing_lost(trial.stage.machine.counters());
     }
     trial.rest();
 }
 
-impl Trial {
+impl AcceptorTrial {
     fn act(&mut self, act: &Act) {
         story(|| format!("{act:?}"));
         match act.byte(0) % 16 {
-            0 | 1 => self.serve(act.flag(1, 0), act),
             2 | 3 => self.notify(act),
             4 => self.say(act),
-            5 => self.short(act),
-            6 => self.again(act),
-            7 => self.garbage(act),
-            8 => self.stream_state(act),
+            6 => self.repeat(act),
+            7 => self.nonsense(act),
             9 | 10 => self.call(act),
             11 => self.application(act),
-            12 => self.pass(act.time(1), act.flag(2, 0), act.flag(2, 1)),
             13 => self.reboot(),
-            14 => self.switch.set(match act.byte(1) % 4 {
-                0 | 1 => EntropyMode::Seeded,
-                2 => EntropyMode::Constant(act.byte(2)),
-                _ => EntropyMode::Failing,
-            }),
-            _ => self.pour(act),
-        }
-    }
-
-    fn seen(&self) -> Seen {
-        let machine = &self.machine;
-        Seen {
-            wakeup: machine.poll_timeout(),
-            certificate: machine.certificate().to_vec(),
-            floor: machine.floor(),
-            failures: machine.failures(),
-            session: machine.resumption(),
-        }
-    }
-
-    /// A datagram; what was made of it.
-    fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> (bool, Out<AcceptorEvent>) {
-        let mut message = bytes.to_vec();
-        let now = self.watch.now;
-        let received = self.machine.handle_datagram(now, SocketId::MAIN, from, &mut message);
-        let taken = !matches!(received, Received::Discarded(_));
-        let out = self.watch.drain(&mut self.machine);
-        self.hear(&out);
-        (taken, out)
-    }
-
-    /// The server's message, over the link `stream`; where the act says so, after a changed copy.
-    fn deliver(&mut self, stream: Option<StreamId>, bytes: &[u8], act: &Act) {
-        match stream {
-            None => {
-                if act.flag(11, 0) {
-                    let mut copy = bytes.to_vec();
-                    if mar(&mut copy, act.byte(11) >> 1, act.word(9), act.byte(10)) {
-                        self.unauthentic(sa(SERVER), &copy, bytes);
-                    }
-                }
-                self.datagram(sa(SERVER), bytes);
-                self.sent.push(bytes.to_vec());
-            }
-            Some(stream) => {
-                let frame = [&(bytes.len() as u16).to_be_bytes()[..], bytes].concat();
-                let outs = self.watch.feed(&mut self.machine, stream, &frame);
-                self.outs(outs);
-            }
-        }
-    }
-
-    fn pass(&mut self, time: Duration, late: bool, served: bool) {
-        let end = self.watch.now.after(time);
-        loop {
-            let next = self.machine.poll_timeout().map(|wakeup| wakeup.at).filter(|at| *at <= end);
-            let step = next.map_or(end, |at| if late { end } else { at }).since(self.watch.now);
-            let mut outs = Vec::new();
-            self.watch.pass(&mut self.machine, step, late, |_, _, out| outs.push(out));
-            self.outs(outs);
-            if served {
-                self.honest();
-            }
-            if next.is_none() || (late && self.watch.now >= end) {
-                break;
-            }
+            _ => self.common(act),
         }
     }
 
@@ -298,20 +209,20 @@ impl Trial {
     fn honest(&mut self) {
         for _ in 0..8 {
             let waiting: Vec<(StreamId, bool)> = self
+                .stage
                 .watch
                 .streams
                 .iter()
                 .filter(|(_, pipe)| !pipe.up)
                 .map(|(stream, pipe)| (*stream, pipe.remote == sa(SERVER)))
                 .collect();
-            if waiting.is_empty() && self.unanswered.is_empty() {
+            if waiting.is_empty() && self.stage.unanswered.is_empty() {
                 break;
             }
             for (stream, ours) in waiting {
                 let state = if ours { StreamState::Connected } else { StreamState::Closed };
-                self.watch.state(&mut self.machine, stream, state);
-                let out = self.watch.drain(&mut self.machine);
-                self.hear(&out);
+                self.stage.watch.state(&mut self.stage.machine, stream, state);
+                self.drained();
             }
             self.serve(false, &Record::new(&[]));
         }
@@ -319,12 +230,9 @@ impl Trial {
 
     fn reboot(&mut self) {
         self.flash.boots += 1;
-        (self.machine, self.switch) = boot(&self.head, self.watch.now, &self.flash);
+        self.stage.reboot(boot(&self.head, self.stage.watch.now, &self.flash));
         self.policy = policy(&self.head);
-        self.watch = Watch::new(self.watch.now, false);
-        self.unanswered.clear();
         self.connections.clear();
-        // What was sent to the one before is nothing to this one, but it may be repeated.
         self.callers.iter_mut().for_each(Caller::cut);
         self.left = false;
         self.pass(Duration::ZERO, false, false);
@@ -333,20 +241,23 @@ impl Trial {
     /// From now on the server is honest: the appliance registers and stays registered, and whatever
     /// was half open is gone.
     fn rest(&mut self) {
-        self.switch.set(EntropyMode::Seeded);
+        self.stage.switch.set(EntropyMode::Seeded);
         self.pass(Duration::from_secs(3_600), false, true);
-        let (lost, heard) = (self.lost, self.far.heard() + self.near.heard());
+        let (lost, heard) = (self.lost, self.stage.far.heard() + self.stage.near.heard());
         self.pass(Duration::from_secs(2 * 3_600), false, true);
         assert_eq!(self.lost, lost, "registered with an honest server, and lost it");
-        let heard = self.far.heard() + self.near.heard() - heard;
+        let heard = self.stage.far.heard() + self.stage.near.heard() - heard;
         assert!(self.left || heard > 0, "it does not turn to an honest server");
-        assert!(self.left || self.far.is_registered() || self.near.is_registered());
-        nothing_lost(self.machine.counters());
+        assert!(self.left || self.stage.far.is_registered() || self.stage.near.is_registered());
+        nothing_lost(self.stage.machine.counters());
         for &connection in &self.connections {
-            assert!(self.machine.connection(connection).is_none(), "{connection:?} still stands");
+            assert!(
+                self.stage.machine.connection(connection).is_none(),
+                "{connection:?} still stands"
+            );
         }
-        let peers = self.watch.streams.values().filter(|pipe| pipe.remote != sa(SERVER));
+        let peers = self.stage.watch.streams.values().filter(|pipe| pipe.remote != sa(SERVER));
         assert_eq!(peers.count(), 0, "streams to nobody are left over");
-        assert!(self.machine.id() == EquipmentId(*key(2).public()));
+        assert!(self.stage.machine.id() == EquipmentId(*key(2).public()));
     }
 }

@@ -78,18 +78,8 @@ const LIVES: [&[[u8; 8]]; 6] = [
 
 /// Registration, doors of all kinds, dial-backs, and what a hostile server may try.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
-    for head in [[1, 1, 0, 0], [3, 2, 0, 0], [1, 14, 7, 4], [2, 0xa2, 1, 0], [0, 0x51, 0, 9]] {
-        for life in LIVES {
-            let mut seed = head.to_vec();
-            seed.resize(8, 0);
-            for (number, act) in (0..).zip(life) {
-                seed.extend(act);
-                // A changed copy goes before every third message.
-                seed.extend([0, 20 + number, 3, if number % 3 == 0 { 3 } else { 0 }]);
-            }
-            seeds.push(seed);
-        }
-    }
-    seeds
+    crate::trial::seeds(
+        &[&[1, 1], &[3, 2], &[1, 14, 7, 4], &[2, 0xa2, 1], &[0, 0x51, 0, 9]],
+        &LIVES,
+    )
 }

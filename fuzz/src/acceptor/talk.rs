@@ -2,35 +2,10 @@
 
 use super::*;
 
-impl Trial {
-    /// The server answers what it was asked.
-    pub(super) fn serve(&mut self, plain: bool, act: &Act) {
-        for (stream, message) in core::mem::take(&mut self.unanswered) {
-            let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-            let answer = if plain { far.answer(&message, false) } else { far.serve(&message) };
-            if let Some(answer) = answer {
-                self.deliver(stream, &answer, act);
-            }
-        }
-    }
-
-    /// The stream to the server, when the act wants it and it is there.
-    pub(super) fn link(&self, wanted: bool) -> Option<StreamId> {
-        let mut streams = self.watch.streams.iter();
-        let up = streams.find(|(_, pipe)| pipe.up && pipe.remote == sa(SERVER));
-        up.map(|(stream, _)| *stream).filter(|_| wanted)
-    }
-
-    pub(super) fn server_says(&mut self, body: &[u8], act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-        let bytes = far.says(body);
-        self.deliver(stream, &bytes, act);
-    }
-
+impl AcceptorTrial {
     /// The server passes a request on.
     pub(super) fn notify(&mut self, act: &Act) {
-        let lamp = self.machine.id();
+        let lamp = self.stage.machine.id();
         let caller = &mut self.callers[act.below(2, CALLERS)];
         let password = match act.byte(3) % 3 {
             0 => None,
@@ -58,7 +33,7 @@ impl Trial {
     }
 
     /// What a changed notification names, if it is still one.
-    pub(super) fn renamed(&mut self, body: &[u8], welcome: bool) {
+    fn renamed(&mut self, body: &[u8], welcome: bool) {
         let read = genkan_core::inspect::body::<ToEquipment<'_>>(body);
         if let Some(ToEquipment::Notify(notify)) = read {
             self.offered.push(Offered { address: notify.issuer, welcome });
@@ -87,26 +62,10 @@ impl Trial {
         }
         if matches!(message, ToEquipment::Registered(_)) {
             // An appliance that is told so without having asked believes it.
-            self.far.vouch();
-            self.near.vouch();
+            self.stage.far.vouch();
+            self.stage.near.vouch();
         }
         self.server_says(&body, act);
-    }
-
-    pub(super) fn short(&mut self, act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let last = self.unanswered.last().map(|(_, message)| message.clone()).unwrap_or_default();
-        let far = if stream.is_some() { &self.near } else { &self.far };
-        let counter = u64::from(act.long(3));
-        let bytes = match act.byte(2) % 4 {
-            0 => Some(far.short(Kind::KeepaliveAnswer, act.byte(7) & 3, counter)),
-            1 => Some(far.short(Kind::Challenge, act.byte(7) & 3, counter << 16)),
-            2 => Far::hint(&last),
-            _ => far.cookie(&last),
-        };
-        if let Some(bytes) = bytes {
-            self.deliver(stream, &bytes, act);
-        }
     }
 
     /// A caller speaks on the stream that the appliance has dialled.
@@ -129,9 +88,7 @@ impl Trial {
         if act.flag(2, 5) {
             self.datagram(claimed(0), &bytes);
         } else {
-            let frame = [&(bytes.len() as u16).to_be_bytes()[..], &bytes].concat();
-            let outs = self.watch.feed(&mut self.machine, stream, &frame);
-            self.outs(outs);
+            self.frame(stream, &bytes);
         }
     }
 }

@@ -2,13 +2,44 @@
 
 use super::*;
 
-impl Trial {
-    /// Looks at all that came out, and keeps what will be needed.
-    pub(super) fn hear(&mut self, out: &Out<IssuerEvent>) {
+impl Trial for IssuerTrial {
+    type Machine = Phone;
+    type Seen = Seen;
+
+    fn stage(&mut self) -> &mut Stage<Phone> {
+        &mut self.stage
+    }
+
+    fn seen(&self) -> Seen {
+        let wakeup = self.stage.machine.poll_timeout();
+        Seen { wakeup, certificate: self.stage.machine.certificate().to_vec() }
+    }
+
+    fn answer(far: &mut Far, message: &[u8], early_taken: bool) -> Option<Vec<u8>> {
+        let sealed = Kind::of(message) == Ok(Kind::Transport);
+        if sealed { None } else { far.answer(message, early_taken) }
+    }
+
+    /// A changed certificate shows who holds the server's address to be no server, and ends the
+    /// attempt.
+    fn open_head(kind: Option<Kind>) -> Option<usize> {
+        match kind {
+            Some(Kind::Response | Kind::Hint) => Some(6),
+            Some(Kind::Cookie) => Some(2),
+            Some(Kind::Certificate) => None,
+            _ => Some(0),
+        }
+    }
+
+    fn served(&mut self) {
+        self.serve(false, &Record::new(&[]));
+    }
+
+    fn hear(&mut self, out: &Out<IssuerEvent>) {
         for (to, bytes) in &out.datagrams {
             assert_eq!(*to, sa(SERVER), "a datagram to somebody else");
             self.overheard(bytes, false);
-            self.unanswered.push((None, bytes.clone()));
+            self.stage.unanswered.push((None, bytes.clone()));
         }
         for command in &out.commands {
             match command {
@@ -23,18 +54,20 @@ impl Trial {
             }
         }
         for (stream, bytes) in &out.frames {
-            if self.watch.streams.get(stream).is_none_or(|pipe| pipe.remote == sa(SERVER)) {
+            if self.stage.watch.streams.get(stream).is_none_or(|pipe| pipe.remote == sa(SERVER)) {
                 self.overheard(bytes, true);
-                self.unanswered.push((Some(*stream), bytes.clone()));
+                self.stage.unanswered.push((Some(*stream), bytes.clone()));
             }
         }
         out.events.iter().for_each(|event| self.told(event));
     }
+}
 
+impl IssuerTrial {
     /// The server reads requests and gives the offers to those whom they are for.
-    pub(super) fn overheard(&mut self, message: &[u8], on_stream: bool) {
+    fn overheard(&mut self, message: &[u8], on_stream: bool) {
         let (mut bytes, mut plain) = (message.to_vec(), [0; 1_024]);
-        let far = if on_stream { &mut self.near } else { &mut self.far };
+        let far = if on_stream { &mut self.stage.near } else { &mut self.stage.far };
         let request = match Kind::of(message) {
             Ok(Kind::Initiation) => inspect::open_initiation(&key(1), message, &mut plain)
                 .and_then(|(_, hello)| hello.early),
@@ -51,10 +84,10 @@ impl Trial {
     }
 
     /// Every request has one end, and none comes to life again.
-    pub(super) fn told(&mut self, event: &IssuerEvent) {
+    fn told(&mut self, event: &IssuerEvent) {
         let (connection, fate) = match event {
             IssuerEvent::Certificate => {
-                self.certificate = self.machine.certificate().to_vec();
+                self.certificate = self.stage.machine.certificate().to_vec();
                 return assert_eq!(self.certificate, certificate(), "nobody has issued another");
             }
             IssuerEvent::Connected { connection, path } => {
@@ -79,25 +112,5 @@ impl Trial {
         };
         assert!(fits, "{event:?}, which was {before:?}");
         self.connections.insert(*connection, fate);
-    }
-
-    /// A message that no key was used for. `like` is what it was made from.
-    pub(super) fn unauthentic(&mut self, from: SocketAddr, bytes: &[u8], like: &[u8]) {
-        let head = match Kind::of(like) {
-            Ok(Kind::Response | Kind::Hint) => 6,
-            Ok(Kind::Cookie) => 2,
-            // It shows who holds the server's address to be no server, and ends the attempt.
-            Ok(Kind::Certificate) => return,
-            _ => 0,
-        };
-        if bytes.len() == like.len() && bytes[head..] == like[head..] && bytes[0] == like[0] {
-            return;
-        }
-        let before = self.seen();
-        let (taken, out) = self.datagram(from, bytes);
-        let kind = Kind::of(bytes);
-        assert!(!taken, "{kind:?} without a key was taken");
-        assert!(out.is_silent(), "{kind:?} without a key brings {out:?}");
-        assert_eq!(self.seen(), before, "{kind:?} without a key has changed something");
     }
 }

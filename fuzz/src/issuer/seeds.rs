@@ -80,18 +80,8 @@ const LIVES: [&[[u8; 8]]; 6] = [
 
 /// Requests over each transport, doors that answer, and what a hostile server may try.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    let mut seeds = Vec::new();
-    for head in [[1, 0, 20], [3, 1, 20], [1, 2, 40], [2, 0x1c, 9], [0, 0x14, 60]] {
-        for life in LIVES {
-            let mut seed = head.to_vec();
-            seed.resize(8, 0);
-            for (number, act) in (0..).zip(life) {
-                seed.extend(act);
-                // A changed copy goes before every third message.
-                seed.extend([0, 20 + number, 3, if number % 3 == 0 { 3 } else { 0 }]);
-            }
-            seeds.push(seed);
-        }
-    }
-    seeds
+    crate::trial::seeds(
+        &[&[1, 0, 20], &[3, 1, 20], &[1, 2, 40], &[2, 0x1c, 9], &[0, 0x14, 60]],
+        &LIVES,
+    )
 }

@@ -2,33 +2,7 @@
 
 use super::*;
 
-impl Trial {
-    pub(super) fn serve(&mut self, early_taken: bool, act: &Act) {
-        for (stream, message) in core::mem::take(&mut self.unanswered) {
-            let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-            let answer = match Kind::of(&message) {
-                Ok(Kind::Transport) => None,
-                _ => far.answer(&message, early_taken),
-            };
-            if let Some(answer) = answer {
-                self.deliver(stream, &answer, act);
-            }
-        }
-    }
-
-    pub(super) fn link(&self, wanted: bool) -> Option<StreamId> {
-        let mut streams = self.watch.streams.iter();
-        let up = streams.find(|(_, pipe)| pipe.up && pipe.remote == sa(SERVER));
-        up.map(|(stream, _)| *stream).filter(|_| wanted)
-    }
-
-    pub(super) fn server_says(&mut self, body: &[u8], act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let far = if stream.is_some() { &mut self.near } else { &mut self.far };
-        let bytes = far.says(body);
-        self.deliver(stream, &bytes, act);
-    }
-
+impl IssuerTrial {
     pub(super) fn say(&mut self, act: &Act) {
         let request = match self.requests.len() {
             count if count > 0 && !act.flag(3, 0) => self.requests[act.below(6, count)],
@@ -54,33 +28,18 @@ impl Trial {
         self.server_says(&body, act);
     }
 
-    pub(super) fn short(&mut self, act: &Act) {
-        let stream = self.link(act.flag(1, 7));
-        let last = self.unanswered.last().map(|(_, message)| message.clone()).unwrap_or_default();
-        let far = if stream.is_some() { &self.near } else { &self.far };
-        let bytes = match act.byte(2) % 4 {
-            0 => Some(far.short(Kind::KeepaliveAnswer, act.byte(7) & 3, u64::from(act.long(3)))),
-            1 => Some(far.short(Kind::Challenge, act.byte(7) & 3, u64::from(act.long(3)) << 16)),
-            2 => Far::hint(&last),
-            _ => far.cookie(&last),
-        };
-        if let Some(bytes) = bytes {
-            self.deliver(stream, &bytes, act);
-        }
-    }
-
     /// Somebody dials back, with a communication request or without.
     pub(super) fn dial(&mut self, act: &Act) {
-        let now = self.watch.now;
+        let now = self.stage.watch.now;
         let from = sa(DIALLER);
-        let accepted = self.machine.handle_accept(now, SocketId::LISTENER, from);
+        let accepted = self.stage.machine.handle_accept(now, SocketId::LISTENER, from);
         let Some(stream) = accepted else {
             self.drained();
             return;
         };
         // One that has not shown whose it is may have to go first; its name may be used again then.
         self.drained();
-        self.watch.accepted(stream, from);
+        self.stage.watch.accepted(stream, from);
         let early_key = act.flag(2, 0).then_some([act.byte(3); 16]);
         let door = &mut self.doors[act.below(1, DOORS)];
         let Some(mut answer) = door.answer(act.below(4, 4), stream, early_key) else { return };

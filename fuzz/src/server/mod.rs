@@ -31,15 +31,12 @@ use genkan_tests::evil::{Desk, Evil, sa};
 
 use crate::record::{Record, mar, split};
 use crate::speech;
+use crate::trial::{ACTS, Act, garbage};
 use crate::watch::{Out, Watch, nothing_lost, story};
 pub(crate) use seeds::seeds;
 
-/// No input holds more acts.
-const ACTS: usize = 48;
 /// How many hold keys; the first half as acceptors by habit.
 pub(crate) const EQUIPMENT: usize = 4;
-
-pub(crate) type Act = Record<12>;
 
 /// What nobody without a key may change.
 #[derive(PartialEq, Debug)]
@@ -140,7 +137,7 @@ impl Siege {
             2..=5 => self.say(who, act),
             6 => self.keepalive(who, act),
             7 | 8 => self.again(act),
-            9 => self.garbage(act),
+            9 => self.nonsense(act),
             10 => self.pass(act.time(2), act.flag(3, 0)),
             11 => self.accept(act),
             12 => self.pour(act),
@@ -242,14 +239,8 @@ impl Siege {
         }
     }
 
-    fn garbage(&mut self, act: &Act) {
-        let kind = Kind::ALL[act.below(1, Kind::ALL.len())];
-        let lengths = [1, 6, 28, 30, 34, 38, 50, 98, 166, 210, 260, 1_232];
-        let mut bytes = vec![act.byte(11); lengths[act.below(2, lengths.len())]];
-        bytes.iter_mut().zip(act.tail(4)).for_each(|(to, from)| *to = *from);
-        if !act.flag(3, 0) {
-            bytes[0] = kind as u8;
-        }
+    fn nonsense(&mut self, act: &Act) {
+        let bytes = garbage(act, &[1, 6, 28, 30, 34, 38, 50, 98, 166, 210, 260, 1_232]);
         self.unauthentic(anywhere(act.byte(3) >> 1).0, &bytes);
     }
 
