@@ -4,6 +4,7 @@ set -u
 . tests/scripts/files.sh
 . fuzz/lib.sh
 max_lines=400
+max_corpus=300000
 # Longer files, each with its reason: [path]="why it is one thing and cannot be cut".
 declare -A longer=()
 required=(
@@ -45,6 +46,11 @@ while IFS= read -r hit; do
     breach "path of one machine: $hit"
 done < <(printf '%s\0' "${files[@]}" |
     xargs -0 grep -nIE '(^|[^A-Za-z0-9_.])/(work|root|home)/' -- 2>/dev/null)
+
+for file in fuzz/corpus/*.tar.gz; do
+    size=$(stat -c %s "$file")
+    ((size <= max_corpus)) || breach "$file: $size bytes, more than $max_corpus"
+done
 
 for file in "${required[@]}"; do
     [[ -s $file ]] || breach "$file: missing or empty"

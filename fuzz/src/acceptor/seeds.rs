@@ -4,7 +4,7 @@ const UP: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0];
 const SERVE: [u8; 8] = [0; 8];
 
 /// What each act does is said by `Trial::act`; four more bytes follow.
-const LIVES: [&[[u8; 8]]; 6] = [
+const LIVES: [&[[u8; 8]]; 7] = [
     // Registers; is asked for; dials; the caller speaks and hangs up.
     &[
         SERVE,
@@ -73,6 +73,16 @@ const LIVES: [&[[u8; 8]]; 6] = [
         [14, 3, 0, 0, 0, 0, 0, 0],
         [12, 23, 2, 0, 0, 0, 0, 0],
         [6, 0, 1, 0, 9, 3, 2, 0],
+    ],
+    // What the server has said is said once more, unchanged: by itself, and by somebody else.
+    &[
+        SERVE,
+        SERVE,
+        [4, 0, 2, 0, 0, 0, 5, 0],
+        [6, 0, 0, 0, 0, 0, 2, 0],
+        [6, 1, 0, 0, 0, 0, 2, 0],
+        [6, 2, 0, 0, 0, 0, 2, 0],
+        [6, 0, 0, 0, 0, 0, 1, 0],
     ],
 ];
 

@@ -5,7 +5,7 @@ const UP: [u8; 8] = [8, 0, 0, 0, 0, 0, 0, 0];
 const SERVE: [u8; 8] = [0; 8];
 
 /// What each act does is said by `Trial::act`; four more bytes follow.
-const LIVES: [&[[u8; 8]]; 6] = [
+const LIVES: [&[[u8; 8]]; 7] = [
     // Asks, is told the plan, is dialled, is spoken to, hangs up.
     &[
         ASK,
@@ -75,6 +75,17 @@ const LIVES: [&[[u8; 8]]; 6] = [
         ASK,
         [12, 26, 0, 0, 0, 0, 0, 0],
         [12, 23, 0, 0, 0, 0, 0, 0],
+    ],
+    // What the server has said is said once more, unchanged: by itself, and by somebody else.
+    &[
+        ASK,
+        SERVE,
+        SERVE,
+        [4, 0, 0, 2, 0, 0, 0, 0],
+        [6, 0, 0, 0, 0, 0, 0, 0],
+        [6, 1, 0, 0, 0, 0, 0, 0],
+        [6, 2, 0, 0, 0, 0, 0, 0],
+        [6, 0, 0, 0, 0, 0, 1, 0],
     ],
 ];
 
