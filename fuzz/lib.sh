@@ -57,12 +57,13 @@ fuzz_end_jobs() {
 }
 
 # fuzz_run TARGET CORPUS... OPTION...: new inputs go to the first corpus. Ends with status
-# $fuzz_interrupted when it was told to end.
+# $fuzz_interrupted when it was told to end. Inputs may have any length from the beginning: libFuzzer
+# otherwise keeps to the length of the seeds for hours, which is a handful of acts of 48.
 fuzz_interrupted=72
 fuzz_run() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    "$fuzz_target_dir/$host/release/$1" "${@:2}" -max_len=600 -timeout=60 -rss_limit_mb=2048 \
+    "$fuzz_target_dir/$host/release/$1" "${@:2}" -max_len=600 -len_control=0 -timeout=60 -rss_limit_mb=2048 \
         -print_final_stats=1 -verbosity=1
 }
 
