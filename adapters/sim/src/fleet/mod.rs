@@ -145,7 +145,7 @@ impl Fleet {
     }
 
     /// Adds a NAT with so many external addresses (1 or more), as a carrier's has; the first is that
-    /// of [`Fleet::nat`], the others follow it. [`NatConfig::pooling`] says which one whom.
+    /// of [`Fleet::nat`], the others follow it. [`NatConfig::pooling`] says who gets which.
     ///
     /// # Panics
     /// When `addresses` is 0.
