@@ -9,8 +9,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_sim::Rng;
-use genkan_sim::nat::{Blocks, Counter, Filtering, Foreign, Mapping, NatConfig, Pick, Preserve};
-use genkan_sim::oracle::Conditions;
+use genkan_sim::nat::{
+    Blocks, Counter, Filtering, Foreign, Mapping, NatConfig, Pick, Preserve, Sharing,
+};
+use genkan_sim::oracle::{Budget, Conditions, End, Gate, judge};
 use prober::Side::{A, B};
 use prober::{FIRST_PORT, Match, ONE_WAY, bound, external, measure};
 
@@ -251,4 +253,117 @@ fn kept_ports_are_known_before_they_are_mapped() {
         }
         game.connects()
     });
+}
+
+/// A search that goes on from a port in use to the
+/// next makes that one twice as likely.
+#[test]
+fn the_port_after_one_in_use_is_likelier_than_others() {
+    let mut a = random(64);
+    a.behaviour.allocation.pick = Pick::RandomStart { tries: u32::MAX };
+    let said = bound([&a, &strict()], (1, 1), Conditions::default());
+    let next = |seen: u16| vec![20_000 + (seen + 1 - 20_000) % 64];
+    measure("the port after the one seen", said, 20_000, |seed| birthday(seed, &a, (1, 1), next));
+    assert!(said.at_most < 0.07, "{said:?}");
+    // With many of each it is still a bound.
+    a.ports = 20_000..=20_511;
+    let said = bound([&a, &strict()], (8, 8), Conditions::default());
+    measure("eight after it", said, 4_000, |seed| {
+        birthday(seed, &a, (8, 8), |seen| {
+            (1..=8).map(|n| 20_000 + (seen + n - 20_000) % 512).collect()
+        })
+    });
+    assert!(said.at_most < 0.5, "{said:?}");
+}
+
+/// Two can be given the same port, so that many mappings are at fewer ports.
+#[test]
+fn overloaded_ports_are_met_less_often() {
+    let mut a = random(24);
+    a.behaviour.allocation.sharing = Sharing::Overloading;
+    let said = bound([&a, &strict()], (8, 8), Conditions::default());
+    let among = |_| a.ports.clone().collect();
+    measure("8 of 24 overloaded ports", said, 4_000, |seed| birthday(seed, &a, (8, 8), among));
+}
+
+#[test]
+fn a_counter_with_parity_is_found_when_nobody_comes_between() {
+    let mut a = sequential(SYMMETRIC, 1, users(20.0, 0.0, 1.0));
+    a.behaviour.allocation.parity = true;
+    let conditions = Conditions { gap: GAP, ..Conditions::default() };
+    let said = bound([&a, &strict()], (1, 1), conditions);
+    measure("a counter with parity", said, 2_000, |seed| {
+        let mut game = Match::new(seed, [&a, &strict()], 3);
+        game.show(B, 0);
+        game.world.run_for(ONE_WAY);
+        let peer = game.seen(B, 0);
+        game.bracket(A, 1, peer, GAP);
+        game.world.run_for(ONE_WAY);
+        // The first socket is odd, the second even.
+        let seen = game.seen(A, 1);
+        game.probe(B, 0, SocketAddr::new(seen.ip(), seen.port() + 1));
+        game.connects()
+    });
+    assert!((0.3..0.9).contains(&said.reached) && said.at_most < 1.0, "{said:?}");
+}
+
+/// Each address of a pool has a counter of its own, which its share of the others' mappings moves.
+#[test]
+fn a_counter_of_a_paired_pool_is_moved_by_its_share_of_others() {
+    let a = sequential(SYMMETRIC, 1, users(200.0, 0.0, 1.0));
+    let conditions = Conditions { gap: GAP, ..Conditions::default() };
+    let end = |id, config: &NatConfig| Gate::new(id, config.clone());
+    let judged = |addresses| {
+        let pool = End::behind([end(1, &a).pool(addresses)]);
+        let budget = Budget { a: 1, b: 2 };
+        judge(&pool, &End::behind([end(2, &strict())])).prediction.bound(budget, conditions)
+    };
+    let said = judged(4);
+    assert!(said.reached > judged(1).at_most, "{said:?}");
+    let share = NatConfig { foreign: users(50.0, 0.0, 1.0), ..a.clone() };
+    measure("one of four addresses", said, 2_000, |seed| {
+        let mut game = Match::with_pools(seed, [&a, &strict()], 3, [4, 1]);
+        game.show(B, 0);
+        game.world.run_for(ONE_WAY);
+        let peer = game.seen(B, 0);
+        game.bracket(A, 1, peer, GAP);
+        game.world.run_for(ONE_WAY);
+        for port in game.between(A, 1, &share, GAP).into_iter().take(2) {
+            game.probe(B, 0, port);
+        }
+        game.connects()
+    });
+}
+
+/// A counter that goes round a small range comes to the same ports again and again.
+#[test]
+fn a_counter_that_goes_round_is_not_bounded_by_its_speed() {
+    let mut a = sequential(SYMMETRIC, 1, users(2_000.0, 0.0, 1.0));
+    a.ports = 20_000..=20_003;
+    a.behaviour.allocation.sharing = Sharing::PerRemote;
+    let conditions = Conditions { gap: GAP, ..Conditions::default() };
+    let said = bound([&a, &strict()], (1, 1), conditions);
+    measure("a counter among four ports", said, 1_000, |seed| {
+        let all = |_| (20_000..20_004).collect();
+        birthday(seed, &a, (1, 1), all)
+    });
+}
+
+/// Others fill the first block, and new mappings come from a smaller one.
+#[test]
+fn an_extension_is_a_smaller_set() {
+    let mut a = random(8_192);
+    a.blocks = Blocks::Contiguous { size: 256, most: 2 };
+    a.extension = Some(8);
+    let filling = Foreign { stay: Duration::from_secs(600), ..users(400.0, 0.0, 1.0).unwrap() };
+    a.foreign = Some(filling);
+    let said = bound([&a, &strict()], (1, 4), Conditions::default());
+    measure("an extension of 8 ports", said, 1_000, |seed| {
+        // What the server sees is in the extension already.
+        birthday(seed, &a, (1, 4), |seen| {
+            let first = seen - (seen - 20_000) % 8;
+            (first..first + 8).collect()
+        })
+    });
+    assert_eq!(said.reached, 0.0);
 }

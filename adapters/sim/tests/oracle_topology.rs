@@ -7,16 +7,16 @@ use core::slice::from_ref;
 use core::time::Duration;
 
 use genkan_sim::nat::{
-    Filtering, Hairpin, Limits, Mapping, NatConfig, Overflow, Pick, Proto, Translation,
+    Filtering, Flow, Hairpin, Limits, Mapping, Nat, NatConfig, Overflow, Pick, Proto, Translation,
     Unsolicited, presets,
 };
 use genkan_sim::oracle::{
     Budget, Conditions, Direct, End, Gate, Judgement, Order, Probability, Reason, Verdict, judge,
 };
-use genkan_sim::{NatId, NatSpec};
+use genkan_sim::{NatId, NatSpec, Rng};
 use puncher::{
-    LOCAL_PORT, Manner, Puncher, SERVER, address, boxes, connects, punch, punch_in_order, puncher,
-    puncher_v6, world,
+    LOCAL_PORT, Manner, Puncher, SERVER, SERVER_V6, address, boxes, connects, punch,
+    punch_in_order, puncher, puncher_v6, world,
 };
 
 const MAPPINGS: [Mapping; 3] =
@@ -84,7 +84,8 @@ fn firewalls_without_translation_are_punched() {
                 .map(|(id, filtering)| v6(vec![Gate::new(id, firewall(filtering))]));
             let judgement = judge(&ends[0], &ends[1]);
             assert!(judgement.plain && judgement.order == Order::Any);
-            assert_eq!(judgement.dial_back, one == Filtering::EndpointIndependent);
+            // Whatever its filter: nothing has opened the port on which somebody only listens.
+            assert!(!judgement.dial_back);
 
             let mut world = world(6);
             let hosts = [(1, one), (2, other)].map(|(number, filtering)| {
@@ -95,6 +96,9 @@ fn firewalls_without_translation_are_punched() {
             assert!(connects(&mut world, hosts[0], hosts[1]), "{one:?} × {other:?}");
         }
     }
+    let mut fresh = Nat::new(&[], firewall(Filtering::EndpointIndependent), Rng::new(1));
+    let listener = "[2001:db8:1::1]:4600".parse().unwrap();
+    assert!(fresh.inbound(Duration::ZERO, Flow::Syn, SERVER_V6, listener).is_err());
     // No translation and no box: nobody is in the way; no common family: nobody can help.
     assert!(judge(&v6(Vec::new()), &v6(Vec::new())).dial_back);
     let nothing = judge(&v6(Vec::new()), &End::public());

@@ -45,6 +45,7 @@ use self::fixed::Fixed;
 pub use self::leases::CONTROL_PORT;
 use self::life::{Rules, Way};
 use self::ports::Unassigned;
+pub(crate) use self::ports::port_set;
 use self::table::{Id, Table};
 use self::timed::Timed;
 use crate::rng::Rng;

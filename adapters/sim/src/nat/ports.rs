@@ -218,7 +218,7 @@ impl Unassigned {
                 Ports::Range { first: drawn, len: size.max(1).into() }
             }
             Blocks::Masked { mask } => self.filtered(|port| port & mask == drawn),
-            Blocks::PortSet { a, k } => self.filtered(|port| in_set(port, a, k, drawn)),
+            Blocks::PortSet { a, k } => self.filtered(|port| port_set(port, a, k) == Some(drawn)),
         })
     }
 
@@ -274,9 +274,9 @@ const fn set_of(port: u16, a: u8, k: u8) -> u16 {
     ((port as u32 >> rest) & ((1 << k) - 1)) as u16
 }
 
-/// Whether a port is in the set with this id. With offset bits, ports whose offset is 0 are left out:
-/// among them are the well-known ones.
-const fn in_set(port: u16, a: u8, k: u8, id: u16) -> bool {
-    let a = if a > 15 { 15 } else { a };
-    (a == 0 || port as u32 >> (16 - a) != 0) && set_of(port, a, k) == id
+/// The set that a port belongs to. With offset bits, ports whose offset is 0 belong to none: among
+/// them are the well-known ones.
+pub(crate) fn port_set(port: u16, a: u8, k: u8) -> Option<u16> {
+    let a = a.min(15);
+    (a == 0 || port >> (16 - a) != 0).then(|| set_of(port, a, k))
 }

@@ -2,6 +2,7 @@
 
 use core::time::Duration;
 
+use super::room::OBSERVED;
 use crate::nat::Foreign;
 
 /// Between what a known strategy reaches and what no strategy exceeds.
@@ -49,6 +50,34 @@ pub(crate) fn meet(all: u32, mapped: u32, asked: u32) -> f64 {
     1.0 - missed
 }
 
+/// The same where a draw that hits a port in use takes the next free one: no strategy exceeds this.
+///
+/// Every run of ports in use makes the port after it likelier by its length. Told where all other
+/// mappings are (and `others` besides), a prober wins by `asked` draws and one more for each of those;
+/// over all `mapped` that is the first bound. The second takes the mappings one after the other: where
+/// probes are not told anything but what was observed, each misses with its own share of the ports;
+/// what later observations can tell needs that one of the two was pushed on by a mapping of ours.
+pub(crate) fn meet_next(all: u32, mapped: u32, asked: u32, others: u32) -> f64 {
+    let (all, n, m, others) =
+        (f64::from(all), f64::from(mapped), f64::from(asked), f64::from(others));
+    let observed = f64::from(OBSERVED);
+    let told = n * (m + others + n + observed - 1.0) / all;
+    let missed: f64 = (0..mapped)
+        .map(|before| (1.0 - (m + others + observed + f64::from(before)) / all).max(0.0))
+        .product();
+    let pushed = 2.0 * (n + others + observed) / all;
+    told.min(1.0 - missed + pushed).min(1.0)
+}
+
+/// The same for one of `mapped` and one port that was chosen for it.
+///
+/// With few ports in use, the run before any port is on average hardly longer than what was observed.
+pub(crate) fn next(all: u32, mapped: u32, others: u32) -> f64 {
+    let used = f64::from(mapped) + f64::from(OBSERVED) + f64::from(others);
+    let all = f64::from(all);
+    if used * 16.0 <= all { 8.0_f64.min(used) / all } else { used / all }
+}
+
 /// How many mappings other users make within a time, as a distribution.
 ///
 /// Single ones come as a Poisson process, bursts as another one with sizes drawn from a geometric
@@ -60,6 +89,8 @@ pub(crate) struct Drift {
 
 /// Longer distributions are cut off; the rest counts as "anything" in upper bounds.
 const LONGEST: usize = 4_096;
+/// What happens less often than this is not counted.
+pub(crate) const RARE: f64 = 1e-9;
 /// A distribution ends when this is all that is left.
 const REST: f64 = 1e-12;
 
@@ -93,6 +124,28 @@ impl Drift {
         let width = width.min(self.of.len());
         self.of.windows(width.max(1)).map(|part| part.iter().sum()).fold(0.0, f64::max)
     }
+}
+
+/// How many mappings others make within a time at most, but for one chance in 10⁹: Chernoff's bound
+/// of the compound Poisson distribution, P(X ≥ k) ≤ exp(Λ(θ) − θk) for every θ.
+pub(crate) fn most(foreign: Foreign, within: Duration) -> u32 {
+    let time = within.as_secs_f64();
+    let (single, bursts) = (foreign.rate.max(0.0) * time, foreign.bursts.max(0.0) * time);
+    if single + bursts <= 0.0 {
+        return 0;
+    }
+    let stop = 1.0 / foreign.burst_size.max(1.0);
+    let bound = |theta: f64| {
+        let z = theta.exp();
+        let size = if bursts > 0.0 { stop * z / (1.0 - (1.0 - stop) * z) } else { 1.0 };
+        let log = single * (z - 1.0) + bursts * (size - 1.0);
+        // Beyond the last θ at which the sum converges it would be negative.
+        if size > 0.0 { (log - RARE.ln()) / theta } else { f64::INFINITY }
+    };
+    let thetas = (-2..20).map(|i| 0.5_f64.powi(i));
+    let least = thetas.map(bound).filter(|k| !k.is_nan()).fold(f64::INFINITY, f64::min);
+    // Saturates.
+    least.ceil() as u32
 }
 
 /// A counter is observed, a mapping is made, the counter is observed again, with `gap` between each
@@ -165,6 +218,20 @@ mod tests {
         let drift = Drift::new(Some(bursty), Duration::from_millis(100));
         let mean: f64 = drift.of.iter().enumerate().map(|(n, p)| n as f64 * p).sum();
         close(mean, 5.0 + 0.3 * 4.0);
+    }
+
+    #[test]
+    fn hardly_ever_do_others_make_more_than_the_bound() {
+        let bursty = Foreign { bursts: 3.0, burst_size: 4.0, ..QUIET };
+        for (foreign, time) in [(QUIET, 20), (QUIET, 4_000), (bursty, 100), (bursty, 9_000)] {
+            let time = Duration::from_millis(time);
+            let (most, drift) = (most(foreign, time) as usize, Drift::new(Some(foreign), time));
+            let above = |k: usize| drift.of.iter().skip(k).sum::<f64>();
+            assert!(above(most) < RARE, "{most}");
+            // And it is not far off.
+            assert!(above(most * 3 / 5) > RARE, "{most}");
+        }
+        assert_eq!(most(Foreign { rate: 0.0, ..QUIET }, Duration::from_secs(9)), 0);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What stands between an end and the public internet.
 
-use crate::nat::{NatConfig, Translation};
+use crate::nat::{Leases, NatConfig, Translation};
 
 /// A box on an end's way out.
 #[derive(Clone, PartialEq, Debug)]
@@ -77,7 +77,10 @@ impl End {
     #[must_use]
     pub fn asking(mut self) -> Self {
         if let Some(gate) = self.v4.as_mut().and_then(|gates| gates.first_mut()) {
-            gate.forwarded |= gate.config.leases.is_some();
+            let grants = |leases: Leases| {
+                leases.most > 0 && !leases.longest.is_zero() && (leases.nat_pmp || leases.pcp)
+            };
+            gate.forwarded |= gate.config.leases.is_some_and(grants);
         }
         self
     }

@@ -44,15 +44,14 @@
 //! - Mappings live as long as the attempt (RFC 4787 REQ-5; outbound packets refresh them, REQ-6,
 //!   RFC 7857 section 7), nothing is lost for good, and boxes do not restart meanwhile.
 //! - Probers know how the NATs work, but not their chance. Different boxes' chances are independent.
-//! - Counters skip or do not skip ports in use; the few that are in use near a counter are not
-//!   counted in what is reached.
+//! - Nobody but the two ends and the box's other users ([`NatConfig::foreign`]) uses a box, and each
+//!   end comes to it with fresh sockets, bound to ports from 32768 to 60999 where it does not say
+//!   otherwise.
+//! - What is less likely than 10⁻⁹ does not happen: that a box's other users need that many more ports
+//!   than they do on average.
+//! - A bubble with few hops can be made: the way between the two ends' boxes has a router.
 //!
-//! - A box has room for the mappings that an attempt needs: of limits only `per_inside` and `total` are
-//!   looked at, for each end alone; rates, empty or one-port ranges and blocks, and other users that
-//!   fill them, are not.
-//! - The ICMP error that a bubble with few hops brings back does no harm (it does at boxes with
-//!   `icmp_ends_mapping`), and ports after ones in use are no likelier than others (they are with
-//!   `RandomStart` and exclusive ports: there `at_most` can be exceeded twofold).
+//! [`NatConfig::foreign`]: crate::nat::NatConfig::foreign
 //!
 //! # Use
 //!
@@ -74,21 +73,30 @@
 //! assert_eq!(p.reached, 1.0); // a counter that nobody else moves
 //! ```
 
+mod budget;
 mod chance;
 mod end;
 mod plain;
+mod ports;
 mod prediction;
+mod room;
 mod side;
+mod words;
 
+pub use budget::{Budget, Conditions};
 pub use chance::{Probability, likeliest};
 pub use end::{End, Gate};
 pub use plain::Order;
-pub use prediction::{Budget, Conditions, Prediction};
-pub use side::{Ports, Side};
+pub use ports::{Avoiding, Ports};
+pub use prediction::Prediction;
+pub use room::Room;
+pub use side::Side;
+pub use words::Category;
 
-use crate::nat::{Hairpin, Overflow};
+use crate::nat::{Hairpin, Proto};
 use end::{Meeting, trim};
 use prediction::Way;
+use side::variants;
 
 /// Whether any protocol over UDP can connect two ends directly.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -127,8 +135,8 @@ pub enum Verdict {
 pub struct Judgement {
     /// Whether there can be a direct connection over UDP.
     pub direct: Direct,
-    /// Both are in one network: a protocol in which they tell each other their own addresses
-    /// (RFC 8445 host candidates) connects for certain.
+    /// Both are in one network and reach the server: a protocol in which they tell each other their
+    /// own addresses (RFC 8445 host candidates) connects for certain.
     pub local: bool,
     /// Plain punching connects for certain, if the order is kept.
     pub plain: bool,
@@ -136,7 +144,7 @@ pub struct Judgement {
     pub order: Order,
     /// What guessing ports can do.
     pub prediction: Prediction,
-    /// `b` can open a TCP connection to `a`: that is public, or forwards a port. When `a` is the one
+    /// `b` can open a TCP connection to `a` for certain: that is public, or forwards a port. When `a` is the one
     /// who asks and `b` the appliance, this is the appliance's dialling back.
     pub dial_back: bool,
 }
@@ -186,47 +194,56 @@ const fn nothing_in_common() -> Judgement {
 }
 
 fn judge_family(a: &[Gate], b: &[Gate]) -> Judgement {
+    // The server is beyond all of their boxes, the other end only beyond some.
+    let (to_server_a, to_server_b) = (variants(a, b, Proto::Udp), variants(b, a, Proto::Udp));
+    let rooms = || to_server_a.iter().chain(&to_server_b).map(|side| side.room);
+    let udp = a.iter().chain(b).all(|gate| gate.config.udp);
+    let served = udp && rooms().all(|room| room.sure > 0);
+    let roomy = served && rooms().all(|room| room.plain);
+    let answers_call = dials(b, a);
+
     let (a, b, meeting) = trim(a, b);
-    let way = Way { a: side::variants(a), b: side::variants(b), known: None };
-    let pairs = || way.a.iter().flat_map(|a| way.b.iter().map(move |b| (a, b)));
-    let plain = pairs().all(|sides| plain::turns(meeting, (a, b), sides));
-    let orders = pairs().map(|(a, b)| plain::order(a, b));
-    let order = orders.reduce(stricter).unwrap_or(Order::Any);
+    let (sides_a, sides_b) = (variants(a, b, Proto::Udp), variants(b, a, Proto::Udp));
+    let pairs = || sides_a.iter().flat_map(|a| sides_b.iter().map(move |b| (a, b)));
+    let order = pairs().map(|(a, b)| plain::order(a, b)).reduce(stricter).unwrap_or(Order::Any);
+    let certain = roomy && pairs().all(|(a, b)| plain::helps(order, meeting, a, b));
+    let plain = certain && pairs().all(|sides| plain::turns(meeting, (a, b), sides));
     let hairpin = a.last().map_or(Hairpin::None, |gate| gate.config.hairpin);
     // With the inside source, the answer to a SYN would come from another address.
     let returns = meeting == Meeting::Apart || hairpin == Hairpin::ExternalSource;
     let local = meeting == Meeting::Neighbours;
-    let direct = direct(a, b, &way, local);
+    let direct = direct(a, b, (&sides_a, &sides_b), local);
     let known = match direct {
         Direct::Impossible(_) => Some(Probability::NEVER),
-        Direct::Possible if plain || local => Some(Probability::ALWAYS),
-        // Inside addresses might be found out, which is not a matter of ports.
-        Direct::Possible if meeting != Meeting::Apart && hairpin != Hairpin::ExternalSource => {
-            Some(Probability::UNKNOWN)
-        }
+        Direct::Possible if plain || (local && served) => Some(Probability::ALWAYS),
+        // Behind one box, inside addresses might be found out, which is not a matter of ports, and
+        // what one end does the other can see.
+        Direct::Possible if meeting != Meeting::Apart || !served => Some(Probability::UNKNOWN),
         Direct::Possible => None,
     };
     let dial_back = returns
-        && way.a.iter().all(|side| side.open)
+        && answers_call
+        && sides_a.iter().all(|side| side.open)
         && a.iter().chain(b).all(|gate| gate.config.tcp);
-    let plain = plain && direct == Direct::Possible;
-    let prediction = Prediction { ways: vec![Way { known, ..way }] };
-    Judgement { direct, local, plain, order, prediction, dial_back }
+    let way = Way { a: sides_a, b: sides_b, known, certain };
+    let local = local && served;
+    Judgement { direct, local, plain, order, prediction: Prediction { ways: vec![way] }, dial_back }
 }
 
-fn direct(a: &[Gate], b: &[Gate], way: &Way, local: bool) -> Direct {
-    let crowded = |gates: &[Gate], side: &Side| {
-        let evicts = gates.iter().any(|gate| gate.config.limits.overflow == Overflow::EvictOldest);
-        let least = if side.stable { 1 } else { 2 };
-        !evicts && side.most.is_some_and(|most| most < least)
-    };
-    let full = |gates: &[Gate], sides: &[Side]| sides.iter().all(|side| crowded(gates, side));
+/// Whether an end has room for a TCP connection besides its mapping towards the server.
+fn dials(from: &[Gate], to: &[Gate]) -> bool {
+    let room = |proto| variants(from, to, proto).into_iter().map(|side| side.room.sure).min();
+    room(Proto::Udp) >= Some(1) && room(Proto::Tcp) >= Some(2)
+}
+
+fn direct(a: &[Gate], b: &[Gate], sides: (&[Side], &[Side]), local: bool) -> Direct {
+    let full = |sides: &[Side]| sides.iter().all(|side| !side.room.possible);
     if local {
         // Nothing between them but a network of their own.
         Direct::Possible
     } else if a.iter().chain(b).any(|gate| !gate.config.udp) {
         Direct::Impossible(Reason::UdpBlocked)
-    } else if full(a, &way.a) || full(b, &way.b) {
+    } else if full(sides.0) || full(sides.1) {
         Direct::Impossible(Reason::NoRoom)
     } else {
         Direct::Possible

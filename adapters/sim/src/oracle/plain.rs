@@ -66,8 +66,18 @@ pub(crate) fn order(a: &Side, b: &Side) -> Order {
 }
 
 /// Whether harm is done when something from `other` comes to `side` uninvited.
-const fn harmed(side: &Side, other: &Side) -> bool {
-    side.punishes || (side.answers && other.fragile)
+fn harmed(side: &Side, other: &Side) -> bool {
+    side.punishes || (side.answers && !anybody(side) && other.fragile)
+}
+
+/// Whether keeping an order is sure to prevent harm.
+///
+/// A bubble that dies on its way brings back an ICMP error, which ends the mapping at boxes that let
+/// it. Behind a common box the way between the own boxes and the other's may be too short. And what
+/// is sent to an address that the other end does not send from stays uninvited.
+pub(crate) fn helps(order: Order, meeting: Meeting, a: &Side, b: &Side) -> bool {
+    let sturdy = |side: &Side| side.stable && !side.fragile;
+    order != Order::ShortHops || (meeting == Meeting::Apart && sturdy(a) && sturdy(b))
 }
 
 /// Whether the two connect through the box that both are behind, by their outside addresses.

@@ -5,46 +5,13 @@
 
 use core::time::Duration;
 
-use super::chance::{Drift, Probability, bracket, meet};
+use super::budget::{Budget, Conditions, Purse};
+use super::chance::{Drift, Probability, RARE, bracket, meet, meet_next, most, next};
 use super::plain;
-use super::side::{Ports, Side};
+use super::ports::{Avoiding, Ports};
+use super::room::OBSERVED;
+use super::side::Side;
 use crate::nat::{Filtering, Foreign, Mapping};
-
-/// How much each end may spend on an attempt.
-///
-/// For an end whose port has to be found these are mappings (fresh sockets, or fresh destinations);
-/// for one that looks for a port they are probes; where both are looked for, each packet is both.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Budget {
-    /// Mappings or probes of `a`.
-    pub a: u32,
-    /// Mappings or probes of `b`.
-    pub b: u32,
-}
-
-impl Default for Budget {
-    /// 256 each.
-    fn default() -> Self {
-        Self { a: 256, b: 256 }
-    }
-}
-
-/// What time does to predictions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Conditions {
-    /// Between neighbouring packets of one end: a counter can be observed this long before and after
-    /// a mapping is made, not closer.
-    pub gap: Duration,
-    /// From a counter's being observed until the other end has acted on it.
-    pub delay: Duration,
-}
-
-impl Default for Conditions {
-    /// 1 ms between packets, 100 ms from one end over the server to the other.
-    fn default() -> Self {
-        Self { gap: Duration::from_millis(1), delay: Duration::from_millis(100) }
-    }
-}
 
 /// One address family in which both have an address.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,6 +21,8 @@ pub(crate) struct Way {
     pub(crate) b: Vec<Side>,
     /// Known without any calculation.
     pub(crate) known: Option<Probability>,
+    /// There is room for plain punching, and the order that it needs can be kept.
+    pub(crate) certain: bool,
 }
 
 /// What is known of the ports on both sides.
@@ -89,7 +58,13 @@ impl Way {
         let mut whole = Probability { reached: 1.0, at_most: 0.0 };
         for a in &self.a {
             for b in &self.b {
-                let part = Pair { a, b, conditions }.bound(budget);
+                let part = if !plain::connects(a, b) {
+                    Pair { a, b, conditions }.bound(budget)
+                } else if self.certain {
+                    Probability::ALWAYS
+                } else {
+                    Probability::UNKNOWN
+                };
                 whole.reached = whole.reached.min(part.reached);
                 whole.at_most = whole.at_most.max(part.at_most);
             }
@@ -98,7 +73,7 @@ impl Way {
     }
 }
 
-/// Both sides, without any doubt about what they are.
+/// Both sides, without any doubt about what they are; plain punching does not connect them.
 struct Pair<'s> {
     a: &'s Side,
     b: &'s Side,
@@ -108,15 +83,34 @@ struct Pair<'s> {
 impl Pair<'_> {
     fn bound(&self, budget: Budget) -> Probability {
         let Self { a, b, .. } = *self;
-        let (n, m) = (room(a, budget.a), room(b, budget.b));
-        if plain::connects(a, b) {
-            return Probability::ALWAYS;
-        }
-        match (a.stable, b.stable) {
-            (false, true) => self.one(a, n, b, m),
-            (true, false) => self.one(b, m, a, n),
-            _ => self.both(n, m),
-        }
+        let (of_a, of_b) = (Purse::new(a, budget.a), Purse::new(b, budget.b));
+        let (most, surely) = match (a.stable, b.stable) {
+            (false, true) => (
+                self.one(a, of_a.mappings, b, of_b.probes),
+                self.one(a, of_a.sure_mappings, b, of_b.sure_probes),
+            ),
+            (true, false) => (
+                self.one(b, of_b.mappings, a, of_a.probes),
+                self.one(b, of_b.sure_mappings, a, of_a.sure_probes),
+            ),
+            _ => {
+                let sure = (of_a.sure_mappings, of_b.sure_mappings);
+                (self.both(of_a, of_b), Probability::new(self.both_reached(sure.0, sure.1), 1.0))
+            }
+        };
+        let reached = if self.harmless() { surely.reached } else { 0.0 };
+        Probability::new(reached, most.at_most)
+    }
+
+    /// Whether probes to wrong ports do no harm.
+    fn harmless(&self) -> bool {
+        let Self { a, b, .. } = *self;
+        let blocks = a.blocks || b.blocks;
+        let errors = (a.answers && b.fragile) || (b.answers && a.fragile);
+        // An end whose port has to be found makes its mappings first.
+        let occupies =
+            (a.occupies && (a.stable || !b.stable)) || (b.occupies && (b.stable || !a.stable));
+        !blocks && !errors && !occupies
     }
 
     /// Only `hard`, with `n` mappings, has to be found; `easy` sends `m` probes.
@@ -124,14 +118,17 @@ impl Pair<'_> {
         if easy.filtering == Filtering::AddressAndPortDependent {
             return self.hit(hard, n, m);
         }
-        // Any port of the right address will do, and only an address that was seen is aimed at.
+        if n == 0 || m == 0 {
+            return Probability::NEVER;
+        }
+        // Any port of the right address will do, and only addresses that were seen are aimed at.
         let each = 1.0 / f64::from(hard.addresses);
         if hard.address_by_destination {
-            Probability::new(0.0, each)
-        } else {
-            let p = 1.0 - (1.0 - each).powi(i32::try_from(n).unwrap_or(i32::MAX));
-            Probability::new(p, p)
+            return Probability::new(0.0, each);
         }
+        let seen = n.saturating_add(OBSERVED).min(m).min(hard.addresses);
+        let found = |addresses: u32| 1.0 - power(1.0 - f64::from(addresses) * each, n);
+        Probability::new(found(1), found(seen))
     }
 
     /// One of `m` probes meets one of `n` mappings.
@@ -145,59 +142,99 @@ impl Pair<'_> {
             return Probability::new(0.0, port.at_most * each);
         }
         let union = f64::from(n) * each * self.hit_port(hard, 1, m).at_most;
-        Probability::new(port.reached * each, port.at_most.min(union))
+        // Two observations of a counter have to be of the same address.
+        let observed = matches!(hard.ports, Ports::Counter { .. });
+        let reached = if observed { port.reached * each * each } else { port.reached * each };
+        Probability::new(reached, port.at_most.min(union))
     }
 
     fn hit_port(&self, hard: &Side, n: u32, m: u32) -> Probability {
         if n == 0 || m == 0 {
             return Probability::NEVER;
         }
+        let Conditions { gap, delay } = self.conditions;
         match hard.ports {
             Ports::Seen => Probability::ALWAYS,
             // One fresh socket after the other, each asked at the port that it was bound to.
-            Ports::Chosen => Probability::new(1.0 - power(hard.taken, n.min(m)), 1.0),
+            Ports::Chosen => Probability::new(1.0 - power(hard.taken, n.min(m)) - rare(hard), 1.0),
+            Ports::Counter { foreign, cycle, .. }
+                if !within_cycle(foreign, gap * 2 + delay, n, cycle) =>
+            {
+                Probability::UNKNOWN
+            }
             // One mapping between two observations, the likeliest ports first.
-            Ports::Counter { foreign, parity } => {
-                let (found, rest) = bracket(foreign, self.conditions.gap, m);
-                let alone = Drift::new(foreign, self.conditions.gap).of[0].powi(2);
+            Ports::Counter { foreign, parity, .. } => {
+                let (found, rest) = bracket(foreign, gap, m);
+                let alone = Drift::new(foreign, gap).of[0].powi(2);
                 let reached = if parity { alone } else { found };
                 Probability::new(reached, f64::from(n) * (found + rest))
             }
-            // A run of `n` neighbours, probed at every `n`th port.
-            Ports::Unseen { among } => {
-                let p = f64::from(n) * f64::from(m) / f64::from(among);
-                Probability::new(p.min(1.0), p)
-            }
-            // Different mappings, different probes. The mapping towards the server is known, and so
-            // one port less is possible.
-            Ports::Among { own, all } => {
-                Probability::new(meet(all, n, m), meet((own - 1).max(1), n, m))
-            }
+            Ports::Unseen { .. } => unseen(&hard.ports, n, m),
+            // Different mappings, different probes. The mappings towards the server are known, and
+            // so a few ports less are possible.
+            Ports::Among { own, all, avoiding } => match avoiding {
+                Avoiding::Again => Probability::new(
+                    meet(all, n, m),
+                    meet(own.saturating_sub(OBSERVED).max(1), n, m),
+                ),
+                Avoiding::Next { others } => {
+                    Probability::new(meet(all, n, m), meet_next(own, n, m, others))
+                }
+                Avoiding::Not => {
+                    let p = 1.0 - power(1.0 - f64::from(m.min(all)) / f64::from(all), n);
+                    Probability::new(p, meet(own, n, m))
+                }
+            },
+            Ports::Unknown => Probability::UNKNOWN,
         }
     }
 
+    /// One mapping is at one port that was chosen for it, whatever the `n - 1` others are.
+    fn single(&self, side: &Side, n: u32) -> f64 {
+        let p = match side.ports {
+            Ports::Among { own, avoiding: Avoiding::Next { others }, .. } => next(own, n, others),
+            Ports::Unseen { .. } => unseen(&side.ports, n, 1).at_most / f64::from(n),
+            _ => self.hit_port(side, 1, 1).at_most,
+        };
+        p.min(1.0) / f64::from(side.addresses)
+    }
+
     /// Both have to be found, as far as the filters care.
-    fn both(&self, n: u32, m: u32) -> Probability {
+    fn both(&self, of_a: Purse, of_b: Purse) -> Probability {
         let Self { a, b, .. } = *self;
+        let on_a = self.hit(a, of_a.mappings, of_b.probes);
+        let on_b = self.hit(b, of_b.mappings, of_a.probes);
+        let exact = |side: &Side| side.filtering == Filtering::AddressAndPortDependent;
+        let at_most = match (exact(a), exact(b)) {
+            // Whoever is let in by its address only has to meet one mapping, whosesoever.
+            (false, false) => on_a.at_most + on_b.at_most,
+            (true, false) => on_b.at_most,
+            (false, true) => on_a.at_most,
+            (true, true) => {
+                self.pairs(of_a.probes, of_b.probes).min(on_a.at_most).min(on_b.at_most)
+            }
+        };
+        Probability::new(0.0, at_most.min(address_kept(a, b) * address_kept(b, a)))
+    }
+
+    /// The best known strategy when both have to be found.
+    fn both_reached(&self, n: u32, m: u32) -> f64 {
+        let Self { a, b, .. } = *self;
+        if a.addresses > 1 || b.addresses > 1 {
+            return 0.0;
+        }
         let (on_a, on_b) = (self.hit(a, n, m), self.hit(b, m, n));
         let exact = |side: &Side| side.filtering == Filtering::AddressAndPortDependent;
         let address = |side: &Side| side.mapping == Mapping::AddressDependent;
         let open = |side: &Side| side.filtering == Filtering::EndpointIndependent;
-        let chain = self.chain(n, m);
-        let (reached, at_most) = match (exact(a), exact(b)) {
-            // Whoever is let in by its address only has to meet one mapping, whosesoever.
-            (false, false) => (on_a.reached.max(on_b.reached), on_a.at_most + on_b.at_most),
+        match (exact(a), exact(b)) {
+            (false, false) => on_a.reached.max(on_b.reached),
             // `a` must have sent to just the port that `b` sends from. That `b` can go on from
             // there takes an address of one of them that does not change once it is known.
-            (true, false) if address(b) || (address(a) && open(b)) => (on_b.reached, on_b.at_most),
-            (true, false) => (chain, on_b.at_most),
-            (false, true) if address(a) || (address(b) && open(a)) => (on_a.reached, on_a.at_most),
-            (false, true) => (chain, on_a.at_most),
-            (true, true) => (chain, self.pairs(n, m).min(on_a.at_most).min(on_b.at_most)),
-        };
-        let steady = a.addresses == 1 && b.addresses == 1;
-        let at_most = at_most.min(address_kept(a, b) * address_kept(b, a));
-        Probability::new(if steady { reached } else { 0.0 }, at_most)
+            (true, false) if address(b) || (address(a) && open(b)) => on_b.reached,
+            (false, true) if address(a) || (address(b) && open(a)) => on_a.reached,
+            _ => self.chain(n, m),
+        }
     }
 
     /// A packet of `a` and one of `b` have to meet each other's mapping. Over all pairs; and when
@@ -211,13 +248,17 @@ impl Pair<'_> {
         if a.filtering_new != exact || b.filtering_new != exact {
             return 1.0;
         }
-        let (on_a, on_b) = (self.hit(a, 1, 1).at_most, self.hit(b, 1, 1).at_most);
+        let (on_a, on_b) = (self.single(a, n), self.single(b, m));
+        let differ = |side: &Side| {
+            let twice = matches!(side.ports, Ports::Among { avoiding: Avoiding::Not, .. });
+            side.mapping == Mapping::AddressAndPortDependent && !twice
+        };
         let (n, m) = (f64::from(n), f64::from(m));
         let mut least = n * m * on_a * on_b;
-        if b.mapping == Mapping::AddressAndPortDependent {
+        if differ(b) {
             least = least.min(n * on_a);
         }
-        if a.mapping == Mapping::AddressAndPortDependent {
+        if differ(a) {
             least = least.min(m * on_b);
         }
         least
@@ -257,19 +298,60 @@ impl Pair<'_> {
 
     /// One of `n` new mappings gets a port that was named before.
     fn covers(&self, side: &Side, n: u32) -> f64 {
+        let Conditions { gap, delay } = self.conditions;
         match side.ports {
             Ports::Seen => 1.0,
-            Ports::Chosen => 1.0 - side.taken,
+            Ports::Chosen => (1.0 - side.taken - rare(side)).max(0.0),
             // Both kinds of parity come by, and only one is ours.
-            Ports::Counter { parity: true, .. } => 0.0,
-            Ports::Counter { foreign, .. } => {
-                let reach = Drift::new(foreign, self.conditions.delay).window(n as usize);
-                reach * own_share(foreign, self.conditions.gap)
+            Ports::Counter { parity: true, .. } | Ports::Unknown => 0.0,
+            Ports::Counter { foreign, cycle, .. } => {
+                if !within_cycle(foreign, gap * 2 + delay, n, cycle) {
+                    return 0.0;
+                }
+                let reach = Drift::new(foreign, delay).window(n as usize);
+                reach * own_share(foreign, gap)
             }
-            Ports::Unseen { among } => (f64::from(n) / f64::from(among)).min(1.0),
+            Ports::Unseen { .. } => unseen(&side.ports, n, 1).reached,
+            Ports::Among { all, avoiding: Avoiding::Not, .. } => {
+                1.0 - power(1.0 - 1.0 / f64::from(all), n)
+            }
             Ports::Among { all, .. } => meet(all, n, 1),
         }
     }
+}
+
+/// Whether a counter hardly ever comes by a port again while it is watched.
+fn within_cycle(foreign: Option<Foreign>, watched: Duration, own: u32, cycle: u32) -> bool {
+    let others = foreign.map_or(0, |foreign| most(foreign, foreign.stay + watched));
+    others.saturating_add(own).saturating_add(OBSERVED) < cycle
+}
+
+/// A counter that may begin anywhere: a run of `n` neighbours, probed at every `n`th port.
+///
+/// Told everything about all other mappings, a prober can win by each place where the counter may
+/// begin that leads to a port that is asked: one for each, two with parity (three at the end of the
+/// range), and one more for each port that is passed over because it is in use.
+fn unseen(ports: &Ports, n: u32, m: u32) -> Probability {
+    let Ports::Unseen { own, all, cycle, parity, exclusive } = *ports else {
+        return Probability::UNKNOWN;
+    };
+    let (mappings, probes) = (f64::from(n), f64::from(m));
+    let passed =
+        exclusive.map_or(0.0, |others| f64::from(n) + f64::from(OBSERVED - 1) + f64::from(others));
+    let ways = if parity { probes * 2.0 + 1.0 } else { probes };
+    let at_most = mappings * (ways + passed) / f64::from(own);
+    let run = if parity || own != all { 1.0 } else { f64::from(n.min(cycle / 2).max(1)) };
+    let missed = if exclusive.is_some() { f64::from(OBSERVED) } else { 0.0 };
+    let reached = (run * (probes - missed) / f64::from(all)).clamp(0.0, 0.5);
+    Probability::new(
+        if exclusive.is_some_and(|others| others > 0) { 0.0 } else { reached },
+        at_most,
+    )
+}
+
+/// What is left out of the share of ports that others use.
+fn rare(side: &Side) -> f64 {
+    if side.taken > 0.0 { RARE } else { 0.0 }
 }
 
 /// How often `side` has the address towards `peer` that `peer` aims at and its filter expects.
@@ -282,11 +364,6 @@ fn address_kept(side: &Side, peer: &Side) -> f64 {
 fn own_share(foreign: Option<Foreign>, gap: Duration) -> f64 {
     let rate = foreign.map_or(0.0, |foreign| foreign.rate + foreign.bursts * foreign.burst_size);
     1.0 / (1.0 + rate * gap.as_secs_f64())
-}
-
-/// How many mappings an end may make besides the one towards the server.
-fn room(side: &Side, wanted: u32) -> u32 {
-    side.most.map_or(wanted, |most| wanted.min(most.saturating_sub(1)))
 }
 
 fn power(base: f64, exponent: u32) -> f64 {

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use genkan_core::SocketId;
 use genkan_sim::nat::{NatConfig, Pick};
 use genkan_sim::oracle::{Budget, Conditions, End, Gate, Probability, judge, likeliest};
-use genkan_sim::{HostId, HostSpec, Io, Node, World};
+use genkan_sim::{HostId, HostSpec, Io, NatSpec, Node, World};
 
 pub(crate) const fn ip(a: u8, b: u8, c: u8, d: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(a, b, c, d))
@@ -88,12 +88,25 @@ pub(crate) struct Match {
 
 impl Match {
     pub(crate) fn new(seed: u64, boxes: [&NatConfig; 2], sockets: u16) -> Self {
+        Self::with_pools(seed, boxes, sockets, [1; 2])
+    }
+
+    /// The same with so many external addresses of each box.
+    pub(crate) fn with_pools(
+        seed: u64,
+        boxes: [&NatConfig; 2],
+        sockets: u16,
+        addresses: [u8; 2],
+    ) -> Self {
         let mut world = World::new(seed);
         world.keep_transcript(false);
         let desk = world.add_host(HostSpec::new("desk", SERVER.ip()), |_| Desk::default());
         let ends = [1, 2].map(|end: u8| {
             let config = boxes[usize::from(end) - 1].clone();
-            let nat = world.add_nat(&format!("box {end}"), external(end), None, config);
+            let further = (1..addresses[usize::from(end) - 1]).map(|n| external(10 * end + n));
+            let name = format!("box {end}");
+            let spec = NatSpec::new(&name, config).external(external(end));
+            let nat = world.add_gateway(further.fold(spec, NatSpec::external));
             let mut spec = HostSpec::new(&format!("end {end}"), ip(10, 0, 0, end)).behind(nat);
             for number in 1..=sockets {
                 spec = spec.socket(SocketId(number), FIRST_PORT + number);

@@ -21,7 +21,7 @@ pub(crate) const SERVER: SocketAddr = address([203, 0, 113, 1], 4_600);
 pub(crate) const SERVER_V6: SocketAddr =
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 4_600);
 /// Ends use this port and their number.
-pub(crate) const LOCAL_PORT: u16 = 30_000;
+pub(crate) const LOCAL_PORT: u16 = 40_000;
 
 pub(crate) const fn address([a, b, c, d]: [u8; 4], port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(a, b, c, d)), port)
