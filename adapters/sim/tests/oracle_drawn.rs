@@ -120,7 +120,7 @@ fn whatever_the_boxes_are_certainties_hold() {
     assert!(may < must / 2, "{answers:?}");
 }
 
-/// Each end tries the address that the other's boxes have given it towards the one that it tries,
+/// Each end, known to the server, tries the address that the other's boxes have given it towards the one that it tries,
 /// read from their tables, several times.
 fn omniscient(seed: u64, drawn: &Drawn) -> bool {
     let mut world = world(seed);
@@ -128,6 +128,10 @@ fn omniscient(seed: u64, drawn: &Drawn) -> bool {
         build(&mut world, drawn, [Manner { wait: Duration::from_secs(60), bubble: None }; 2]);
     world.run_for(Duration::from_millis(200));
     let mut targets = [SERVER; 2];
+    // Without the server nobody learns of anybody.
+    if (0..2).any(|end| outside(&mut world, end, &ends[end].1, SERVER).is_none()) {
+        return false;
+    }
     for round in 0..6 {
         let (me, other) = (round % 2, (round + 1) % 2);
         if let Some(at) = outside(&mut world, me, &ends[me].1, targets[me]) {

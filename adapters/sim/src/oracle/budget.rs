@@ -55,15 +55,18 @@ pub(super) struct Purse {
 }
 
 impl Purse {
-    /// A mapping towards the server is there already.
+    /// A mapping towards the server is there already; where two mappings may look the same, it may be
+    /// the one that is looked for.
     pub(super) fn new(side: &Side, budget: u32) -> Self {
-        let within = |most: Option<u32>| most.map_or(budget, |most| budget.min(most.max(1) - 1));
+        let within = |most: Option<u32>, other: u32| {
+            most.map_or(budget, |most| budget.min(most.saturating_sub(other)))
+        };
         let sure = budget.min(side.room.sure.saturating_sub(OBSERVED));
         // Probes to one address share a mapping, if the box does not look at ports.
         let shared = side.strictest() != Mapping::AddressAndPortDependent && side.room.plain;
         Self {
-            mappings: within(side.room.most),
-            probes: within(side.room.destinations),
+            mappings: within(side.room.most, u32::from(side.splits())),
+            probes: within(side.room.destinations, 1),
             sure_mappings: sure,
             sure_probes: if shared { budget } else { sure },
         }

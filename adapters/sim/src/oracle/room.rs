@@ -15,6 +15,9 @@ const PLAIN: u32 = 8;
 /// Towards the server, and two by which a counter is observed.
 pub(crate) const OBSERVED: u32 = 3;
 
+/// With one port of so many in use, runs of so many in use are less likely than 10⁻³⁰.
+const LONG: u32 = 32;
+
 /// How many mappings there can be on one way out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Room {
@@ -39,6 +42,8 @@ pub(super) struct Inside {
     pub(super) splits: bool,
     /// Ports below 1024 are among those that they send from.
     pub(super) low_ports: bool,
+    /// From so many addresses, each of which is an inside host of this box.
+    pub(super) addresses: u32,
 }
 
 impl Room {
@@ -48,7 +53,7 @@ impl Room {
     /// One box further out.
     /// `shared`: the other end goes through it too.
     pub(super) fn pass(&mut self, gate: &Gate, behaviour: &Behaviour, from: Inside, shared: bool) {
-        let Inside { strictest, splits, low_ports } = from;
+        let Inside { strictest, splits, low_ports, addresses } = from;
         let config = &gate.config;
         let Limits { per_inside, total, rate, .. } = config.limits;
         let count = |limit: usize| u32::try_from(limit).unwrap_or(u32::MAX);
@@ -65,6 +70,9 @@ impl Room {
         let several = strictest.max(behaviour.mapping) != Mapping::EndpointIndependent;
         self.plain &= sure >= if several { PLAIN } else { 1 };
 
+        // As many inside hosts as addresses.
+        let hosts = |limit: Option<u32>| limit.map(|limit| limit.saturating_mul(addresses));
+        let (per_inside, most_ports) = (hosts(per_inside), hosts(most_ports));
         // What comes from two ports, or goes by two mappings of this box.
         let two = splits || behaviour.mapping != Mapping::EndpointIndependent;
         let needed = if two { 2 } else { 1 };
@@ -107,9 +115,12 @@ fn port_room(gate: &Gate, behaviour: &Behaviour, shared: bool) -> (u32, Option<u
     let foreign = exclusive && config.foreign.is_some();
     let found = match allocation.pick {
         Pick::Random => least,
-        // Of neighbours, half are of the right parity.
-        Pick::RandomStart { tries } if allocation.parity => (tries / 2).min(least),
-        Pick::RandomStart { tries } => tries.min(least),
+        Pick::RandomStart { tries } => {
+            let tries = if allocation.parity { tries / 2 } else { tries };
+            // While few ports are in use, no run of them is as long as a search.
+            let sparse = if tries >= LONG { least / LONG } else { 0 };
+            tries.min(least).max(sparse)
+        }
         // Where a port in use ends the search, nobody else may be there.
         Pick::Sequential { skip_used: false, counter, .. }
             if foreign

@@ -142,6 +142,11 @@ impl Side {
         self.strictest
     }
 
+    /// Two destinations certainly see two ports.
+    pub(crate) const fn splits(&self) -> bool {
+        self.splits
+    }
+
     /// Whether a box that looks endpoint-independent because it keeps ports may not be able to.
     fn may_lose(&self, config: &NatConfig, behaviour: &Behaviour, shared: bool) -> bool {
         keeps(&behaviour.allocation) && (shared || !self.fits(config))
@@ -159,7 +164,12 @@ impl Side {
         let Gate { config, .. } = gate;
         let strict = behaviour.filtering != Filtering::EndpointIndependent;
         let low_ports = self.sources.0 < 1_024;
-        let from = Inside { strictest: self.strictest, splits: self.splits, low_ports };
+        let from = Inside {
+            strictest: self.strictest,
+            splits: self.splits,
+            low_ports,
+            addresses: self.addresses,
+        };
         self.room.pass(gate, behaviour, from, shared);
         if gate.translates() {
             self.pass_translation(gate, behaviour, kept);

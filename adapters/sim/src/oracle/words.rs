@@ -63,9 +63,16 @@ impl Judgement {
             .filter(|(_, side)| !side.stable)
             .map(|(name, side)| from(name, side))
             .collect();
-        parts.extend([(names[0], a), (names[1], b)].into_iter().filter_map(|(name, side)| {
-            lets_in(side).map(|who| format!("{name} lets in only {who}"))
-        }));
+        match (lets_in(a), lets_in(b)) {
+            (Some(one), Some(other)) if one == other => {
+                parts.push(format!("each lets in only {one}"));
+            }
+            (one, other) => parts.extend(
+                [(names[0], one), (names[1], other)]
+                    .into_iter()
+                    .filter_map(|(name, who)| Some(format!("{name} lets in only {}", who?))),
+            ),
+        }
         if a.stable && b.stable {
             let doubt = if a.room.plain && b.room.plain {
                 "a conflict or an early packet can undo it"
@@ -113,7 +120,7 @@ pub enum Category {
 impl Verdict {
     /// In which field of a table of pairs it belongs.
     #[must_use]
-    pub fn category(self) -> Category {
+    pub const fn category(self) -> Category {
         match self {
             Self::MustConnect => Category::Certain,
             Self::MustNotConnect(_) => Category::Impossible,
