@@ -175,7 +175,7 @@ fn two_counters_meet_when_one_is_aimed_at_ahead() {
         let mean = rate * UNTIL_WALK.as_secs_f64();
         let behind = (mean - f64::from(walk) / 2.0).round().max(0.0) as u16;
         let name = format!("counters at {rate}/s and {other_rate}/s, {walk} steps");
-        measure(&name, said, 10_000, |seed| {
+        measure(&name, said, 2_000, |seed| {
             let aim = |seen: u16, _: &mut Rng| seen + behind + walk as u16;
             ahead(seed, [&a, &b], walk as u16, aim)
         });

@@ -121,9 +121,10 @@ fn port_room(gate: &Gate, behaviour: &Behaviour, shared: bool) -> (u32, Option<u
             let sparse = if tries >= LONG { least / LONG } else { 0 };
             tries.min(least).max(sparse)
         }
-        // Where a port in use ends the search, nobody else may be there.
+        // Where a port in use ends the search, as port 0 does, nobody else may be there.
         Pick::Sequential { skip_used: false, counter, .. }
             if foreign
+                || config.ports.contains(&0)
                 || counter == Counter::PerDestination
                 || (shared && counter == Counter::PerInside) =>
         {

@@ -1,6 +1,7 @@
 //! Ends behind boxes with drawn settings, nonsensical ones among them.
 
 use core::fmt;
+use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use genkan_sim::Rng;
@@ -65,6 +66,31 @@ fn foreign(rng: &mut Rng) -> Option<Foreign> {
     odd(rng, None, &[Some(few), Some(fills)])
 }
 
+/// Ranges that are too small for something, or none.
+#[expect(clippy::reversed_empty_ranges, reason = "what a careless user may write")]
+const RANGES: [RangeInclusive<u16>; 8] = [
+    5_000..=4_000,
+    30_000..=30_000,
+    30_001..=30_001,
+    30_000..=30_003,
+    40_000..=40_009,
+    40_000..=40_999,
+    1..=1_023,
+    0..=65_535,
+];
+
+const BLOCKS: [Blocks; 9] = [
+    Blocks::Contiguous { size: 1, most: 1 },
+    Blocks::Contiguous { size: 2, most: 3 },
+    Blocks::Contiguous { size: 64, most: 2 },
+    Blocks::Masked { mask: 0xff00 },
+    Blocks::Masked { mask: 0x7fff },
+    Blocks::Scattered { size: 3 },
+    Blocks::Scattered { size: 300 },
+    Blocks::PortSet { a: 4, k: 8 },
+    Blocks::PortSet { a: 0, k: 16 },
+];
+
 /// One box.
 pub(crate) fn config(rng: &mut Rng) -> NatConfig {
     let behaviour = behaviour(rng);
@@ -84,28 +110,6 @@ pub(crate) fn config(rng: &mut Rng) -> NatConfig {
             ],
         ),
     };
-    #[expect(clippy::reversed_empty_ranges, reason = "what a careless user may write")]
-    let ranges = [
-        5_000..=4_000,
-        30_000..=30_000,
-        30_001..=30_001,
-        30_000..=30_003,
-        40_000..=40_009,
-        40_000..=40_999,
-        1..=1_023,
-        0..=65_535,
-    ];
-    let blocks = [
-        Blocks::Contiguous { size: 1, most: 1 },
-        Blocks::Contiguous { size: 2, most: 3 },
-        Blocks::Contiguous { size: 64, most: 2 },
-        Blocks::Masked { mask: 0xff00 },
-        Blocks::Masked { mask: 0x7fff },
-        Blocks::Scattered { size: 3 },
-        Blocks::Scattered { size: 300 },
-        Blocks::PortSet { a: 4, k: 8 },
-        Blocks::PortSet { a: 0, k: 16 },
-    ];
     let unsolicited = [
         Unsolicited::Icmp,
         Unsolicited::Reject,
@@ -118,9 +122,9 @@ pub(crate) fn config(rng: &mut Rng) -> NatConfig {
         translation: if translates { Translation::AddressAndPort } else { Translation::None },
         behaviour,
         on_conflict,
-        ports: odd(rng, 20_000..=65_535, &ranges),
+        ports: odd(rng, 20_000..=65_535, &RANGES),
         port_classes: rng.chance(0.1),
-        blocks: odd(rng, Blocks::None, &blocks),
+        blocks: odd(rng, Blocks::None, &BLOCKS),
         extension: odd(rng, None, &[Some(1)]),
         pooling: one(rng, &[Pooling::Paired, Pooling::Arbitrary, Pooling::PerDestination]),
         hairpin: one(rng, &[Hairpin::None, Hairpin::InternalSource, Hairpin::ExternalSource]),
