@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use genkan_core::{Command, StreamId, StreamState};
 use genkan_sim::capture::IcmpError;
-use genkan_sim::nat::{Allocation, Preserve, Unsolicited};
+use genkan_sim::nat::{Allocation, Preserve, TcpLifetimes, Unsolicited};
 use genkan_sim::{Fate, Filtering, HostId, Mapping, NatConfig, Proto, Via, World};
 use talker::{
     House, STREAM, Talker, accepted, address, behind, connect, ip, millis, pair, server, talker,
@@ -191,8 +191,8 @@ fn a_box_that_waits_with_its_rst_lets_calls_meet() {
 fn an_acknowledgement_keeps_the_readers_mapping() {
     let mut world = World::new(7);
     let mut config = NatConfig::default();
-    config.lifetimes.tcp_established = Duration::from_secs(60);
-    config.lifetimes.tcp_transitory = Duration::from_secs(60);
+    let minute = Duration::from_secs(60);
+    config.lifetimes.tcp = TcpLifetimes::new(minute, minute);
     let nat = world.add_nat("nat", ip(9), None, config);
     let server = server(&mut world);
     let host = behind(&mut world, nat, "host", 2);

@@ -7,6 +7,8 @@
 use core::ops::RangeInclusive;
 use core::time::Duration;
 
+use super::lifetimes::Lifetimes;
+
 /// Which packets from one inside address share a mapping (RFC 4787 section 4.1).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Mapping {
@@ -151,32 +153,12 @@ pub struct Behaviour {
     pub allocation: Allocation,
 }
 
-/// How long mappings live.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Lifetimes {
-    /// A UDP mapping that has not been answered.
-    pub udp_initial: Duration,
-    /// A UDP mapping that has.
-    pub udp_replied: Duration,
-    /// The second stage begins only when there is traffic this long after the first packet
-    /// (Linux: 2 s).
-    pub udp_stream_after: Duration,
-    /// A TCP mapping on which a handshake is not complete, or which is closing: after an RST, or a FIN
-    /// from each side.
-    pub tcp_transitory: Duration,
-    /// A TCP mapping on which it is.
-    pub tcp_established: Duration,
-    /// Dead mappings are taken away only at multiples of this; until then they work. Zero: at once.
-    pub sweep: Duration,
-    /// While there are more mappings than this, a packet renews a lifetime divided by the second
-    /// number.
-    pub shortened_above: Option<(usize, u32)>,
-}
-
-/// What keeps a mapping alive. Outbound packets always do (RFC 4787 REQ-6).
+/// What keeps a mapping alive. Outbound packets always do (RFC 4787 REQ-6), except a TCP RST; ICMP
+/// errors never do, either way (RFC 7857 section 7).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Refresh {
-    /// Inbound packets that are let in.
+    /// Inbound packets that are let in, except a TCP RST. Whoever comes in lets nobody else in, nor
+    /// himself for longer if nothing was sent to him.
     pub inbound: bool,
     /// Inbound packets that the filter rejects (wrong: RFC 7857 section 7).
     pub rejected: bool,

@@ -3,9 +3,10 @@
 use core::time::Duration;
 
 use super::config::{
-    Allocation, Behaviour, Blocks, Counter, Filtering, Hairpin, Lifetimes, Limits, Mapping,
-    NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
+    Allocation, Behaviour, Blocks, Counter, Filtering, Hairpin, Limits, Mapping, NatConfig,
+    Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
+use super::lifetimes::Lifetimes;
 
 impl Behaviour {
     /// With these, ports one after the other.
@@ -20,22 +21,6 @@ impl Behaviour {
             reuse: false,
         };
         Self { mapping, filtering, allocation }
-    }
-}
-
-impl Lifetimes {
-    /// Every UDP mapping lives `udp` without traffic, TCP as RFC 5382 REQ-5 wants it.
-    #[must_use]
-    pub const fn udp(udp: Duration) -> Self {
-        Self {
-            udp_initial: udp,
-            udp_replied: udp,
-            udp_stream_after: Duration::ZERO,
-            tcp_transitory: Duration::from_secs(240),
-            tcp_established: Duration::from_secs(7_440),
-            sweep: Duration::ZERO,
-            shortened_above: None,
-        }
     }
 }
 

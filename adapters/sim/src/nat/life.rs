@@ -1,13 +1,14 @@
 //! How long a mapping, or a hole in its filter, lives.
 //!
 //! Each packet that refreshes sets the time of death anew, from the stage that the traffic is in: a
-//! UDP flow that was not answered, one that was, a TCP handshake, an established connection, a
-//! closing one. What a change of the settings or of the load means for lifetimes is felt with the
-//! next such packet, as with a real timer.
+//! UDP flow that was not answered, one that was, the state of a TCP connection. What a change of the
+//! settings or of the load means for lifetimes is felt with the next such packet, as with a real
+//! timer. A packet that does not refresh can change the stage all the same, and the time then counts
+//! from the last one that did; only a stage with a shorter time begins with the packet itself.
 
 use core::time::Duration;
 
-use super::config::Lifetimes;
+use super::lifetimes::{Lifetimes, TcpLifetimes};
 use super::{Flow, Proto};
 
 /// Which way a packet goes.
@@ -25,6 +26,24 @@ pub(super) struct Rules<'c> {
     pub(super) divisor: u32,
 }
 
+/// Where a TCP connection stands, as far as a box can see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    New,
+    SynSent,
+    /// A SYN from each side.
+    Crossed,
+    SynReceived,
+    Established,
+    /// A FIN, from there.
+    FinWait(Way),
+    CloseWait(Way),
+    LastAck,
+    TimeWait,
+    Closed,
+    Refused,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Life {
     since: Duration,
@@ -32,10 +51,11 @@ pub(super) struct Life {
     until: Duration,
     sent: bool,
     answered: bool,
-    /// The second stage: a UDP stream, an established connection.
-    second: bool,
-    fins: [bool; 2],
-    closing: bool,
+    /// More than one packet has passed.
+    again: bool,
+    /// UDP's last stage.
+    stream: bool,
+    tcp: State,
 }
 
 impl Life {
@@ -46,9 +66,9 @@ impl Life {
             until: now,
             sent: false,
             answered: false,
-            second: false,
-            fins: [false; 2],
-            closing: false,
+            again: false,
+            stream: false,
+            tcp: State::New,
         }
     }
 
@@ -66,15 +86,6 @@ impl Life {
         now >= self.until
     }
 
-    pub(super) const fn closing(&self) -> bool {
-        self.closing
-    }
-
-    /// A mapping with several connections lives as long as its longest.
-    pub(super) const fn live_until(&mut self, until: Duration) {
-        self.until = until;
-    }
-
     /// A packet passes. `refresh`: whether it counts as a sign of life.
     pub(super) fn pass(
         &mut self,
@@ -84,55 +95,109 @@ impl Life {
         flow: Flow,
         refresh: bool,
     ) {
-        let answered_before = self.answered;
-        match way {
-            Way::Out => self.sent = true,
-            Way::In => self.answered = true,
+        let stage = (self.tcp, self.stream);
+        match flow.proto() {
+            Proto::Udp => self.pass_udp(rules.lifetimes, now, way),
+            Proto::Tcp => self.pass_tcp(now, way, flow, refresh),
         }
-        if flow.proto() == Proto::Udp {
-            let after = rules.lifetimes.udp_stream_after;
-            self.second |= if after.is_zero() {
-                self.answered
-            } else {
-                // As Linux does: the answer itself is not yet traffic of an answered flow.
-                answered_before && now > self.since + after
-            };
-        } else {
-            self.pass_tcp(way, flow);
-        }
+        let before = self.until;
         if refresh {
             self.used = now;
         }
-        self.until = rules.end(self.used, self.lifetime(rules.lifetimes, flow.proto()));
+        let lifetime = self.lifetime(rules.lifetimes, flow.proto());
+        self.until = rules.end(self.used, lifetime);
+        if stage != (self.tcp, self.stream) {
+            self.until = self.until.max(rules.end(now, lifetime).min(before));
+        }
     }
 
     /// Counts as a sign of life without being traffic.
     pub(super) fn touch(&mut self, rules: Rules<'_>, now: Duration, proto: Proto) {
         self.used = now;
-        self.until = rules.end(now, self.lifetime(rules.lifetimes, proto));
+        let end = rules.end(now, self.lifetime(rules.lifetimes, proto));
+        self.until = self.until.max(end);
     }
 
-    fn pass_tcp(&mut self, way: Way, flow: Flow) {
-        match flow {
-            Flow::Syn if self.closing => {
-                (self.second, self.fins, self.closing) = (false, [false; 2], false);
-            }
-            Flow::Segment => self.second |= self.sent && self.answered,
-            Flow::Fin => {
-                self.fins[usize::from(way == Way::In)] = true;
-                self.closing |= self.fins == [true; 2];
-            }
-            Flow::Rst => self.closing = true,
-            Flow::Udp | Flow::Syn | Flow::SynAck => {}
+    /// A mapping with several connections lives as that one does. `used`: which was just used.
+    pub(super) const fn follow(&mut self, longest: &Self) {
+        *self = Self { used: self.used, since: self.since, ..*longest };
+    }
+
+    /// It was used, whatever that means for how long it lives.
+    pub(super) const fn use_at(&mut self, now: Duration) {
+        self.used = now;
+    }
+
+    fn pass_udp(&mut self, lifetimes: &Lifetimes, now: Duration, way: Way) {
+        let answered_before = self.answered;
+        self.again |= self.sent || self.answered;
+        self.count(way);
+        let after = lifetimes.udp_stream_after;
+        self.stream |= if lifetimes.udp_single.is_some() {
+            answered_before && way == Way::Out
+        } else if after.is_zero() {
+            self.answered
+        } else {
+            // As Linux does: the answer itself is not yet traffic of an answered flow.
+            answered_before && now > self.since.saturating_add(after)
+        };
+    }
+
+    const fn count(&mut self, way: Way) {
+        match way {
+            Way::Out => self.sent = true,
+            Way::In => self.answered = true,
         }
     }
 
-    const fn lifetime(&self, lifetimes: &Lifetimes, proto: Proto) -> Duration {
-        match (proto, self.second && !self.closing) {
-            (Proto::Udp, false) => lifetimes.udp_initial,
-            (Proto::Udp, true) => lifetimes.udp_replied,
-            (Proto::Tcp, false) => lifetimes.tcp_transitory,
-            (Proto::Tcp, true) => lifetimes.tcp_established,
+    /// The states of Linux's `tcp_conntracks`, but that a FIN which is sent again does not count as the
+    /// other side's.
+    fn pass_tcp(&mut self, now: Duration, way: Way, flow: Flow, refresh: bool) {
+        use State as S;
+        let answered_before = self.answered;
+        let ended = matches!(self.tcp, S::LastAck | S::TimeWait | S::Closed | S::Refused);
+        let opens = matches!(flow, Flow::Syn | Flow::SynAck);
+        // What comes in without being a sign of life begins nothing.
+        if opens && ended && (refresh || way == Way::Out) {
+            *self = Self { used: self.used, until: self.until, ..Self::new(now) };
+        }
+        self.count(way);
+        self.tcp = match (flow, self.tcp) {
+            (Flow::Rst, _) if answered_before => S::Closed,
+            (Flow::Rst, _) => S::Refused,
+            (Flow::Syn, S::New) => S::SynSent,
+            (Flow::Syn, S::SynSent) if self.sent && self.answered => S::Crossed,
+            (Flow::SynAck, S::New | S::SynSent | S::Crossed) => S::SynReceived,
+            (Flow::Segment, S::New | S::Crossed | S::SynReceived) => S::Established,
+            (Flow::Segment, S::FinWait(from)) => S::CloseWait(from),
+            (Flow::Segment, S::LastAck) => S::TimeWait,
+            (Flow::Fin, S::SynReceived | S::Established) => S::FinWait(way),
+            (Flow::Fin, S::FinWait(from) | S::CloseWait(from)) if from != way => S::LastAck,
+            (_, as_it_was) => as_it_was,
+        };
+    }
+
+    fn lifetime(&self, lifetimes: &Lifetimes, proto: Proto) -> Duration {
+        match (proto, self.stream, lifetimes.udp_single) {
+            (Proto::Tcp, ..) => self.tcp_lifetime(&lifetimes.tcp),
+            (Proto::Udp, true, _) => lifetimes.udp_replied,
+            (Proto::Udp, false, Some(single)) if self.again => single,
+            (Proto::Udp, false, _) => lifetimes.udp_initial,
+        }
+    }
+
+    const fn tcp_lifetime(&self, tcp: &TcpLifetimes) -> Duration {
+        match self.tcp {
+            State::New | State::SynSent | State::Crossed => tcp.syn_sent,
+            State::SynReceived => tcp.syn_received,
+            State::Established if self.sent && self.answered => tcp.established,
+            State::Established => tcp.unacknowledged,
+            State::FinWait(_) => tcp.fin_wait,
+            State::CloseWait(_) => tcp.close_wait,
+            State::LastAck => tcp.last_ack,
+            State::TimeWait => tcp.time_wait,
+            State::Closed => tcp.closed,
+            State::Refused => tcp.refused,
         }
     }
 }

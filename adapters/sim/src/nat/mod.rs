@@ -8,7 +8,7 @@
 //! An outbound packet looks for a forward or lease of its source, then for a mapping, and else makes
 //! one: limits, address, port (`allocate`). An inbound packet looks for the same by the external
 //! address, then passes the filter or suffers what [`Unsolicited`] says (`inbound`). What stands is
-//! in `table`, how long in `life`; what other users of the box do is worked out only when a port is
+//! in `table`, how long in `life` and `lifetimes`; what other users of the box do is worked out only when a port is
 //! given out (`foreign`). Port forwarding on request is in `leases` (the rules), `nat_pmp` and `pcp`
 //! (the bytes). [`presets`] has boxes that exist.
 
@@ -21,6 +21,7 @@ mod foreign;
 mod inbound;
 mod leases;
 mod life;
+mod lifetimes;
 mod nat_pmp;
 mod pcp;
 mod ports;
@@ -37,13 +38,13 @@ use std::collections::{BTreeMap, VecDeque};
 
 use self::blocks::{Place, Space};
 pub use self::config::{
-    Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Lifetimes, Limits,
-    Mapping, NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation,
-    Unsolicited,
+    Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Limits, Mapping,
+    NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
 use self::fixed::Fixed;
 pub use self::leases::CONTROL_PORT;
 use self::life::{Rules, Way};
+pub use self::lifetimes::{Lifetimes, TcpLifetimes};
 use self::ports::Unassigned;
 pub(crate) use self::ports::port_set;
 use self::table::{Id, Table};

@@ -4,10 +4,10 @@ use core::ops::RangeInclusive;
 use core::time::Duration;
 
 use super::config::{
-    Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Lifetimes, Limits,
-    Mapping, NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation,
-    Unsolicited,
+    Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Limits, Mapping,
+    NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
+use super::lifetimes::{Lifetimes, TcpLifetimes};
 
 use Filtering as F;
 use Mapping as M;
@@ -75,8 +75,7 @@ const LINUX_PICK: Pick = Pick::RandomStart { tries: 128 };
 /// same source takes the same port where it can: endpoint-independent in effect. (`nf_nat_core.c`:
 /// `get_unique_tuple`, `find_appropriate_src`, `nf_nat_l4proto_unique_tuple`.) UDP lives 30 s, and
 /// 120 s once it was answered and is still in use more than 2 s after its first packet
-/// (`nf_conntrack_proto_udp.c`); TCP 120 s while it opens and closes, 5 days when established
-/// (`nf_conntrack_proto_tcp.c`).
+/// (`nf_conntrack_proto_udp.c`); TCP as [`TcpLifetimes::linux`].
 #[must_use]
 pub fn linux_masquerade() -> NatConfig {
     NatConfig {
@@ -95,12 +94,9 @@ pub fn linux_masquerade() -> NatConfig {
         port_classes: true,
         lifetimes: Lifetimes {
             udp_initial: secs(30),
-            udp_replied: secs(120),
             udp_stream_after: secs(2),
-            tcp_transitory: secs(120),
-            tcp_established: secs(432_000),
-            sweep: Duration::ZERO,
-            shortened_above: None,
+            tcp: TcpLifetimes::linux(),
+            ..Lifetimes::udp(secs(120))
         },
         refresh: Refresh { inbound: true, rejected: false },
         ..NatConfig::default()
@@ -146,31 +142,32 @@ pub fn linux_snat_sequential(ports: RangeInclusive<u16>) -> NatConfig {
     NatConfig { ports, port_classes: false, ..config }
 }
 
-/// Linux `masquerade` with flow offload: an answered UDP flow lives 30 s in the flow table, without
-/// the 120 s of conntrack (`nf_flow_table_offload_udp_timeout`).
+/// Linux `masquerade` with flow offload: an answered UDP flow is in the flow table until it was idle for
+/// 30 s (`nf_flowtable_udp_timeout`) and then conntrack's for what those leave of the 120 s
+/// (`nf_flow_table_core.c`: `flow_offload_fixup_ct`). With its first answer a flow is offloaded and
+/// replied for good, so that no 2 s count. Kernels before 5.14 gave it back for 30 s instead of 90.
+/// For TCP the same sums make conntrack's own times.
 #[must_use]
 pub fn linux_flow_offload() -> NatConfig {
     let mut config = linux_masquerade();
-    config.lifetimes.udp_replied = secs(30);
+    config.lifetimes.udp_replied = secs(30 + 90);
+    config.lifetimes.udp_stream_after = Duration::ZERO;
     config
 }
 
 /// OpenBSD's pf, `nat-to` without `static-port`: a state for each flow, ports from 50001 up from a
-/// drawn one on (`pf_lb.c`: `pf_get_sport`), UDP 60 s at first and 60 s when answered (pf.conf,
-/// `udp.first`, `udp.multiple`).
+/// drawn one on (`pf_lb.c`: `pf_get_sport`), UDP 60 s, 30 s and 60 s (pf.conf: `udp.first`,
+/// `udp.single`, `udp.multiple`), TCP as [`TcpLifetimes::pf`].
 #[must_use]
 pub fn pf() -> NatConfig {
     let mut config = linux_masquerade_random();
     config.behaviour.allocation.pick = Pick::RandomStart { tries: u32::MAX };
     config.lifetimes = Lifetimes {
-        udp_initial: secs(60),
-        udp_replied: secs(60),
-        udp_stream_after: Duration::ZERO,
-        tcp_transitory: secs(120),
-        tcp_established: secs(86_400),
+        udp_single: Some(secs(30)),
+        tcp: TcpLifetimes::pf(),
         // States are purged every 10 s (pf.conf, `interval`).
         sweep: secs(10),
-        shortened_above: None,
+        ..Lifetimes::udp(secs(60))
     };
     NatConfig { ports: 50_001..=65_535, port_classes: false, ..config }
 }
@@ -294,11 +291,8 @@ pub fn hostile_cgn() -> NatConfig {
 pub fn gcp_cloud_nat() -> NatConfig {
     let mut config = home(F::AddressAndPortDependent);
     config.behaviour.allocation.preserve = Preserve::Never;
-    config.lifetimes = Lifetimes {
-        tcp_transitory: secs(30),
-        tcp_established: secs(1_200),
-        ..Lifetimes::udp(secs(30))
-    };
+    config.lifetimes =
+        Lifetimes { tcp: TcpLifetimes::new(secs(30), secs(1_200)), ..Lifetimes::udp(secs(30)) };
     let blocks = Blocks::Contiguous { size: 64, most: 1 };
     NatConfig { blocks, hold_down: secs(120), hops: 2, ..config }
 }

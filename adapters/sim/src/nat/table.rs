@@ -83,9 +83,17 @@ impl Entry {
         (flow, refresh): (Flow, bool),
         peer: SocketAddr,
     ) {
-        let before = self.life.until();
-        self.life.pass(rules, now, way, flow, refresh);
-        if way == Way::In && self.proto == Proto::Udp && !self.peers.contains_key(&peer) {
+        let refresh = refresh && flow != Flow::Rst;
+        match self.proto {
+            Proto::Udp => self.life.pass(rules, now, way, flow, refresh),
+            Proto::Tcp if refresh => self.life.use_at(now),
+            Proto::Tcp => {}
+        }
+        if way == Way::In && !self.knows(now, peer) {
+            // It makes no hole, and is of no connection that the box knows.
+            if self.proto == Proto::Tcp && refresh {
+                self.life.touch(rules, now, Proto::Tcp);
+            }
             return;
         }
         if self.peers.len() >= self.prune_at {
@@ -96,15 +104,18 @@ impl Entry {
         if life.ended(now) {
             *life = Life::new(now);
         }
+        let before = life.until();
         life.pass(rules, now, way, flow, refresh);
         if self.proto == Proto::Tcp {
             // Connections of one mapping end one by one.
-            let until = if life.closing() {
-                self.peers.values().map(Life::until).max().unwrap_or(before)
-            } else {
-                before.max(life.until())
-            };
-            self.life.live_until(until);
+            let life = *life;
+            if life.until() >= self.life.until() {
+                self.life.follow(&life);
+            } else if life.until() < before
+                && let Some(longest) = self.peers.values().max_by_key(|life| life.until())
+            {
+                self.life.follow(longest);
+            }
         }
     }
 }

@@ -59,6 +59,22 @@ fn drawn_penalty(rng: &mut Rng) -> Unsolicited {
     )
 }
 
+fn drawn_tcp(rng: &mut Rng) -> TcpLifetimes {
+    let mut some = || secs(1 + rng.below(8));
+    TcpLifetimes {
+        syn_sent: some(),
+        syn_received: some(),
+        unacknowledged: some(),
+        fin_wait: some(),
+        close_wait: some(),
+        last_ack: some(),
+        time_wait: some(),
+        closed: some(),
+        refused: Duration::ZERO,
+        established: some(),
+    }
+}
+
 fn drawn(rng: &mut Rng) -> NatConfig {
     let foreign = Foreign { rate: 5.0, bursts: 1.0, burst_size: 3.0, stay: secs(5) };
     NatConfig {
@@ -85,8 +101,8 @@ fn drawn(rng: &mut Rng) -> NatConfig {
             udp_initial: secs(2),
             udp_replied: secs(6),
             udp_stream_after: one(rng, &[Duration::ZERO, secs(1)]),
-            tcp_transitory: secs(3),
-            tcp_established: secs(8),
+            udp_single: rng.chance(0.3).then_some(secs(4)),
+            tcp: drawn_tcp(rng),
             sweep: one(rng, &[Duration::ZERO, secs(3)]),
             shortened_above: rng.chance(0.3).then_some((5, 2)),
         },

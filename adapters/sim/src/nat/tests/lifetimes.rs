@@ -130,8 +130,7 @@ fn a_tcp_mapping_lives_by_the_state_of_its_connection() {
     let (inside, peer, outer) = (host(2, 1), remote(1, 1), at("192.0.2.1:20000"));
     let after = |script: &[(bool, Flow)]| {
         let mut config = NatConfig::new(Mapping::EndpointIndependent, APDF);
-        config.lifetimes.tcp_transitory = secs(240);
-        config.lifetimes.tcp_established = secs(7_440);
+        config.lifetimes.tcp = TcpLifetimes::new(secs(240), secs(7_440));
         let mut nat = nat(config);
         for &(outwards, flow) in script {
             if outwards {

@@ -8,6 +8,7 @@ mod lifetimes;
 mod linux;
 mod mapping;
 mod refusals;
+mod tcp;
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
