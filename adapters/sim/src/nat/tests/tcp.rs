@@ -159,14 +159,15 @@ fn a_datagram_through_a_dead_hole_does_not_open_it_again() {
 
 #[test]
 fn a_syn_does_not_revive_what_was_closed_unless_inbound_packets_count() {
-    for (inbound, expected) in [(false, 240), (true, 440)] {
+    for (inbound, expected) in [(false, 100), (true, 290)] {
         let mut config = NatConfig::new(Mapping::EndpointIndependent, APDF);
         config.refresh.inbound = inbound;
+        config.lifetimes.tcp.closed = secs(100);
         let mut nat = nat(config);
         OPEN.into_iter().for_each(|seg| pass(&mut nat, secs(0), seg));
         pass(&mut nat, secs(0), In(Flow::Rst));
-        pass(&mut nat, secs(200), In(Flow::Syn));
-        assert_eq!(empty_after(&mut nat, 200), expected);
+        pass(&mut nat, secs(50), In(Flow::Syn));
+        assert_eq!(empty_after(&mut nat, 50), expected);
     }
 }
 
