@@ -11,11 +11,12 @@ use super::config::{
 use super::fixed::Fixed;
 use super::table::{Entry, Id, Remote, Table};
 use super::timed::Timed;
+use super::used::{Held, fill, has};
 use super::{Nat, Proto, Refusal};
 use crate::rng::{Rng, fnv1a};
 
 /// The wanted port was another's: the box behaves otherwise from now on.
-struct Conflict;
+pub(super) struct Conflict;
 
 /// What a port is wanted for.
 #[derive(Clone, Copy)]
@@ -31,7 +32,7 @@ pub(super) struct Wish {
 pub(super) struct Taken<'n> {
     pub(super) table: &'n Table,
     pub(super) fixed: &'n Fixed,
-    pub(super) held: &'n Timed<(Proto, SocketAddr)>,
+    pub(super) held: &'n Held,
     pub(super) occupied: &'n Timed<(Proto, SocketAddr, SocketAddr)>,
 }
 
@@ -46,7 +47,7 @@ impl Taken<'_> {
     ) -> bool {
         let fixed = self.fixed.forwarded_at(proto, at.port()).is_some()
             || self.fixed.leased_at(now, proto, at).is_some();
-        if at.port() == 0 || fixed || self.held.holds(now, &(proto, at)) {
+        if at.port() == 0 || fixed || self.held.holds(proto, at) {
             return false;
         }
         let (first, last) = remote.endpoints();
@@ -122,7 +123,7 @@ impl Nat {
             Overflow::EvictOldest => {
                 let id = self.table.idlest(host).ok_or(Refusal::Full)?;
                 let entry = self.table.remove(id).ok_or(Refusal::Full)?;
-                self.bury(now, now, &entry);
+                self.bury(now, &entry);
                 Ok(())
             }
             Overflow::LockOut(time) => {
@@ -138,14 +139,14 @@ impl Nat {
     }
 
     /// A mapping is gone, since `died`.
-    pub(super) fn bury(&mut self, now: Duration, died: Duration, entry: &Entry) {
+    pub(super) fn bury(&mut self, died: Duration, entry: &Entry) {
         let (proto, inside, external) = (entry.proto, entry.inside, entry.external);
         if !self.config.hold_down.is_zero()
             && self.config.translation == Translation::AddressAndPort
             && self.table.latest_at(proto, external).is_none()
         {
             let until = died.saturating_add(self.config.hold_down);
-            self.held.set(now, (proto, external), until);
+            self.held.set(proto, external, until);
         }
         if !self.levels.is_empty() && self.table.latest_of(proto, inside).is_none() {
             self.levels.remove(&(proto, inside));
@@ -280,11 +281,14 @@ impl Nat {
         };
         let Space { ports, crowd, counters } = space;
         let (time, sharing) = ((wish.now, wish.proto), allocation.sharing);
+        let exclusive = sharing == Sharing::Exclusive;
+        let used: &[u64] = if exclusive { taken.table.used(wish.proto, address) } else { &[] };
+        let used = [used, taken.held.of(wish.proto, address)];
         let free = |port: u16| {
-            let at = SocketAddr::new(address, port);
-            taken.free(time, at, wish.remote, sharing)
-                && (sharing != Sharing::Exclusive
-                    || ports.index(port).is_none_or(|index| !crowd.has(index)))
+            let crowded = || ports.index(port).is_some_and(|index| crowd.has(index));
+            !has(used, port)
+                && !(exclusive && crowded())
+                && taken.free(time, SocketAddr::new(address, port), wish.remote, sharing)
         };
         let own = wish.inside.port();
         let keeps = match allocation.preserve {
@@ -305,6 +309,10 @@ impl Nat {
         let parity = allocation.parity.then_some(own & 1);
         let good = |port: u16| parity.is_none_or(|parity| port & 1 == parity) && free(port);
         let class = if config.port_classes { ports.class_of(own) } else { ports.clone() };
+        let steps = matches!(allocation.pick, Pick::Sequential { .. });
+        if fill(used, if steps { &*ports } else { &class }) && !allocation.pick.costs() {
+            return Ok(None);
+        }
         let (chosen, from) = match allocation.pick {
             Pick::Sequential { step, counter, skip_used } => {
                 let whose = counter_of(counter, wish);
@@ -328,12 +336,18 @@ impl Nat {
         let (Some(foreign), 0) = (config.foreign, number) else { return };
         let Some(space) = spaces.get_mut(&place).and_then(|all| all.first_mut()) else { return };
         let share = if place.0.is_none() { external.len() } else { 1 };
-        let taken = |port: u16| {
-            let at = SocketAddr::new(place.1, port);
-            let one = |proto| table.latest_at(proto, at).is_some() || held.holds(now, &(proto, at));
-            one(Proto::Udp) || one(Proto::Tcp)
-        };
-        space.play(crowd_rng, &foreign, (now, share), &config.behaviour.allocation, taken);
+        let (udp, tcp) = (Proto::Udp, Proto::Tcp);
+        let used = [table.used(udp, place.1), table.used(tcp, place.1)];
+        let held = [held.of(udp, place.1), held.of(tcp, place.1)];
+        let taken = |port: u16| has(used, port) || has(held, port);
+        space.play(crowd_rng, &foreign, (now, share), config, taken);
+    }
+}
+
+impl Pick {
+    /// Whether a new mapping for which there is no port changes the box all the same.
+    const fn costs(self) -> bool {
+        matches!(self, Self::Sequential { skip_used: false, .. })
     }
 }
 

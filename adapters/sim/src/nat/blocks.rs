@@ -4,7 +4,10 @@ use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
-use super::config::{Allocation, Blocks, Counter, Foreign, Pick, Preserve, Sharing};
+use super::allocate::Conflict;
+use super::config::{
+    Allocation, Behaviour, Blocks, Counter, Foreign, NatConfig, Pick, Preserve, Sharing,
+};
 use super::foreign::Crowd;
 use super::ports::{Ports, Unassigned};
 use super::{Nat, Proto};
@@ -97,39 +100,68 @@ impl Space {
         rng: &mut Rng,
         foreign: &Foreign,
         (now, share): (Duration, usize),
-        allocation: &Allocation,
+        config: &NatConfig,
         taken: impl Fn(u16) -> bool,
     ) {
         let Self { ports, crowd, counters } = self;
-        let exclusive = allocation.sharing == Sharing::Exclusive;
-        let counted = match allocation.pick {
-            Pick::Sequential { step, counter: Counter::Global, skip_used } => {
-                Some((step, skip_used))
-            }
-            Pick::Sequential { .. } | Pick::Random | Pick::RandomStart { .. } => None,
-        };
-        crowd.catch_up(rng, foreign, (now, share, counted.is_some()), |rng, crowd| {
-            if exclusive && crowd.len() >= ports.len() as usize {
-                return None;
-            }
-            let free = |index, port| !exclusive || (!crowd.has(index) && !taken(port));
-            let mut draw = || ports.anywhere(rng);
-            let drawn = |index: u32| ports.get(index).filter(|&port| free(index, port));
-            if allocation.preserve == Preserve::WhenFree {
-                let wanted = draw();
-                if drawn(wanted).is_some() {
-                    return exclusive.then_some(wanted);
+        let (udp, tcp, then) = (&config.behaviour, &config.tcp_behaviour, &config.on_conflict);
+        let counts = |of: &Behaviour| counted(&of.allocation).is_some();
+        let all = counts(udp) || tcp.iter().any(counts) || then.iter().any(counts);
+        crowd.catch_up(rng, foreign, (now, share, all), |rng, crowd| {
+            // Every other one is TCP where that makes a difference.
+            let first = tcp.as_ref().filter(|_| rng.chance(0.5)).unwrap_or(udp);
+            let mut levels = core::iter::once(first).chain(then).peekable();
+            while let Some(Behaviour { allocation, .. }) = levels.next() {
+                let yields = levels.peek().is_some();
+                let place = other(rng, (ports, crowd, counters), allocation, yields, &taken);
+                if let Ok(index) = place {
+                    return index;
                 }
             }
-            let chosen = if let Some((step, skip)) = counted {
-                let parity = allocation.parity.then(|| (draw() & 1) as u16);
-                let at = counters.entry(None).or_insert_with(|| start_of(step, ports));
-                ports.walk(at, (step, skip), parity, free)
-            } else {
-                (0..64).map(|_| draw()).find(|&index| drawn(index).is_some())
-            };
-            chosen.filter(|_| exclusive)
+            None
         });
+    }
+}
+
+/// The place of somebody else's new mapping, if it takes one up.
+fn other(
+    rng: &mut Rng,
+    (ports, crowd, counters): (&Ports, &Crowd, &mut BTreeMap<Option<IpAddr>, u32>),
+    allocation: &Allocation,
+    yields: bool,
+    taken: impl Fn(u16) -> bool,
+) -> Result<Option<u32>, Conflict> {
+    let exclusive = allocation.sharing == Sharing::Exclusive;
+    if exclusive && crowd.len() >= ports.len() as usize {
+        return Ok(None);
+    }
+    let free = |index, port| !exclusive || (!crowd.has(index) && !taken(port));
+    let mut draw = || ports.anywhere(rng);
+    let drawn = |index: u32| ports.get(index).filter(|&port| free(index, port));
+    if allocation.preserve == Preserve::WhenFree {
+        let wanted = draw();
+        if drawn(wanted).is_some() {
+            return Ok(exclusive.then_some(wanted));
+        }
+        if yields {
+            return Err(Conflict);
+        }
+    }
+    let chosen = if let Some((step, skip)) = counted(allocation) {
+        let parity = allocation.parity.then(|| (draw() & 1) as u16);
+        let at = counters.entry(None).or_insert_with(|| start_of(step, ports));
+        ports.walk(at, (step, skip), parity, free)
+    } else {
+        (0..64).map(|_| draw()).find(|&index| drawn(index).is_some())
+    };
+    Ok(chosen.filter(|_| exclusive))
+}
+
+/// Step and skipping of the counter that all hosts share.
+const fn counted(allocation: &Allocation) -> Option<(i16, bool)> {
+    match allocation.pick {
+        Pick::Sequential { step, counter: Counter::Global, skip_used } => Some((step, skip_used)),
+        Pick::Sequential { .. } | Pick::Random | Pick::RandomStart { .. } => None,
     }
 }
 

@@ -47,13 +47,15 @@ pub enum Preserve {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Pick {
     /// A counter moves on by `step` for each new mapping, around the ends of the range. With parity, a
-    /// port of the wrong kind counts as the next one.
+    /// port of the wrong kind counts as the next one. A step that divides the range comes by the same
+    /// ports on each lap; when all of them are in use, the counter goes over to those beside them.
     Sequential {
         /// ±1 to ±64, not 0.
         step: i16,
         /// Whom the counter belongs to.
         counter: Counter,
-        /// A port in use is skipped; otherwise the packet is dropped and the counter has moved on.
+        /// A port in use is skipped; otherwise the packet is dropped and the counter has moved on, and
+        /// with a step that divides the range most ports are never given out.
         skip_used: bool,
     },
     /// Drawn anew each time, until one is free.
@@ -239,7 +241,9 @@ pub enum Unsolicited {
 ///
 /// Several external addresses share the rates. With [`Blocks`], each inside host has others beside it
 /// that use its first block, at these rates. Ports are used up with [`Sharing::Exclusive`] only: else
-/// the others' destinations are taken to be other ones. A mapping uses its port for UDP and TCP.
+/// the others' destinations are taken to be other ones. A mapping uses its port for UDP and TCP. Where
+/// TCP has a behaviour of its own ([`NatConfig::tcp_behaviour`]), every other one behaves so; those whose
+/// wanted port is taken go on as [`NatConfig::on_conflict`] says.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Foreign {
     /// New mappings a second, at random times.

@@ -85,7 +85,7 @@ impl Nat {
         if self.config.icmp_ends_mapping
             && let Some(entry) = self.table.remove(id)
         {
-            self.bury(now, now, &entry);
+            self.bury(now, &entry);
         }
         Some(inside)
     }

@@ -118,7 +118,7 @@ impl Nat {
         self.fixed.lease(proto, external, Lease { inside, until, nonce });
         if !self.config.hold_down.is_zero() {
             let held = until.saturating_add(self.config.hold_down);
-            self.held.set(now, (proto, external), held);
+            self.held.set(proto, external, held);
         }
         Ok((external, lifetime))
     }
@@ -187,7 +187,7 @@ impl Nat {
         self.fixed.release(proto, inside);
         if !self.config.hold_down.is_zero() {
             let held = now.saturating_add(self.config.hold_down);
-            self.held.set(now, (proto, external), held);
+            self.held.set(proto, external, held);
         }
         Ok(())
     }

@@ -30,6 +30,7 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod timed;
+mod used;
 
 use core::net::{IpAddr, SocketAddr};
 use core::ops::RangeInclusive;
@@ -49,6 +50,7 @@ use self::ports::Unassigned;
 pub(crate) use self::ports::port_set;
 use self::table::{Id, Table};
 use self::timed::Timed;
+use self::used::Held;
 use crate::rng::Rng;
 
 /// Which transport a packet uses: each has mappings of its own.
@@ -141,7 +143,7 @@ pub struct Nat {
     levels: BTreeMap<(Proto, SocketAddr), usize>,
     /// When each inside host got its last mappings.
     recent: BTreeMap<IpAddr, VecDeque<Duration>>,
-    held: Timed<(Proto, SocketAddr)>,
+    held: Held,
     occupied: Timed<(Proto, SocketAddr, SocketAddr)>,
     blocked_remotes: Timed<IpAddr>,
     blocked_ports: Timed<(Proto, SocketAddr)>,
@@ -174,7 +176,7 @@ impl Nat {
             paired: BTreeMap::new(),
             levels: BTreeMap::new(),
             recent: BTreeMap::new(),
-            held: Timed::new(),
+            held: Held::default(),
             occupied: Timed::new(),
             blocked_remotes: Timed::new(),
             blocked_ports: Timed::new(),
@@ -335,8 +337,9 @@ impl Nat {
         self.clock = self.clock.max(now);
         self.epoch.get_or_insert(now);
         while let Some(entry) = self.table.take_dead(now) {
-            self.bury(now, entry.life.until(), &entry);
+            self.bury(entry.life.until(), &entry);
         }
+        self.held.expire(now);
     }
 
     /// How an inside address and port is treated, and after how many conflicts.

@@ -70,8 +70,9 @@ impl Ports {
         }
     }
 
-    /// Walks from `at` in steps until `free`, and leaves `at` where the next walk begins. With
-    /// `skip` false only the first port (of the right parity) is looked at.
+    /// Walks from `at` in steps until `free`, and leaves `at` where the next walk begins. With `skip`
+    /// false only the first port (of the right parity) is looked at. With `skip`, when it has come round
+    /// to where it was, it goes on port by port, so that it sees all of them.
     pub(super) fn walk(
         &self,
         at: &mut u32,
@@ -87,27 +88,31 @@ impl Ports {
             u32::try_from((i64::from(index) + by).rem_euclid(i64::from(len))).unwrap_or(0)
         };
         let one = i64::from(step.signum());
+        let right = |port: u16| parity.is_none_or(|parity| port & 1 == parity);
+        let near = |index: u32| {
+            let all = (0..i64::from(len)).map(|by| moved(index, one * by));
+            all.into_iter().find(|&index| self.get(index).is_some_and(right))
+        };
+        let mut good = |index| self.get(index).is_some_and(|port| right(port) && free(index, port));
+        let first = near(*at % len);
         for _ in 0..len {
-            let mut index = *at % len;
-            let wrong = |index| self.get(index).is_some_and(|p| parity.is_some_and(|q| p & 1 != q));
-            for _ in 0..len {
-                if !wrong(index) {
-                    break;
-                }
-                index = moved(index, one);
-            }
-            *at = moved(index, step.into());
-            if wrong(index) {
-                return None;
-            }
-            if self.get(index).is_some_and(|port| free(index, port)) {
+            let index = near(*at % len);
+            *at = moved(index.unwrap_or(*at), step.into());
+            let index = index?;
+            if good(index) {
                 return Some(index);
             }
             if !skip {
                 return None;
             }
+            if near(*at) == first {
+                break;
+            }
         }
-        None
+        let found =
+            (1..i64::from(len)).map(|by| moved(*at, one * by)).find(|&index| good(index))?;
+        *at = moved(found, step.into());
+        Some(found)
     }
 
     /// Draws until `free`; when hardly any are, picks one of them.
@@ -225,6 +230,9 @@ impl Unassigned {
     /// A piece of `size` ports of a block that is shared out in such pieces.
     pub(super) fn take_piece(&mut self, rng: &mut Rng, size: u16) -> Option<Ports> {
         let size = size.max(1);
+        if matches!(self.blocks, Blocks::Contiguous { size: block, .. } if size > block.max(1)) {
+            return None;
+        }
         if self.pieces.0.is_empty() || self.pieces.1 != size {
             let block = self.take(rng)?;
             let whole = (0..block.len()).step_by(size.into());

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::{Filtering, Mapping};
 use super::life::{Life, Rules, Way};
+use super::used::UsedPorts;
 use super::{Flow, Proto};
 
 /// A mapping's number: later ones are larger, and none is used twice.
@@ -129,6 +130,7 @@ pub(super) struct Table {
     insides: BTreeSet<(Proto, SocketAddr, Id)>,
     ports: BTreeSet<(Proto, SocketAddr, Id)>,
     taken: BTreeSet<(Proto, SocketAddr, Remote, Id)>,
+    used: UsedPorts,
     deaths: BTreeSet<(Duration, Id)>,
     idle: BTreeSet<(Duration, Id)>,
     idle_of: BTreeSet<(IpAddr, Duration, Id)>,
@@ -161,6 +163,7 @@ impl Table {
         self.insides.insert((proto, inside, id));
         self.ports.insert((proto, external, id));
         self.taken.insert((proto, external, remote, id));
+        self.used.insert(proto, external);
         self.deaths.insert((now, id));
         self.idle.insert((now, id));
         self.idle_of.insert((inside.ip(), now, id));
@@ -189,6 +192,9 @@ impl Table {
         self.insides.remove(&(proto, inside, id));
         self.ports.remove(&(proto, external, id));
         self.taken.remove(&(proto, external, remote, id));
+        if self.latest_at(proto, external).is_none() {
+            self.used.remove(proto, external);
+        }
         self.deaths.remove(&(death, id));
         self.idle.remove(&(idle, id));
         self.idle_of.remove(&(inside.ip(), idle, id));
@@ -271,6 +277,11 @@ impl Table {
             self.idle.insert((used, id));
             self.idle_of.insert((host, used, id));
         }
+    }
+
+    /// The ports of an external address that have a mapping.
+    pub(super) fn used(&self, proto: Proto, address: IpAddr) -> &[u64] {
+        self.used.of(proto, address)
     }
 
     /// The mapping that a packet from `inside` to `to` takes.

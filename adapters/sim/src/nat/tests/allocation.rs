@@ -82,6 +82,84 @@ fn a_port_in_use_is_skipped_or_costs_the_packet() {
 }
 
 #[test]
+fn a_step_that_divides_the_range_comes_to_all_ports_in_the_end() {
+    for (step, order) in [
+        (2, [0, 2, 4, 6, 8, 1, 3, 5, 7, 9]),
+        (-5, [9, 4, 8, 3, 7, 2, 6, 1, 5, 0]),
+        (4, [0, 4, 8, 2, 6, 1, 5, 9, 3, 7]),
+        (10, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]),
+    ] {
+        let pick = Pick::Sequential { step, counter: Counter::Global, skip_used: true };
+        let mut config = picking(APDM, APDF, pick);
+        config.ports = 20_000..=20_009;
+        let mut nat = nat(config);
+        let ports = ports_to_many(&mut nat, host(2, 1), 10);
+        assert_eq!(ports, order.map(|port| 20_000 + port), "step {step}");
+        assert_eq!(out(&mut nat, secs(1), host(2, 1), remote(1, 1)), Err(Refusal::Full));
+    }
+}
+
+#[test]
+fn a_counter_with_parity_walks_each_kind_of_port_with_its_step() {
+    // By turns for an even and an odd inside port: the counter is one for both.
+    for (step, expected) in [
+        (1, [20_000, 20_001, 20_002, 20_003, 20_004, 20_005]),
+        (2, [20_000, 20_003, 20_006, 20_009, 20_012, 20_015]),
+        (-3, [20_098, 20_095, 20_092, 20_089, 20_086, 20_083]),
+    ] {
+        let pick = Pick::Sequential { step, counter: Counter::Global, skip_used: true };
+        let mut config = picking(APDM, APDF, pick);
+        config.behaviour.allocation.parity = true;
+        config.ports = 20_000..=20_099;
+        let mut nat = nat(config);
+        let seen: Vec<u16> = (0..6)
+            .map(|i| out(&mut nat, secs(1), host(2, 5_000 + i % 2), remote(1, i)).unwrap())
+            .collect();
+        assert_eq!(seen, expected, "step {step}");
+        // All fifty of one kind, and not one of the other.
+        let even = (0..60).filter_map(|i| out(&mut nat, secs(1), host(2, 2), remote(2, i)).ok());
+        let even: Vec<u16> = even.collect();
+        assert!(even.len() == 47 && even.iter().all(|port| port % 2 == 0), "{even:?}");
+    }
+    // A counter for each destination has the parity of whoever comes to it.
+    let pick = Pick::Sequential { step: 1, counter: Counter::PerDestination, skip_used: true };
+    let mut config = picking(APDM, APDF, pick);
+    config.behaviour.allocation.parity = true;
+    let mut nat = nat(config);
+    for to in [1, 2] {
+        let ports: Vec<u16> = (0..4)
+            .map(|i| out(&mut nat, secs(1), host(2, 7), remote(to, 1 + i)).unwrap())
+            .collect();
+        assert!(ports.windows(2).all(|pair| pair[1] == pair[0] + 2), "{ports:?}");
+    }
+}
+
+/// Each of these packets once took as long as looking for each port in all tables does: 4 ms.
+#[test]
+fn a_full_box_refuses_at_once() {
+    let steps = |skip_used| Pick::Sequential { step: 1, counter: Counter::Global, skip_used };
+    for (pick, hold_down) in [
+        (steps(true), secs(0)),
+        (steps(true), secs(900)),
+        (Pick::Random, secs(900)),
+        (Pick::RandomStart { tries: u32::MAX }, secs(0)),
+    ] {
+        let mut config = picking(APDM, APDF, pick);
+        (config.hold_down, config.ports) = (hold_down, 50_000..=59_999);
+        let mut nat = nat(config);
+        (0..10_000).for_each(|i| assert!(out(&mut nat, secs(1), host(2, 1), remote(1, i)).is_ok()));
+        // Held down, no port has a mapping any more, and none is free.
+        let now = if hold_down.is_zero() { secs(2) } else { secs(200) };
+        let start = std::time::Instant::now();
+        for i in 0..5_000 {
+            assert_eq!(out(&mut nat, now, host(9, 1), remote(2, i)), Err(Refusal::Full));
+        }
+        let took = start.elapsed();
+        assert!(took < secs(5), "{pick:?}: 5000 refused packets took {took:?}");
+    }
+}
+
+#[test]
 fn parity_is_kept_with_every_way_to_pick() {
     for pick in [
         Pick::Sequential { step: 1, counter: Counter::Global, skip_used: true },

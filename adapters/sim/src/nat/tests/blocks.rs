@@ -53,6 +53,17 @@ fn further_blocks_may_be_smaller() {
 }
 
 #[test]
+fn an_extension_larger_than_a_block_takes_no_block_away() {
+    let mut config = blocks(Blocks::Contiguous { size: 20_000, most: 2 });
+    config.extension = Some(20_001);
+    let mut nat = nat(config);
+    let mut first = |n, to| out(&mut nat, secs(1), host(n, 1), remote(1, to));
+    (0..20_000).for_each(|to| assert!(first(2, to).is_ok()));
+    assert_eq!(first(2, 20_000), Err(Refusal::Full), "no extension");
+    assert!(first(3, 1).is_ok() && first(4, 1).is_ok(), "three blocks for three hosts");
+}
+
+#[test]
 fn blocks_run_out_and_come_back_when_a_host_is_gone() {
     let mut config = blocks(Blocks::Contiguous { size: 20_000, most: 1 });
     config.lifetimes = Lifetimes::udp(secs(30));
@@ -216,6 +227,53 @@ fn others_use_up_ports_while_they_stay() {
         }
         assert!((330..470).contains(&got), "{pick:?}: {got} ports were free, about 400 expected");
     }
+}
+
+#[test]
+fn others_move_the_counter_of_the_transport_that_counts() {
+    let foreign = Foreign { rate: 40.0, bursts: 0.0, burst_size: 1.0, stay: secs(9) };
+    let moved = |tcp_counts: bool| {
+        let random = picking(APDM, APDF, Pick::Random).behaviour;
+        let counting = Behaviour::new(APDM, APDF);
+        let (udp, tcp) = if tcp_counts { (random, counting) } else { (counting, random) };
+        let mut config = crowded(foreign);
+        (config.behaviour, config.tcp_behaviour) = (udp, Some(tcp));
+        let mut nat = nat(config);
+        let flow = if tcp_counts { Flow::Syn } else { Flow::Udp };
+        let [first, last] = [0, 1_000].map(|at| {
+            nat.outbound(secs(at), flow, host(2, 1), remote(1, at as u16)).unwrap().port()
+        });
+        last - first
+    };
+    // Half of 40000 are TCP.
+    for tcp_counts in [true, false] {
+        let moved = moved(tcp_counts);
+        assert!((19_000..21_500).contains(&moved), "TCP counts: {tcp_counts}, {moved} moved");
+    }
+}
+
+#[test]
+fn others_whose_wanted_port_is_taken_behave_as_on_a_conflict() {
+    // 50 a second for 10 s hold half of the ports, so that half of the others have to give way, to a
+    // counter that skips every second port.
+    let foreign = Foreign { rate: 50.0, bursts: 0.0, burst_size: 1.0, stay: secs(10) };
+    let mut config = picking(APDM, APDF, Pick::Random);
+    config.behaviour.allocation.preserve = Preserve::WhenFree;
+    config.on_conflict = vec![Behaviour::new(APDM, APDF)];
+    (config.foreign, config.ports) = (Some(foreign), 1_000..=1_999);
+    let mut nat = nat(config);
+    let mut given = |at, to| {
+        out(&mut nat, secs(at), host(2, 1_500), remote(1, to)).unwrap();
+        out(&mut nat, secs(at), host(3, 1_500), remote(1, to)).unwrap()
+    };
+    let moves: Vec<u32> = (1..40)
+        .map(|i| {
+            let (one, two) = (given(100 * i, 1), given(100 * i + 1, 2));
+            (u32::from(two) + 1_000 - u32::from(one)) % 1_000
+        })
+        .collect();
+    let mean = f64::from(moves.iter().sum::<u32>()) / moves.len() as f64;
+    assert!((35.0..75.0).contains(&mean), "{mean} in a second on average, about 50 expected");
 }
 
 #[test]
