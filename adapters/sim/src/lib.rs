@@ -63,7 +63,7 @@ mod world;
 pub use entropy::{EntropyMode, EntropySwitch, SimEntropy};
 pub use faults::Faults;
 pub use host::{App, Host, Inbound, Log};
-pub use nat::{Filtering, Flow, Mapping, Nat, NatConfig, Proto, Refusal, Turned};
+pub use nat::{Filtering, Flow, Mapping, Nat, NatConfig, NatFault, Proto, Refusal, Turned};
 pub use net::{HostId, NatId, NatSpec, Unroutable};
 pub use node::{Io, Node, Quote};
 pub use packet::{Packet, TcpId, Verdict, Via, drop_nth};

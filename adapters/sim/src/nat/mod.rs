@@ -14,6 +14,7 @@
 
 mod allocate;
 mod blocks;
+mod check;
 mod config;
 mod defaults;
 mod fixed;
@@ -38,6 +39,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
 use self::blocks::{Place, Space};
+pub use self::check::NatFault;
 pub use self::config::{
     Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Limits, Mapping,
     NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
@@ -193,7 +195,7 @@ impl Nat {
     }
 
     /// Its settings, to look at or change; mappings that stand are not moved. Other ports or blocks
-    /// mean that every inside host gets its ports anew.
+    /// mean that every inside host gets its ports anew. Not checked ([`NatConfig::check`]).
     pub const fn config_mut(&mut self) -> &mut NatConfig {
         &mut self.config
     }

@@ -154,6 +154,13 @@ impl Net {
             Some(sibling) => self.nats[sibling.0].inner,
             None => id.0 + 1,
         };
+        let fault = spec.config.check_with(spec.external.len()).err();
+        assert!(
+            fault.is_none(),
+            "{}: {}",
+            spec.name,
+            fault.map_or_else(String::new, |fault| fault.to_string())
+        );
         let nat = Nat::new(&spec.external, spec.config, rng);
         let (name, gateway) = (spec.name, spec.inner);
         self.nats.push(NatBox { nat, inner, outer, name, gateway });

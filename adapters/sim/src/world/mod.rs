@@ -146,8 +146,8 @@ impl World {
     /// Adds a NAT or a firewall: with a pool of addresses, an address on the inside, beside another.
     ///
     /// # Panics
-    /// When another in the same network has one of its addresses, or it is behind or beside no NAT of
-    /// this world.
+    /// When its settings make no sense ([`NatConfig::check`] says so before), when another in the same
+    /// network has one of its addresses, or when it is behind or beside no NAT of this world.
     pub fn add_gateway(&mut self, spec: NatSpec) -> NatId {
         self.refuse_taken(&spec.name, self.net.inner(spec.behind), &spec.external, None);
         if let (Some(address), Some(sibling)) = (spec.inner, spec.beside) {

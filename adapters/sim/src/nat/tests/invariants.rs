@@ -156,6 +156,7 @@ fn play(seed: u64) {
     let mut rng = Rng::new(seed);
     let config = drawn(&mut rng);
     let pool: Vec<IpAddr> = (1..=1 + rng.index(3) as u8).map(|n| [192, 0, 2, n].into()).collect();
+    assert_eq!(config.check_with(pool.len()), Ok(()), "seed {seed}");
     let mut nat = Nat::new(&pool, config.clone(), Rng::new(seed));
     let mut seen = Seen::default();
     let mut now = Duration::ZERO;

@@ -2,6 +2,7 @@
 
 mod allocation;
 mod blocks;
+mod check;
 mod invariants;
 mod leases;
 mod lifetimes;
