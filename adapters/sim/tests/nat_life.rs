@@ -130,6 +130,35 @@ fn a_packet_that_came_too_early_costs_the_port() {
     assert_eq!(early(Unsolicited::Occupy), (false, 1));
 }
 
+#[test]
+fn the_reset_of_a_box_goes_the_way_that_other_packets_go() {
+    let told = |hinder: fn(&mut World, HostId, HostId)| {
+        let unsolicited = Unsolicited::Reset(Duration::ZERO);
+        let (mut world, server, _, host) = house(NatConfig { unsolicited, ..NatConfig::default() });
+        hinder(&mut world, host, server);
+        connect(&mut world, server, SocketAddr::new(ip(9), 9_999));
+        world.run_for(millis(500));
+        let fate = world.transcript().entries().last().map(|entry| entry.fate);
+        let delivered = matches!(fate, Some(Fate::Delivered(_)));
+        assert_eq!(delivered, !talker(&world, server).states.is_empty());
+        fate
+    };
+    assert!(matches!(told(|_, _, _| ()), Some(Fate::Delivered(_))));
+    assert_eq!(told(|world, host, server| world.cut(host, server)), Some(Fate::Cut));
+    let blocked = told(|world, host, server| {
+        let path = Faults { tcp_blocked: true, ..Faults::lan() };
+        world.set_path(host, server, path);
+    });
+    assert_eq!(blocked, Some(Fate::Blocked));
+    let queued = told(|world, host, server| {
+        let path = Faults::lan().with_rate(10, 0);
+        world.set_path(host, server, path);
+        // The line is busy with this for four seconds and more.
+        send(world, host, address(2), b"long");
+    });
+    assert_eq!(queued, Some(Fate::QueueFull));
+}
+
 /// Everything at once: the same seed gives the same run, and the capture does not matter.
 #[test]
 fn worlds_with_all_kinds_of_boxes_are_the_same_for_the_same_seed() {

@@ -1,6 +1,7 @@
 //! How connections are refused and broken off: by a host, or by a box on the way.
 
 use core::net::SocketAddr;
+use core::time::Duration;
 
 use super::{Stage, TcpEvent};
 use crate::capture::{Interface, Load, SegmentKind};
@@ -126,10 +127,18 @@ impl World {
         };
         let way = self.net.end_of_line(self.net.owner(Proto::Tcp, refused));
         let faults = self.net.path_back(way, caller);
-        if self.rng.chance(faults.loss) {
-            return self.transcript.settle(mark, Fate::Lost, None);
-        }
-        let wait = faults.segment_delay(&mut self.rng) + extra;
+        // With nobody behind the box there is no line of its own, only the caller's.
+        let passes = match way {
+            Some(way) => self.survives(way, Some(caller), &faults, 0),
+            None if faults.tcp_blocked => Err(Fate::Blocked),
+            None if self.rng.chance(faults.loss) => Err(Fate::Lost),
+            None => Ok(Duration::ZERO),
+        };
+        let waits = match passes {
+            Ok(waits) => waits,
+            Err(fate) => return self.transcript.settle(mark, fate, None),
+        };
+        let wait = waits + faults.segment_delay(&mut self.rng) + extra;
         self.schedule(wait, Event::Tcp(TcpEvent::Reset { conn, to, hop, mark }));
     }
 
