@@ -118,6 +118,7 @@ impl Pairs {
     fn drawn(&mut self, step: Step, kernel: Seen, model: Seen) -> Verdict {
         let kept = match step {
             Step::Out(inside, _)
+            | Step::OutTcp(inside, ..)
             | Step::Low(inside, ..)
             | Step::Open(inside, _)
             | Step::Up(inside, _)

@@ -4,7 +4,10 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use genkan_sim::nat::Flow;
+
 use crate::lab::Lab;
+use crate::raw::{Came, Segments};
 use crate::scenario::{Inside, Remote, Seen, Step};
 use crate::sockets::{Event, Sockets, Who};
 use crate::tcp::Streams;
@@ -21,6 +24,7 @@ pub struct Side<'l> {
     pub(crate) site: usize,
     udp: Sockets,
     tcp: Streams,
+    raw: Segments,
     sent: u32,
     /// What each remote saw last from each inside socket.
     saw: BTreeMap<(Remote, Inside), SocketAddr>,
@@ -32,7 +36,8 @@ impl<'l> Side<'l> {
     pub fn new(lab: &'l Lab) -> Self {
         lab.reset(0);
         let (udp, tcp) = (Sockets::default(), Streams::default());
-        Self { lab, site: 0, udp, tcp, sent: 0, saw: BTreeMap::new() }
+        let raw = Segments::default();
+        Self { lab, site: 0, udp, tcp, raw, sent: 0, saw: BTreeMap::new() }
     }
 
     /// Does it. `expected` only decides how long it is waited.
@@ -80,6 +85,8 @@ impl<'l> Side<'l> {
             }
             Step::Up(inside, remote) => self.tcp.up((inside, remote), longest),
             Step::Down(inside, remote) => self.tcp.down((inside, remote), longest),
+            Step::OutTcp(inside, remote, flow) => self.segment_out(inside, remote, flow, longest),
+            Step::InTcp(remote, inside, flow) => self.segment_in(remote, inside, flow, longest),
             Step::KnockTcp(remote, port) => {
                 let to = (self.lab.external(self.site), port).into();
                 crate::tcp::knock(self.lab, remote, to, longest)
@@ -100,6 +107,41 @@ impl<'l> Side<'l> {
         let to = self.saw[&saw];
         self.send(Who::Remote(from), to);
         self.see(Who::Remote(from), longest)
+    }
+
+    fn segment_out(
+        &mut self,
+        inside: Inside,
+        remote: Remote,
+        flow: Flow,
+        longest: Duration,
+    ) -> Seen {
+        self.raw.open(self.lab.host(self.site, inside.host), inside.ip());
+        self.raw.open(self.lab.internet(), remote.ip());
+        self.raw.drain(remote.ip());
+        self.raw.send((inside, remote), false, flow, remote.address());
+        match self.raw.receive(remote.ip(), longest) {
+            Some(Came { from, port }) if port == remote.port => {
+                self.saw.insert((remote, inside), from);
+                Seen::From(from)
+            }
+            _ => Seen::Nothing,
+        }
+    }
+
+    fn segment_in(
+        &mut self,
+        remote: Remote,
+        inside: Inside,
+        flow: Flow,
+        longest: Duration,
+    ) -> Seen {
+        let to = self.saw[&(remote, inside)];
+        self.raw.drain(inside.ip());
+        self.raw.send((inside, remote), true, flow, to);
+        let came = self.raw.receive(inside.ip(), longest);
+        let expected = Came { from: remote.address(), port: inside.port };
+        if came == Some(expected) { Seen::At(inside) } else { Seen::Nothing }
     }
 
     fn inside(&mut self, inside: Inside) {

@@ -12,23 +12,27 @@ use core::time::Duration;
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 
+use genkan_sim::nat::TcpLifetimes;
+
 use crate::netns::Namespace;
 use crate::rules::Rules;
 use crate::scenario::{A, Inside, Remote};
 
-/// How long the kernel keeps UDP mappings, in whole seconds.
+/// How long the kernel keeps mappings, in whole seconds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Timeouts {
     /// `nf_conntrack_udp_timeout`.
     pub initial: u64,
     /// `nf_conntrack_udp_timeout_stream`.
     pub replied: u64,
+    /// `nf_conntrack_tcp_timeout_…`, but for [`TcpLifetimes::refused`], which is no setting.
+    pub tcp: TcpLifetimes,
 }
 
 impl Default for Timeouts {
     /// The kernel's own.
     fn default() -> Self {
-        Self { initial: 30, replied: 120 }
+        Self { initial: 30, replied: 120, tcp: TcpLifetimes::linux() }
     }
 }
 
@@ -51,7 +55,7 @@ impl Timeouts {
 pub struct SiteSpec {
     /// The NATs, from the inside outwards: one, or two in cascade.
     pub nats: Vec<Rules>,
-    /// How long they keep UDP mappings.
+    /// How long they keep mappings.
     pub timeouts: Timeouts,
 }
 
@@ -237,6 +241,21 @@ fn route(nat: &Namespace, rules: Rules, address: Ipv4Addr, timeouts: Timeouts) {
     nat.run(&["nft", "-f", "-"], &rules.text(&address.to_string()));
     nat.set("net/netfilter/nf_conntrack_udp_timeout", &timeouts.initial.to_string());
     nat.set("net/netfilter/nf_conntrack_udp_timeout_stream", &timeouts.replied.to_string());
+    let tcp = timeouts.tcp;
+    for (state, time) in [
+        ("syn_sent", tcp.syn_sent),
+        ("syn_recv", tcp.syn_received),
+        ("established", tcp.established),
+        ("unacknowledged", tcp.unacknowledged),
+        ("fin_wait", tcp.fin_wait),
+        ("close_wait", tcp.close_wait),
+        ("last_ack", tcp.last_ack),
+        ("time_wait", tcp.time_wait),
+        ("close", tcp.closed),
+    ] {
+        let key = format!("net/netfilter/nf_conntrack_tcp_timeout_{state}");
+        nat.set(&key, &time.as_secs().to_string());
+    }
 }
 
 /// ICMP errors are not held back.

@@ -16,6 +16,7 @@ mod model;
 mod netns;
 pub mod presets;
 pub mod punch;
+mod raw;
 mod rules;
 pub mod scenario;
 mod sockets;

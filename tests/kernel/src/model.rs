@@ -52,13 +52,9 @@ impl Model {
                 self.saw.insert((remote, inside), source);
                 Seen::From(source)
             }
-            Step::Answer(remote, inside) => {
-                let to = self.saw[&(remote, inside)];
-                self.inbound(now, Flow::Udp, remote.address(), to)?
-            }
+            Step::Answer(remote, inside) => self.back(now, Flow::Udp, remote, (remote, inside))?,
             Step::Stranger(remote, inside, by) => {
-                let to = self.saw[&(by, inside)];
-                self.inbound(now, Flow::Udp, remote.address(), to)?
+                self.back(now, Flow::Udp, remote, (by, inside))?
             }
             Step::Knock(remote, port) => {
                 let to = self.external(port);
@@ -89,6 +85,12 @@ impl Model {
                 self.outbound(now, Flow::Segment, inside.address(), remote.address())?;
                 seen
             }
+            Step::OutTcp(inside, remote, flow) => {
+                let source = self.outbound(now, flow, inside.address(), remote.address())?;
+                self.saw.insert((remote, inside), source);
+                Seen::From(source)
+            }
+            Step::InTcp(remote, inside, flow) => self.back(now, flow, remote, (remote, inside))?,
             Step::KnockTcp(remote, port) => {
                 let to = self.external(port);
                 self.inbound(now, Flow::Syn, remote.address(), to)?
@@ -99,6 +101,18 @@ impl Model {
                 Seen::Nothing
             }
         })
+    }
+
+    /// Something comes to the source address that a remote saw last from an inside socket.
+    fn back(
+        &mut self,
+        now: Duration,
+        flow: Flow,
+        from: Remote,
+        saw: (Remote, Inside),
+    ) -> Result<Seen, Refusal> {
+        let to = self.saw[&saw];
+        self.inbound(now, flow, from.address(), to)
     }
 
     fn closed(&mut self, now: Duration, from: Inside, to: Remote) -> Result<Seen, Refusal> {

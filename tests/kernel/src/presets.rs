@@ -31,6 +31,7 @@ pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
     }
     config.lifetimes.udp_initial = timeouts.initial();
     config.lifetimes.udp_replied = timeouts.replied();
+    config.lifetimes.tcp = timeouts.tcp;
     if let Rules::FullCone(seconds) | Rules::AddressRestricted(seconds) = rules {
         config.lifetimes.udp_initial = Duration::from_secs(seconds.into());
         config.lifetimes.udp_replied = config.lifetimes.udp_initial;

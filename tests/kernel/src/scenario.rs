@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
+use genkan_sim::nat::Flow;
+
 /// A socket of a host behind the NAT.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Inside {
@@ -109,6 +111,10 @@ pub enum Step {
     Up(Inside, Remote),
     /// Bytes on that connection, inwards.
     Down(Inside, Remote),
+    /// An inside host sends one TCP segment, made by hand.
+    OutTcp(Inside, Remote, Flow),
+    /// A remote sends one to the source address that it saw last from an inside socket.
+    InTcp(Remote, Inside, Flow),
     /// A remote opens a TCP connection to a port of the NAT.
     KnockTcp(Remote, u16),
     /// Nothing for so long.

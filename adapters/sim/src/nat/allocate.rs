@@ -286,8 +286,7 @@ impl Nat {
         let used = [used, taken.held.of(wish.proto, address)];
         let free = |port: u16| {
             let crowded = || ports.index(port).is_some_and(|index| crowd.has(index));
-            !has(used, port)
-                && !(exclusive && crowded())
+            !(has(used, port) || exclusive && crowded())
                 && taken.free(time, SocketAddr::new(address, port), wish.remote, sharing)
         };
         let own = wish.inside.port();

@@ -53,6 +53,8 @@ pub(super) struct Life {
     answered: bool,
     /// More than one packet has passed.
     again: bool,
+    /// Before the last packet there had been one each way.
+    mutual: bool,
     /// UDP's last stage.
     stream: bool,
     tcp: State,
@@ -67,6 +69,7 @@ impl Life {
             sent: false,
             answered: false,
             again: false,
+            mutual: false,
             stream: false,
             tcp: State::New,
         }
@@ -161,6 +164,7 @@ impl Life {
         if opens && ended && (refresh || way == Way::Out) {
             *self = Self { used: self.used, until: self.until, ..Self::new(now) };
         }
+        self.mutual |= self.sent && self.answered;
         self.count(way);
         self.tcp = match (flow, self.tcp) {
             (Flow::Rst, _) if answered_before => S::Closed,
@@ -190,7 +194,7 @@ impl Life {
         match self.tcp {
             State::New | State::SynSent | State::Crossed => tcp.syn_sent,
             State::SynReceived => tcp.syn_received,
-            State::Established if self.sent && self.answered => tcp.established,
+            State::Established if self.mutual => tcp.established,
             State::Established => tcp.unacknowledged,
             State::FinWait(_) => tcp.fin_wait,
             State::CloseWait(_) => tcp.close_wait,

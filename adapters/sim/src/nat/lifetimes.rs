@@ -53,7 +53,7 @@ pub struct TcpLifetimes {
     pub syn_received: Duration,
     /// The handshake is complete.
     pub established: Duration,
-    /// The box met the connection in its middle, and nothing has come back yet.
+    /// The box met the connection in its middle, and nothing has passed since the first that came back.
     pub unacknowledged: Duration,
     /// A FIN from one side.
     pub fin_wait: Duration,

@@ -94,7 +94,7 @@ acts! {
 pub(super) enum Undo {
     Line(HostId),
     Mend(HostId, HostId),
-    Lifetimes(NatId, Lifetimes),
+    Lifetimes(NatId, Box<Lifetimes>),
     Resume(HostId),
     Drift(HostId),
     Entropy(EntropySwitch),

@@ -143,7 +143,7 @@ impl Swarm {
                 // A second change while the first lasts must not make the short life the usual one.
                 if config.lifetimes.udp_initial >= Duration::from_secs(30) {
                     let usual = core::mem::replace(&mut config.lifetimes, short);
-                    self.later(record.lasts(), Undo::Lifetimes(nat, usual));
+                    self.later(record.lasts(), Undo::Lifetimes(nat, Box::new(usual)));
                 }
             }
             _ => self.fleet.world.nat_mut(nat).reboot(),
@@ -168,7 +168,7 @@ impl Swarm {
                 world.mend(a, b);
                 world.mend(b, a);
             }
-            Undo::Lifetimes(nat, usual) => world.nat_mut(nat).config_mut().lifetimes = usual,
+            Undo::Lifetimes(nat, usual) => world.nat_mut(nat).config_mut().lifetimes = *usual,
             Undo::Resume(host) => world.resume(host),
             Undo::Drift(host) => world.set_drift(host, 0),
             Undo::Entropy(switch) => switch.set(EntropyMode::Seeded),

@@ -43,7 +43,7 @@ fn a_rule_that_rejects_says_so_and_leaves_no_trace() {
 
 #[test]
 fn an_occupied_port_is_free_again_after_the_first_timeout() {
-    let timeouts = Timeouts { initial: 2, replied: 5 };
+    let timeouts = Timeouts { initial: 2, replied: 5, ..Timeouts::default() };
     let spec = SiteSpec { timeouts, ..SiteSpec::new(Rules::Open) };
     let steps = [Knock(R, 40_000), wait(2_500), Out(A, R), Answer(R, A)];
     assert_eq!(same(&spec, &steps)[3], Seen::At(A));

@@ -71,7 +71,7 @@ fn a_map_with_the_remote_address_makes_address_restricted_filtering() {
 
 #[test]
 fn an_ipv6_firewall_translates_nothing_and_lets_in_what_belongs_to_something() {
-    let timeouts = Timeouts { initial: 2, replied: 5 };
+    let timeouts = Timeouts { initial: 2, replied: 5, ..Timeouts::default() };
     let [a, b] = [A, B].map(|inside| Inside { six: true, ..inside });
     let [r, r2, s, t] = [R, R2, S, T].map(|remote| Remote { six: true, ..remote });
     let steps = [

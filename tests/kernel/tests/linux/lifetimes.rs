@@ -8,7 +8,7 @@ use genkan_kernel_tests::scenario::{A, B, R, R2, S, wait};
 use genkan_kernel_tests::{Outcome, Rules, Seen, SiteSpec, Timeouts, same};
 
 fn short(rules: Rules, steps: &[Step]) -> Outcome {
-    let timeouts = Timeouts { initial: 2, replied: 5 };
+    let timeouts = Timeouts { initial: 2, replied: 5, ..Timeouts::default() };
     let outcome = same(&SiteSpec { timeouts, ..SiteSpec::new(rules) }, steps);
     let acts = |(step, _): &(&Step, Seen)| !matches!(step, Step::Wait(_) | Reboot);
     steps.iter().zip(outcome).filter(acts).map(|(_, seen)| seen).collect()

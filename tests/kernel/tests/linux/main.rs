@@ -9,3 +9,4 @@ mod lifetimes;
 mod mapping;
 mod punching;
 mod random;
+mod states;
