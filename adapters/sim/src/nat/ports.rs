@@ -110,7 +110,7 @@ impl Ports {
             }
         }
         let found =
-            (1..i64::from(len)).map(|by| moved(*at, one * by)).find(|&index| good(index))?;
+            (0..i64::from(len)).map(|by| moved(*at, one * by)).find(|&index| good(index))?;
         *at = moved(found, step.into());
         Some(found)
     }

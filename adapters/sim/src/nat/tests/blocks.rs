@@ -154,6 +154,24 @@ fn a_pool_is_paired_drawn_or_divided_by_destination() {
 }
 
 #[test]
+fn a_pair_is_one_for_all_transports_and_outlives_the_mappings_but_not_a_reboot() {
+    let pool: Vec<IpAddr> = (1..=8).map(|n| IpAddr::from([192, 0, 2, n])).collect();
+    let mut config = NatConfig::new(APDM, APDF);
+    config.tcp_behaviour = Some(Behaviour::new(Mapping::EndpointIndependent, APDF));
+    let mut nat = Nat::new(&pool, config, Rng::new(3));
+    let seen = |nat: &mut Nat, at, flow| -> Vec<IpAddr> {
+        let hosts = (2..10).map(|n| nat.outbound(secs(at), flow, host(n, 1), remote(1, 1)));
+        hosts.map(|external| external.unwrap().ip()).collect()
+    };
+    let pairs = seen(&mut nat, 0, Flow::Udp);
+    assert!(pairs.iter().collect::<BTreeSet<_>>().len() > 2, "drawn for each host");
+    assert_eq!(seen(&mut nat, 0, Flow::Syn), pairs);
+    assert_eq!(seen(&mut nat, 100_000, Flow::Udp), pairs, "all mappings were dead");
+    nat.reboot();
+    assert_ne!(seen(&mut nat, 100_000, Flow::Udp), pairs);
+}
+
+#[test]
 fn a_paired_host_moves_to_another_address_when_its_own_is_full() {
     let mut config = NatConfig::new(APDM, APDF);
     config.ports = 20_000..=20_001;
