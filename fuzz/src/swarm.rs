@@ -1,8 +1,8 @@
 //! Target `swarm`: the simulator's world runs, with their choices taken from the bytes instead of from
 //! a seed (`genkan_sim::swarm`).
 //!
-//! The first 96 bytes say what the world is like, 16 more each what is done to it. All rules of the
-//! world runs are asserted, during the faults and after them.
+//! The first [`HEADER`] bytes say what the world is like, [`ACT`] more each what is done to it. All rules
+//! of the world runs are asserted, during the faults and after them.
 
 use core::time::Duration;
 

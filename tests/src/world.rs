@@ -2,19 +2,19 @@
 //!
 //! A [`Lab`] is a watched [`Fleet`] that asks the server for its equipment list after each event of
 //! the world. From that, the keys and the transcript [`Lab::story`] tells what happened in plain
-//! words. Let time pass through the lab's own calls: what the list was meanwhile, while the fleet's
-//! calls let time pass, is missed. After such a call, [`Lab::observe`].
+//! words. Let time pass through the lab's own calls: what the list was while the fleet's calls let time
+//! pass is missed.
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_core::{
     AcceptorConfig, AcceptorEvent, ConnectionId, EquipmentId, Instant, IssuerConfig, IssuerEvent,
-    SendError, ServerConfig, ServerEvent, StaticKey, Target,
+    ServerConfig, ServerEvent, StaticKey,
 };
-use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, IssuerApp};
+use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, IssuerApp, outcome};
 use genkan_sim::see::open::Opener;
-use genkan_sim::{HostId, Log, NatId, Sent, World};
+use genkan_sim::{HostId, Log, NatId, World};
 
 use crate::story::{Key, Listed, Member, Role, Story, Told, read};
 
@@ -105,29 +105,14 @@ impl Lab {
         host
     }
 
-    /// The world that they live in.
-    #[must_use]
-    pub const fn world(&self) -> &World {
+    const fn world(&self) -> &World {
         &self.fleet.world
-    }
-
-    /// An equipment's id.
-    #[must_use]
-    pub fn id(&self, host: HostId) -> EquipmentId {
-        self.fleet.id(host)
     }
 
     /// The server's static key.
     #[must_use]
     pub const fn server_key(&self) -> &StaticKey {
         &self.server_key
-    }
-
-    /// An equipment's static key.
-    #[must_use]
-    pub fn key(&self, host: HostId) -> &StaticKey {
-        let found = self.devices.iter().find(|device| device.host == host);
-        &found.expect("the host is an equipment of this lab").key
     }
 
     /// Steps until `done`, which is asked before and after every event; false when that did not
@@ -148,28 +133,14 @@ impl Lab {
         self.wait_for(duration, |_| false);
     }
 
-    /// Asks the server for its list.
-    pub fn observe(&mut self) {
+    fn observe(&mut self) {
         observe(&self.fleet.world, self.fleet.server, &self.devices, &mut self.listed);
-    }
-
-    /// The registered address of an equipment.
-    #[must_use]
-    pub fn location(&self, id: &EquipmentId) -> Option<SocketAddr> {
-        location(&self.fleet.world, self.fleet.server, id)
     }
 
     /// Runs until the server has an acceptor on its list; false when it has not in so long.
     pub fn wait_registered(&mut self, acceptor: HostId, longest: Duration) -> bool {
-        let (id, server) = (self.id(acceptor), self.fleet.server);
+        let (id, server) = (self.fleet.id(acceptor), self.fleet.server);
         self.wait_for(longest, |world| location(world, server, &id).is_some())
-    }
-
-    /// An issuer asks for a target.
-    pub fn request(&mut self, issuer: HostId, target: &Target) -> ConnectionId {
-        let request = self.fleet.request_target(issuer, target);
-        self.observe();
-        request
     }
 
     /// Runs until a request has become a connection or has come to nothing; what the issuer was
@@ -180,12 +151,8 @@ impl Lab {
         request: ConnectionId,
         longest: Duration,
     ) -> Option<IssuerEvent> {
-        let outcome = |world: &World| {
-            let log = &world.app::<IssuerApp>(issuer).log;
-            log.events.iter().map(|&(_, event)| event).find(|event| is_outcome(event, request))
-        };
-        self.wait_for(longest, |world| outcome(world).is_some());
-        outcome(&self.fleet.world)
+        self.wait_for(longest, |world| outcome(world, issuer, request).is_some());
+        outcome(self.world(), issuer, request)
     }
 
     /// The name that an acceptor gave to the connection that stood last.
@@ -197,42 +164,18 @@ impl Lab {
         })
     }
 
-    /// An equipment sends a datagram over a connection of its own.
-    ///
-    /// # Errors
-    /// As the machine's `send`.
-    pub fn say(
-        &mut self,
-        host: HostId,
-        connection: ConnectionId,
-        bytes: &[u8],
-    ) -> Result<Sent, SendError> {
-        let sent = self.fleet.say(host, connection, bytes);
-        self.observe();
-        sent
-    }
-
-    /// The application data that an equipment has been sent, in order.
-    #[must_use]
-    pub fn heard(&self, host: HostId) -> Vec<Vec<u8>> {
-        self.fleet.heard(host).into_iter().map(<[u8]>::to_vec).collect()
-    }
-
     /// What an acceptor was told, with the world's time.
-    #[must_use]
-    pub fn acceptor_events(&self, host: HostId) -> Vec<(Duration, AcceptorEvent)> {
+    fn acceptor_events(&self, host: HostId) -> Vec<(Duration, AcceptorEvent)> {
         self.timed(host, &self.world().app::<AcceptorApp>(host).log.events)
     }
 
     /// What an issuer was told, with the world's time.
-    #[must_use]
-    pub fn issuer_events(&self, host: HostId) -> Vec<(Duration, IssuerEvent)> {
+    fn issuer_events(&self, host: HostId) -> Vec<(Duration, IssuerEvent)> {
         self.timed(host, &self.world().app::<IssuerApp>(host).log.events)
     }
 
     /// What the server was told, with the world's time.
-    #[must_use]
-    pub fn server_events(&self) -> Vec<(Duration, ServerEvent)> {
+    fn server_events(&self) -> Vec<(Duration, ServerEvent)> {
         let server = self.fleet.server;
         self.timed(server, &self.world().app::<Log<ServerEvent>>(server).events)
     }
@@ -312,14 +255,4 @@ fn observe(world: &World, server: HostId, devices: &[Device], listed: &mut Vec<L
 
 fn location(world: &World, server: HostId, id: &EquipmentId) -> Option<SocketAddr> {
     if world.is_on(server) { world.machine::<FleetServer>(server).location(id) } else { None }
-}
-
-fn is_outcome(event: &IssuerEvent, request: ConnectionId) -> bool {
-    match event {
-        IssuerEvent::Connected { connection, .. }
-        | IssuerEvent::Refused { connection, .. }
-        | IssuerEvent::Failed { connection, .. }
-        | IssuerEvent::Closed { connection, .. } => *connection == request,
-        _ => false,
-    }
 }

@@ -3,34 +3,34 @@
 use core::time::Duration;
 
 use genkan_core::{Delivery, IssuerEvent, RequestTransport, Target};
+use genkan_sim::fleet::Fleet;
 use genkan_sim::{Faults, HostId};
-use genkan_tests::world::Lab;
 
 /// Asks with so much time between the issuers; what each was told.
 fn outcomes(issuers: usize, gap: u64, one_way: u64) -> Vec<Option<IssuerEvent>> {
-    let mut lab = Lab::with_server(1, |config| config.delivery = Delivery::Stream);
-    let door = lab.acceptor("door", |config| config.admission.open = true);
+    let mut fleet = Fleet::with_server(1, |config| config.delivery = Delivery::Stream);
+    let door = fleet.acceptor("door", |config| config.admission.open = true);
     let phones: Vec<HostId> = (0..issuers)
         .map(|number| {
-            lab.issuer(&format!("phone {number}"), |config| {
+            fleet.issuer(&format!("phone {number}"), |config| {
                 config.transport = RequestTransport::Stream;
             })
         })
         .collect();
     for host in phones.iter().copied().chain([door]) {
-        lab.fleet.world.set_line(host, &Faults::millis(one_way));
+        fleet.world.set_line(host, &Faults::millis(one_way));
     }
-    assert!(lab.wait_registered(door, Duration::from_secs(15)));
-    let target = Target::new(lab.id(door));
+    assert!(fleet.wait_registered(door, Duration::from_secs(15)));
+    let target = Target::new(fleet.id(door));
     let requests: Vec<_> = phones
         .iter()
         .map(|phone| {
-            let request = lab.request(*phone, &target);
-            lab.run_for(Duration::from_millis(gap));
+            let request = fleet.request_target(*phone, &target);
+            fleet.world.run_for(Duration::from_millis(gap));
             request
         })
         .collect();
-    let told = |(phone, request)| lab.wait_outcome(phone, request, Duration::from_secs(12));
+    let told = |(phone, request)| fleet.wait_outcome(phone, request, Duration::from_secs(12));
     phones.into_iter().zip(requests).map(told).collect()
 }
 

@@ -203,21 +203,21 @@ impl Stage {
         self.lab.run_for(Duration::from_secs(40));
         let mut target = Target::new(match self.setting.stranger {
             true => genkan_core::EquipmentId(*self.lab.server_key().public()),
-            false => self.lab.id(self.cast.acceptor),
+            false => self.lab.fleet.id(self.cast.acceptor),
         });
         if self.setting.behaviour >= Behaviour::PasswordGate {
             target.password = self.setting.given;
         }
         let Cast { issuer, acceptor, .. } = self.cast;
-        let request = self.lab.request(issuer, &target);
+        let request = self.lab.fleet.request_target(issuer, &target);
         let outcome = self.lab.wait_outcome(issuer, request, Duration::from_secs(12));
         self.lab.run_for(Duration::from_millis(50));
         if matches!(outcome, Some(IssuerEvent::Connected { .. })) {
-            let sent = self.lab.say(issuer, request, b"open the door");
+            let sent = self.lab.fleet.say(issuer, request, b"open the door");
             assert!(sent.is_ok(), "an issuer that is connected can speak");
         }
         if let Some(connection) = self.lab.connection_of(acceptor) {
-            let sent = self.lab.say(acceptor, connection, b"it is open");
+            let sent = self.lab.fleet.say(acceptor, connection, b"it is open");
             assert!(sent.is_ok(), "an acceptor that is connected can speak");
         }
         self.lab.run_for(Duration::from_secs(5));

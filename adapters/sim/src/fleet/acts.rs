@@ -58,12 +58,8 @@ impl Fleet {
         request: ConnectionId,
         longest: Duration,
     ) -> Option<IssuerEvent> {
-        let outcome = |world: &World| {
-            let log = &world.app::<IssuerApp>(issuer).log;
-            log.events.iter().map(|&(_, event)| event).find(|event| is_outcome(event, request))
-        };
-        self.world.wait_for(longest, |world| outcome(world).is_some());
-        outcome(&self.world)
+        self.world.wait_for(longest, |world| outcome(world, issuer, request).is_some());
+        outcome(&self.world, issuer, request)
     }
 
     /// As [`Fleet::wait_outcome`]; true when it is a connection.
@@ -159,6 +155,16 @@ impl Fleet {
             text.replace(&self.id(member.host).to_string(), self.world.name(member.host))
         })
     }
+}
+
+/// What the issuer of a fleet was told about the end of a request of its own, as far as it was.
+///
+/// # Panics
+/// When `issuer` is off, or is not an issuer.
+#[must_use]
+pub fn outcome(world: &World, issuer: HostId, request: ConnectionId) -> Option<IssuerEvent> {
+    let log = &world.app::<IssuerApp>(issuer).log;
+    log.events.iter().map(|&(_, event)| event).find(|event| is_outcome(event, request))
 }
 
 fn is_outcome(event: &IssuerEvent, request: ConnectionId) -> bool {

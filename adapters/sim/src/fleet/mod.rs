@@ -24,6 +24,7 @@ use crate::host::{Host, Log};
 use crate::nat::NatConfig;
 use crate::net::{HostId, NatId, NatSpec};
 use crate::world::{Death, HostSpec, World};
+pub use acts::outcome;
 pub use devices::{AcceptorApp, Flash, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
 
 /// Seconds since 1970 when a simulated world begins: 2026-01-01.

@@ -15,7 +15,7 @@ use crate::rng::Rng;
 
 macro_rules! acts {
     ($($(#[$doc:meta])* $name:ident = $weight:literal,)*) => {
-        /// What can be done to a world. All but the first five are faults and attacks, each on or off
+        /// What can be done to a world. All but the first six are faults and attacks, each on or off
         /// in a world.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
         #[non_exhaustive]
@@ -32,7 +32,9 @@ macro_rules! acts {
 
 acts! {
     /// Nothing.
-    Nothing = 5,
+    Nothing = 3,
+    /// A device asks its house's box for a port of its own, or gives it back.
+    Lease = 2,
     /// An issuer asks for an acceptor, with what opens its door.
     Request = 8,
     /// Somebody sends payload over a connection.
@@ -45,11 +47,12 @@ acts! {
     Theft = 2,
     /// A line gets bad: loss, doubles, reordering, damage, a small MTU, no UDP or no TCP.
     Line = 5,
-    /// Nothing gets from one host to another, or neither way.
+    /// Nothing gets from one host to another, or the other way, or neither way: a device and the
+    /// server, or an issuer and an acceptor.
     Cut = 2,
     /// A NAT loses its mappings.
     NatReboot = 2,
-    /// A NAT gets another outside address.
+    /// A NAT gets other outside addresses, or whoever is behind a firewall another prefix.
     NatRenumber = 1,
     /// A NAT gives out ports from another range, and loses its mappings.
     NatPorts = 1,
@@ -161,6 +164,7 @@ impl Swarm {
         self.report.acts[act as usize] += 1;
         match act {
             Act::Nothing => {}
+            Act::Lease => self.lease(record),
             Act::Request | Act::BadRequest => {
                 let (phone, lamp) = (
                     self.issuers[record.who(self.issuers.len())].host,

@@ -125,7 +125,7 @@ impl Swarm {
     fn neighbour(&mut self, rng: &mut Rng, record: Record, mut bytes: Vec<u8>) {
         let places: Vec<_> = self.acceptors.iter().chain(&self.issuers).collect();
         let place = places[record.who(places.len())];
-        let (Some(&nat), host) = (place.nats.first(), place.host) else { return };
+        let (Some(nat), host) = (self.own_box(place.house), place.host) else { return };
         let Some(&address) = self.fleet.world.slots[host.0].addresses.first() else { return };
         match record.level() / 4 % 3 {
             0 => {}

@@ -1,23 +1,37 @@
 //! A world from its header: server, devices, edges, doors, and which faults it has.
+//!
+//! | bytes | what they say |
+//! |---|---|
+//! | 0 to 7 | the world's own seed |
+//! | 8 to 15 | which acts it has, a bit for each |
+//! | 16 | how the server brings requests, and whether it has a clock |
+//! | 17 and 19 | how many issuers and acceptors |
+//! | 18 | whether there is a thief |
+//! | 20 and 21 | the keepalive's interval, and room on the server's list |
+//! | 22 | whether the mended world is asked over a line with loss too |
+//! | 24 to 55 | four for each issuer: edge, box (two), ways and line |
+//! | 56 to 87 | as many for each acceptor |
+//! | 88 to 91 | who speaks IPv6: a bit in the first two for acceptors, in the others for issuers |
+//! | 96 to 127, 128 to 159 | what is unusual about the box, four for each issuer and acceptor |
 
 use core::cell::RefCell;
-use core::net::IpAddr;
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use genkan_core::{
     AcceptorConfig, ConnectionId, Delivery, IssuerConfig, PasswordRecord, RequestTransport,
-    StaticKey,
+    ServerAddress, StaticKey,
 };
 
 use super::acts::Undo;
 use super::checks::{Checks, Door, Roster, Watcher};
-use super::edges::{self, Edge};
+use super::edges::{self, Edge, Lot};
+use super::houses::{House, Place};
 use super::{Act, Broken, HEADER, Report, Settings, Source};
-use crate::faults::Faults;
-use crate::fleet::{Fleet, START, Tables};
-use crate::net::{HostId, NatId, NatSpec};
+use crate::fleet::{Fleet, PORT, START, Tables};
+use crate::net::HostId;
 
 /// The password information that opens the doors with a password.
 pub(super) const PASSWORD: [u8; 32] = *b"information of the true password";
@@ -25,18 +39,8 @@ pub(super) const PASSWORD: [u8; 32] = *b"information of the true password";
 pub(super) const EARLY_KEY: [u8; 16] = *b"early early key!";
 /// How long a server waits before it refuses.
 pub(super) const REFUSAL: Duration = Duration::from_secs(3);
-/// What the server holds: more than there can be honest members.
+/// What the server holds, unless a small list is drawn: more than there can be honest members.
 const TABLES: Tables = Tables { clients: 24, requests: 32, streams: 32 };
-
-/// A member of the world.
-#[derive(Clone, Debug)]
-pub(super) struct Place {
-    pub(super) host: HostId,
-    /// The NATs that it is behind, its own first.
-    pub(super) nats: Vec<NatId>,
-    /// Its line when nothing is wrong.
-    pub(super) line: Faults,
-}
 
 /// A world with what is done to it.
 #[derive(Debug)]
@@ -45,6 +49,15 @@ pub(crate) struct Swarm {
     pub(super) checks: Rc<RefCell<Checks>>,
     pub(super) acceptors: Vec<Place>,
     pub(super) issuers: Vec<Place>,
+    pub(super) houses: Vec<House>,
+    /// The server's address for IPv6.
+    pub(super) server_six: SocketAddr,
+    /// Places on the server's list.
+    pub(super) clients: usize,
+    /// How often keepalives are sent at least.
+    pub(super) interval: Duration,
+    /// Requests are made over a line with loss too, when all is mended.
+    pub(super) lossy: bool,
     /// Knows no password and is on no list.
     pub(super) evil: Option<HostId>,
     /// One bit for each [`Act`].
@@ -60,22 +73,34 @@ pub(crate) struct Swarm {
     /// Everything is kept, to be looked at afterwards.
     pub(super) replayed: bool,
     pub(super) report: Report,
-    nats: u16,
+    /// Addresses that were given out.
+    pub(super) addresses: u16,
 }
 
 impl Swarm {
     pub(super) fn new(settings: &Settings, header: &[u8; HEADER], keep: bool) -> Self {
         let word = |at: usize| header[at..].first_chunk().map_or(0, |b| u64::from_be_bytes(*b));
+        let interval = match header[20] % 8 {
+            0..=5 => 25,
+            6 => 20,
+            _ => 10,
+        };
+        let clients = clients(settings, header);
+        let tables = Tables { clients, ..TABLES };
         let mut key = None;
-        let mut fleet = Fleet::with_tables(word(0), TABLES, |config| {
+        let mut fleet = Fleet::with_tables(word(0), tables, |config| {
             config.delivery = if header[16] & 1 == 0 { Delivery::Auto } else { Delivery::Stream };
             config.refusal_delay = REFUSAL;
             config.wall_clock = if header[16] & 6 == 6 { 0 } else { START };
+            config.interval = interval;
             key = Some(config.key.clone());
         });
         fleet.world.keep_transcript(keep);
-        let roster = Roster::new(fleet.server, key, fleet.server_address());
-        let checks = Rc::new(RefCell::new(Checks::new(roster, TABLES.clients)));
+        let server_six = SocketAddr::new([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1].into(), PORT);
+        let both = [fleet.server_address(), server_six];
+        fleet.world.renumber_host(fleet.server, &both.map(|address| address.ip()));
+        let roster = Roster::new(fleet.server, key, both);
+        let checks = Rc::new(RefCell::new(Checks::new(roster, clients, interval)));
         fleet.world.watch = Some(Box::new(Watcher(Rc::clone(&checks))));
         let classes = if settings.faults { word(8) } else { 0 };
         let mut swarm = Self {
@@ -83,6 +108,11 @@ impl Swarm {
             checks,
             acceptors: Vec::new(),
             issuers: Vec::new(),
+            houses: Vec::new(),
+            server_six,
+            clients,
+            interval: Duration::from_secs(interval.into()),
+            lossy: header[22] % 4 == 3,
             evil: None,
             classes,
             undo: BTreeMap::new(),
@@ -92,37 +122,40 @@ impl Swarm {
             numbers: 0,
             replayed: false,
             report: Report::default(),
-            nats: 0,
+            addresses: 0,
         };
         swarm.populate(settings, header);
         swarm
     }
 
     fn populate(&mut self, settings: &Settings, header: &[u8; HEADER]) {
-        let among = |(least, most): (u8, u8), byte: u8| {
-            let (least, most) = (least.clamp(1, 8), most.clamp(least.clamp(1, 8), 8));
-            usize::from(least + byte % (most - least + 1))
-        };
         let part = |at: usize| header[at..].first_chunk::<4>().copied().unwrap_or_default();
-        for number in 0..among(settings.issuers, header[17]) {
-            self.issuer(number, part(24 + number * 4));
+        let traits = |at: usize| if settings.faults { part(at) } else { [0; 4] };
+        let six = |at: usize, number: usize| header[at] & header[at + 1] & (1 << number) != 0;
+        for number in 0..issuers(settings, header) {
+            let (at, drawn) = (number * 4, part(24 + number * 4));
+            self.issuer(number, drawn, traits(96 + at), six(90, number));
         }
-        if settings.faults && header[18] & 1 != 0 {
-            self.issuer(usize::MAX, [0; 4]);
+        if has_thief(settings, header) {
+            self.issuer(usize::MAX, [0; 4], [0; 4], false);
         }
         for number in 0..among(settings.acceptors, header[19]) {
-            self.acceptor(number, part(56 + number * 4));
+            let (at, drawn) = (number * 4, part(56 + number * 4));
+            self.acceptor(number, drawn, traits(128 + at), six(88, number));
         }
     }
 
-    fn issuer(&mut self, number: usize, [edge, kind, more, way]: [u8; 4]) {
+    fn issuer(&mut self, number: usize, drawn: [u8; 4], traits: [u8; 4], six: bool) {
+        let [edge, kind, more, way] = drawn;
         let evil = number == usize::MAX;
         let name = if evil { "thief".into() } else { format!("phone{number}") };
         // Phones that nobody can dial are of little use to a version without punching.
-        let edge = if edge % 3 == 0 { Edge::of(edge / 3) } else { Edge::Public };
-        let nats = self.edge(edge, [kind, more], None);
+        let edge = if edge % 3 == 0 { Edge::of((edge / 3) ^ (edge << 7)) } else { Edge::Public };
+        let house = self.house(edge, Lot { kind, more, traits });
+        let server = self.server_for(six);
         let mut key = None;
-        let host = self.fleet.issuer_behind(nats.first().copied(), &name, |config| {
+        let host = self.fleet.issuer_behind(self.own_box(house), &name, |config| {
+            config.server = ServerAddress::both(server);
             config.transport = match way & 3 {
                 0..=1 => RequestTransport::Race,
                 2 => RequestTransport::Datagram,
@@ -132,14 +165,18 @@ impl Swarm {
             key = Some(key_of_issuer(config));
         });
         self.checks.borrow_mut().roster.issuer(host, key, &name);
-        let place = self.place(host, nats, way >> 5);
+        let mut place = self.settle(host, house, six, edges::line(way >> 5));
+        if edge == Edge::Home && !six {
+            self.forward(&mut place, Lot { kind, more, traits });
+        }
         if evil { self.evil = Some(host) } else { self.issuers.push(place) }
     }
 
-    fn acceptor(&mut self, number: usize, [edge, kind, more, way]: [u8; 4]) {
+    fn acceptor(&mut self, number: usize, drawn: [u8; 4], traits: [u8; 4], six: bool) {
+        let [edge, kind, more, way] = drawn;
         let name = format!("lamp{number}");
-        let before = self.acceptors.last().map(|place| place.nats.clone());
-        let nats = self.edge(Edge::of(edge), [kind, more], before);
+        let house = self.house(Edge::of(edge), Lot { kind, more, traits });
+        let server = self.server_for(six);
         let door = match way & 3 {
             0 => Door { open: true, password: false, paired: false },
             1 => Door { open: false, password: true, paired: false },
@@ -148,51 +185,16 @@ impl Swarm {
         };
         let phones: Vec<_> = self.issuers.iter().map(|phone| self.fleet.id(phone.host)).collect();
         let mut key = None;
-        let host = self.fleet.acceptor_behind(nats.first().copied(), &name, |config| {
+        let host = self.fleet.acceptor_behind(self.own_box(house), &name, |config| {
+            config.server = ServerAddress::both(server);
             config.wall_clock = (way & 12 != 12).then_some(START);
             config.fetch_certificate_each = way & 16 != 0;
             admit(config, door, &phones);
             key = Some(config.identity.key.clone());
         });
         self.checks.borrow_mut().roster.acceptor(host, key, &name, door);
-        let place = self.place(host, nats, way >> 5);
+        let place = self.settle(host, house, six, edges::line(way >> 5));
         self.acceptors.push(place);
-    }
-
-    fn place(&mut self, host: HostId, nats: Vec<NatId>, line: u8) -> Place {
-        let line = edges::line(line);
-        self.fleet.world.set_line(host, &line);
-        Place { host, nats, line }
-    }
-
-    /// The NATs for an edge, made where they are new.
-    fn edge(&mut self, edge: Edge, bytes: [u8; 2], before: Option<Vec<NatId>>) -> Vec<NatId> {
-        match (edge, before) {
-            (Edge::Public, _) => Vec::new(),
-            (Edge::Shared, Some(nats)) if !nats.is_empty() => nats,
-            (Edge::Home | Edge::Shared, _) => vec![self.nat(bytes, None)],
-            (Edge::Cascade, _) => {
-                let carrier = self.nat([bytes[1], bytes[0]], None);
-                vec![self.nat(bytes, Some(carrier)), carrier]
-            }
-        }
-    }
-
-    fn nat(&mut self, bytes: [u8; 2], behind: Option<NatId>) -> NatId {
-        let mut spec = NatSpec::new(&format!("nat{}", self.nats + 1), edges::nat(bytes));
-        spec.behind = behind;
-        spec = spec.external(self.fresh_address(behind.is_some()));
-        if edges::pooled(bytes[1]) {
-            spec = spec.external(self.fresh_address(behind.is_some()));
-        }
-        self.fleet.world.add_gateway(spec)
-    }
-
-    /// An outside address that nobody has had.
-    pub(super) fn fresh_address(&mut self, inner: bool) -> IpAddr {
-        self.nats = self.nats.wrapping_add(1);
-        let [high, low] = self.nats.to_be_bytes();
-        if inner { [100, 64 + high, 0, low].into() } else { [192, 0, 2 + high, low].into() }
     }
 
     /// Lets the world live: what `source` does to it, then its mending.
@@ -278,6 +280,28 @@ impl Swarm {
             ..self.report.clone()
         }
     }
+}
+
+/// One of so many.
+fn among((least, most): (u8, u8), byte: u8) -> usize {
+    let (least, most) = (least.clamp(1, 8), most.clamp(least.clamp(1, 8), 8));
+    usize::from(least + byte % (most - least + 1))
+}
+
+fn issuers(settings: &Settings, header: &[u8; HEADER]) -> usize {
+    among(settings.issuers, header[17])
+}
+
+const fn has_thief(settings: &Settings, header: &[u8; HEADER]) -> bool {
+    settings.faults && header[18] & 1 != 0
+}
+
+/// Room on the server's list: for all, or in one of sixteen worlds for those who ask and one to eight
+/// more.
+fn clients(settings: &Settings, header: &[u8; HEADER]) -> usize {
+    let small = settings.faults && header[21] % 16 == 15;
+    let askers = issuers(settings, header) + usize::from(has_thief(settings, header));
+    if small { askers + 1 + usize::from(header[21] / 16 % 8) } else { TABLES.clients }
 }
 
 fn key_of_issuer(config: &IssuerConfig) -> StaticKey {

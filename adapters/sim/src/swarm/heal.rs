@@ -2,30 +2,37 @@
 
 use core::time::Duration;
 
-use genkan_core::wire::message::Reason;
-use genkan_core::{ConnectionId, IssuerEvent, Machine, Target, TimerKind};
+use genkan_core::{AcceptorEvent, Machine, TimerKind, Transport};
 
-use super::build::{PASSWORD, Swarm};
+use super::build::Swarm;
 use super::checks::Verdict;
+use super::houses::Place;
 use super::{Broken, edges};
 use crate::entropy::EntropyMode;
-use crate::fleet::{FleetAcceptor, FleetIssuer, FleetServer};
-use crate::nat::{NatConfig, Proto};
-use crate::net::{Hop, HostId};
+use crate::fleet::{AcceptorApp, FleetAcceptor, FleetIssuer, FleetServer};
+use crate::nat::{NatConfig, Proto, Sharing, Unsolicited};
+use crate::net::{Hop, HostId, NatId};
 use crate::tcp::Reader;
+use crate::world::Death;
 
-/// The longest back-off (300 s) and the handshake after it, one fallback to TCP included.
-const BACKOFF: Duration = Duration::from_secs(330);
-/// A keepalive's interval and two round trips.
-const KEEPALIVE: Duration = Duration::from_secs(26);
-/// The longest time that an issuer is left without a word.
-const PATIENCE: Duration = Duration::from_secs(11);
+/// The longest back-off.
+const BACKOFF: Duration = Duration::from_secs(300);
+/// A whole attempt after it, one fallback to TCP included.
+const ATTEMPT: Duration = Duration::from_secs(30);
+/// A word that was under way when the faults ended may be given up first (15 s, four tries), and then
+/// comes the first back-off (5 s).
+const GIVEN_UP: Duration = Duration::from_secs(20);
+/// By how much a clock can have been set back, which keeps a device waiting for so much longer.
+const SET_BACK: Duration = Duration::from_secs(200);
+/// The server's line when nothing is wrong.
+const SERVER_LATENCY: Duration = Duration::from_millis(10);
 
 impl Swarm {
     /// Mends everything, waits, and looks.
     pub(super) fn heal(&mut self) -> Verdict {
         self.mend();
-        self.all_listed(BACKOFF)?;
+        let crowded = self.switch_off_surplus();
+        self.all_listed(crowded)?;
         // What was open has ended or stands by now; requests have ended long ago.
         let end = self.fleet.world.now() + Duration::from_secs(60);
         self.run_until(end)?;
@@ -37,9 +44,14 @@ impl Swarm {
         let end = self.fleet.world.now() + Duration::from_secs(5);
         self.run_until(end)?;
         self.all_over_datagrams()?;
-        self.moved_and_back()?;
+        self.moved_and_back("a restart of its box", |swarm, place| match place.nats.last() {
+            Some(&nat) => swarm.fleet.world.nat_mut(nat).reboot(),
+            None => swarm.readdress(place),
+        })?;
+        self.moved_and_back("a change of address", Self::readdress)?;
         self.good_requests()?;
         self.bad_requests()?;
+        self.lossy_requests()?;
         self.rest()
     }
 
@@ -51,45 +63,113 @@ impl Swarm {
         for place in &places {
             self.fleet.world.set_line(place.host, &edges::clean(&place.line));
             self.fleet.entropy(place.host).set(EntropyMode::Seeded);
-            for &nat in &place.nats {
-                // A box that is full, or locked by too many flows, is no place to be reached at.
-                let config = self.fleet.world.nat_mut(nat).config_mut();
-                config.foreign = None;
-                config.limits = NatConfig::default().limits;
-            }
+        }
+        for nat in (0..self.fleet.world.net.nats()).map(NatId) {
+            self.mend_box(nat);
         }
         let server = self.fleet.server;
-        self.fleet.world.set_line(server, &crate::faults::Faults::default());
+        self.fleet.world.set_line(server, &edges::clean(&crate::faults::Faults::default()));
         for host in places.iter().map(|place| place.host).chain([server]) {
             self.fleet.world.set_reader(host, Reader::Fast);
         }
     }
 
-    fn phones(&self) -> Vec<HostId> {
+    /// A box that is full of others, locked by too many flows or by what came uninvited, or gives a
+    /// port to two at once, is no place to be reached at.
+    fn mend_box(&mut self, nat: NatId) {
+        let nat = self.fleet.world.nat_mut(nat);
+        let config = nat.config_mut();
+        if let Some(others) = &mut config.foreign {
+            // No more of them; the last ones stay their time.
+            (others.rate, others.bursts) = (0.0, 0.0);
+        }
+        config.limits = NatConfig::default().limits;
+        if let Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_) = config.unsolicited {
+            config.unsolicited = Unsolicited::Drop;
+        }
+        let overloads = config.behaviour.allocation.sharing == Sharing::Overloading;
+        if overloads {
+            config.behaviour.allocation.sharing = Sharing::Exclusive;
+            nat.reboot();
+        }
+    }
+
+    /// Where the server's list has no room for everybody, those for whom it has none are switched off
+    /// for good: for the others everything must hold. Says whether that was so.
+    fn switch_off_surplus(&mut self) -> bool {
+        let room = self.clients.saturating_sub(self.phones().len());
+        let surplus = self.acceptors.split_off(room.clamp(1, self.acceptors.len()));
+        for place in &surplus {
+            self.checks.borrow_mut().restarted(place.host);
+            self.fleet.world.kill(place.host, Death::Silent);
+        }
+        !surplus.is_empty()
+    }
+
+    pub(super) fn phones(&self) -> Vec<HostId> {
         self.issuers.iter().map(|place| place.host).chain(self.evil).collect()
     }
 
-    /// L-1.
-    fn all_listed(&mut self, longest: Duration) -> Verdict {
-        let lamps: Vec<HostId> = self.acceptors.iter().map(|place| place.host).collect();
-        let there = |swarm: &mut Self| lamps.iter().all(|&lamp| swarm.fleet.is_registered(lamp));
-        if self.wait(longest, there)? {
-            return Ok(());
+    fn lamps(&self) -> Vec<HostId> {
+        self.acceptors.iter().map(|place| place.host).collect()
+    }
+
+    /// L-1: within a period where the device was registered, as far as it knew; within the longest
+    /// back-off and an attempt where it was not.
+    fn all_listed(&mut self, crowded: bool) -> Verdict {
+        let mended = self.fleet.world.now();
+        let mut bounds: Vec<(Duration, HostId)> =
+            self.acceptors.iter().map(|place| (self.bound(place, crowded), place.host)).collect();
+        bounds.sort_unstable();
+        for (longest, lamp) in bounds {
+            let left = (mended + longest).saturating_sub(self.fleet.world.now());
+            if !self.wait(left, |swarm| swarm.is_well(lamp))? {
+                let name = self.fleet.world.name(lamp);
+                let what = format!("{name} not on the list {longest:?} after the mending");
+                return Err(Broken::new("L-1", what));
+            }
         }
-        let missing = lamps.iter().filter(|&&lamp| !self.fleet.is_registered(lamp));
-        let names: Vec<&str> = missing.map(|&lamp| self.fleet.world.name(lamp)).collect();
-        let what = format!("{} not on the list {longest:?} after the mending", names.join(", "));
-        Err(Broken::new("L-1", what))
+        Ok(())
+    }
+
+    /// On the list, and waiting for no longer than a period: a device whose clock was set back can still
+    /// be on it and say nothing until it is not.
+    fn is_well(&self, lamp: HostId) -> bool {
+        let (world, soon) = (&self.fleet.world, self.fleet.world.now() + self.interval);
+        self.fleet.is_registered(lamp) && world.next_wake(lamp).is_some_and(|at| at <= soon)
+    }
+
+    fn bound(&self, place: &Place, crowded: bool) -> Duration {
+        let world = &self.fleet.world;
+        let log = &world.app::<AcceptorApp>(place.host).log;
+        let believes = log.events.iter().rev().find_map(|(_, event)| match event {
+            AcceptorEvent::Registered { over, .. } => Some(*over == Transport::Datagram),
+            AcceptorEvent::RegistrationLost => Some(false),
+            _ => None,
+        });
+        let (waits, mut bound) = if believes == Some(true) {
+            // A keepalive and its answer, and a handshake when the server has forgotten it.
+            (self.interval, self.interval.max(GIVEN_UP) + 5 * round_trip(place))
+        } else {
+            (BACKOFF, BACKOFF + ATTEMPT)
+        };
+        if crowded {
+            // Those who were switched off are on the list for their time, and an attempt meanwhile is
+            // in vain.
+            bound += self.interval * 3 + Duration::from_secs(10) + SET_BACK + BACKOFF + ATTEMPT;
+        }
+        let due = world.next_wake(place.host).unwrap_or_default();
+        bound + due.saturating_sub(world.now() + waits).min(SET_BACK)
     }
 
     /// L-1: who had to register over TCP looks for UDP again within five minutes.
     fn all_over_datagrams(&mut self) -> Verdict {
-        let lamps: Vec<HostId> = self.acceptors.iter().map(|place| place.host).collect();
+        let lamps = self.lamps();
         let back = |swarm: &mut Self| {
             let checks = swarm.checks.borrow();
             lamps.iter().all(|&lamp| !checks.list.over_stream(lamp))
         };
-        if self.wait(BACKOFF, back)? {
+        if self.wait(BACKOFF + ATTEMPT, back)? {
             return Ok(());
         }
         Err(Broken::new("L-1", "somebody is registered over TCP although UDP works again"))
@@ -108,128 +188,38 @@ impl Swarm {
         Ok(())
     }
 
-    /// L-4: a NAT restarts, or an address changes; the server's word arrives again in time.
-    fn moved_and_back(&mut self) -> Verdict {
-        let Some(place) = self.acceptors.first().cloned() else { return Ok(()) };
-        let mut moved = vec![place.host];
-        if let Some(&nat) = place.nats.last() {
-            self.fleet.world.nat_mut(nat).reboot();
-            let house = self.acceptors.iter().filter(|other| other.nats.contains(&nat));
-            moved = house.map(|other| other.host).collect();
-        } else {
-            let address = self.fresh_address(false);
-            self.fleet.world.renumber_host(place.host, &[address]);
+    /// L-4: every acceptor is moved at once; the server's word arrives again within a period and two
+    /// round trips.
+    fn moved_and_back(&mut self, how: &str, mut shift: impl FnMut(&mut Self, &Place)) -> Verdict {
+        let places = self.acceptors.clone();
+        for (number, place) in places.iter().enumerate() {
+            // A NAT that several are behind is moved once.
+            let translated = place.nats.last().is_some_and(|&nat| self.translates(nat));
+            let before = |other: &Place| other.nats.last() == place.nats.last();
+            if !translated || !places[..number].iter().any(before) {
+                shift(self, place);
+            }
         }
-        let back = |swarm: &mut Self| moved.iter().all(|&lamp| swarm.is_wakeable(lamp));
-        if self.wait(KEEPALIVE, back)? {
-            return Ok(());
+        let moved = self.fleet.world.now();
+        for place in &places {
+            let longest = self.interval + 2 * round_trip(place);
+            let left = (moved + longest).saturating_sub(self.fleet.world.now());
+            if !self.wait(left, |swarm| swarm.is_wakeable(place))? {
+                let name = self.fleet.world.name(place.host);
+                let what = format!("{name} not wakeable {longest:?} after {how}");
+                return Err(Broken::new("L-4", what));
+            }
         }
-        let out = moved.iter().filter(|&&lamp| !self.is_wakeable(lamp));
-        let names: Vec<&str> = out.map(|&lamp| self.fleet.world.name(lamp)).collect();
-        let what = format!("{} not wakeable {KEEPALIVE:?} after a move", names.join(", "));
-        Err(Broken::new("L-4", what))
+        Ok(())
     }
 
     /// Whether a datagram of the server's to the listed address would arrive at the device.
-    fn is_wakeable(&self, lamp: HostId) -> bool {
-        let (id, server) = (self.fleet.id(lamp), self.fleet.server);
-        let world = &self.fleet.world;
-        let machine: &FleetServer = world.machine(server);
+    fn is_wakeable(&self, place: &Place) -> bool {
+        let (id, world) = (self.fleet.id(place.host), &self.fleet.world);
+        let machine: &FleetServer = world.machine(self.fleet.server);
         let Some(listed) = machine.location(&id) else { return false };
-        let hop = Hop::at(0, self.fleet.server_address(), listed);
-        world.host_at(Proto::Udp, hop) == Some(lamp)
-    }
-
-    /// L-2: who has what opens the door is connected where it can be dialled.
-    fn good_requests(&mut self) -> Verdict {
-        for (number, place) in self.issuers.clone().into_iter().enumerate() {
-            let lamp = self.acceptors[number % self.acceptors.len()].host;
-            let mut target = self.target(lamp, 0);
-            let member = |swarm: &Self, host| {
-                swarm.checks.borrow().roster.member(host).is_some_and(|member| member.paired)
-            };
-            let paired = member(self, place.host);
-            if !paired {
-                target.early_key = None;
-            }
-            let door = self.checks.borrow().roster.door(lamp);
-            let admitted = door.open || door.password || paired;
-            self.cool_down(lamp)?;
-            let outcome = self.ask(place.host, &target)?;
-            let as_it_must = match outcome {
-                Some(IssuerEvent::Connected { .. }) => admitted && place.nats.is_empty(),
-                Some(IssuerEvent::Refused { reason, .. }) => {
-                    let told = if target.early_key.is_some() {
-                        matches!(reason, Reason::Unreachable)
-                    } else {
-                        reason == Reason::Unspecified && !admitted
-                    };
-                    told && !(admitted && place.nats.is_empty())
-                }
-                Some(IssuerEvent::Failed { .. }) => admitted && !place.nats.is_empty(),
-                _ => false,
-            };
-            if !as_it_must {
-                return self.wrong(place.host, lamp, outcome);
-            }
-        }
-        Ok(())
-    }
-
-    /// Password tries that came to nothing make the next ones wait for up to a minute.
-    fn cool_down(&mut self, lamp: HostId) -> Verdict {
-        if self.fleet.world.machine::<FleetAcceptor>(lamp).failures() == 0 {
-            return Ok(());
-        }
-        let end = self.fleet.world.now() + Duration::from_secs(61);
-        self.run_until(end)
-    }
-
-    /// L-2: a wrong password and an unknown target are refused.
-    fn bad_requests(&mut self) -> Verdict {
-        let Some(phone) = self.issuers.first().map(|place| place.host) else { return Ok(()) };
-        let nobody = genkan_core::StaticKey::from_secret([0x55; 32]).id();
-        let locked = self.acceptors.iter().map(|place| place.host).find(|&lamp| {
-            let door = self.checks.borrow().roster.door(lamp);
-            !door.open && !door.paired
-        });
-        let wrong = locked.map(|lamp| Target {
-            password: Some(PASSWORD.map(|byte| !byte)),
-            ..Target::new(self.fleet.id(lamp))
-        });
-        for target in [Some(Target::new(nobody)), wrong].into_iter().flatten() {
-            let outcome = self.ask(phone, &target)?;
-            let reason = Reason::Unspecified;
-            if !matches!(outcome, Some(IssuerEvent::Refused { reason: told, .. }) if told == reason)
-            {
-                return self.wrong(phone, phone, outcome);
-            }
-        }
-        Ok(())
-    }
-
-    fn ask(&mut self, phone: HostId, target: &Target) -> Result<Option<IssuerEvent>, Broken> {
-        let Some(request) = self.request(phone, target) else {
-            return Err(Broken::new("L-2", "a phone that has nothing open cannot ask"));
-        };
-        self.wait(PATIENCE, |swarm| swarm.outcome(phone, request).is_some())?;
-        let outcome = self.outcome(phone, request);
-        self.hang_up(phone);
-        Ok(outcome)
-    }
-
-    fn outcome(&self, phone: HostId, request: ConnectionId) -> Option<IssuerEvent> {
-        self.checks.borrow().sessions.outcome(phone, request)
-    }
-
-    fn wrong<T>(
-        &self,
-        phone: HostId,
-        lamp: HostId,
-        outcome: Option<IssuerEvent>,
-    ) -> Result<T, Broken> {
-        let (phone, lamp) = (self.fleet.world.name(phone), self.fleet.world.name(lamp));
-        Err(Broken::new("L-2", format!("{phone} asked {lamp} and was told {outcome:?}")))
+        let hop = Hop::at(0, self.server_for(listed.is_ipv6()), listed);
+        world.host_at(Proto::Udp, hop) == Some(place.host) && world.net.admits(Proto::Udp, hop)
     }
 
     /// Nothing is left but the registrations.
@@ -263,7 +253,7 @@ impl Swarm {
         if listed != (self.acceptors.len(), self.acceptors.len()) {
             return Err(Broken::new("L-2", format!("{listed:?} on the list at rest")));
         }
-        for lamp in self.acceptors.iter().map(|place| place.host) {
+        for lamp in self.lamps() {
             let wakeup = self.fleet.world.machine::<FleetAcceptor>(lamp).poll_timeout();
             if wakeup.map(|wakeup| wakeup.reason) != Some(TimerKind::Registration) {
                 let name = self.fleet.world.name(lamp);
@@ -272,4 +262,9 @@ impl Swarm {
         }
         Ok(())
     }
+}
+
+/// To the server and back, over mended lines.
+fn round_trip(place: &Place) -> Duration {
+    2 * (place.line.latency + SERVER_LATENCY)
 }

@@ -19,6 +19,31 @@ impl Swarm {
         hosts[record.who(hosts.len())]
     }
 
+    /// Whom a host is cut off from: a device from the server, or an issuer and an acceptor from each
+    /// other.
+    fn peer(&self, host: HostId, record: Record) -> HostId {
+        let server = self.fleet.server;
+        let acceptor = self.acceptors.iter().any(|place| place.host == host);
+        let others = if acceptor { &self.issuers } else { &self.acceptors };
+        if host != server && record.level() & 4 == 0 {
+            return server;
+        }
+        others[record.other(others.len())].host
+    }
+
+    /// One way, the other, or both: a line that only carries answers is as bad as none.
+    fn cut(&mut self, host: HostId, record: Record) -> Undo {
+        let peer = self.peer(host, record);
+        let world = &mut self.fleet.world;
+        if record.level() & 3 != 2 {
+            world.cut(host, peer);
+        }
+        if record.level() & 3 != 1 {
+            world.cut(peer, host);
+        }
+        Undo::Mend(host, peer)
+    }
+
     pub(super) fn host_fault(&mut self, act: Act, record: Record) {
         let (host, mut rng) = (self.anybody(record), record.rng());
         let death = if record.level() & 1 == 0 { Death::Silent } else { Death::WithReset };
@@ -29,13 +54,7 @@ impl Swarm {
                 world.set_line(host, &edges::bad(&mut rng));
                 Undo::Line(host)
             }
-            Act::Cut if host != server => {
-                world.cut(host, server);
-                if record.level() & 1 == 0 {
-                    world.cut(server, host);
-                }
-                Undo::Mend(host, server)
-            }
+            Act::Cut => self.cut(host, record),
             Act::Reboot | Act::TornReboot if host != server => {
                 return self.reboot(host, death, act == Act::TornReboot, record.level() >> 1);
             }
@@ -109,29 +128,25 @@ impl Swarm {
     pub(super) fn move_edge(&mut self, act: Act, record: Record) {
         let places: Vec<_> = self.acceptors.iter().chain(&self.issuers).cloned().collect();
         let place = &places[record.who(places.len())];
-        if act == Act::Renumber {
-            if place.nats.is_empty() {
-                let address = self.fresh_address(false);
-                self.fleet.world.renumber_host(place.host, &[address]);
-            }
-            return;
-        }
-        if place.nats.is_empty() {
+        let in_the_open = place.nats.is_empty();
+        if in_the_open == (act != Act::Renumber) {
             return;
         }
         let at = record.other(place.nats.len());
-        let nat = place.nats[at];
+        let Some(&nat) = place.nats.get(at) else { return self.readdress(place) };
         match act {
-            Act::NatRenumber => {
-                let inner = at + 1 < place.nats.len();
-                let address = self.fresh_address(inner);
-                self.fleet.world.renumber_nat(nat, address);
+            Act::NatRenumber if self.fleet.world.net.nat(nat).external().is_empty() => {
+                self.readdress(place);
             }
+            Act::NatRenumber => self.renumber(nat),
             Act::NatPorts => {
                 let start = 1_024 + 240 * u16::from(record.level());
+                let mut houses = self.houses.iter();
+                let forwards = houses.any(|house| house.forwards && house.nats.contains(&nat));
                 let nat = self.fleet.world.nat_mut(nat);
-                // A carrier's blocks lie within its range.
-                if nat.config().blocks == Blocks::None {
+                // A carrier's blocks lie within its range; and a few ports that are all forwarded would
+                // leave none to others.
+                if nat.config().blocks == Blocks::None && !forwards {
                     nat.config_mut().ports = start..=start + 2_000;
                 }
                 nat.reboot();
@@ -187,5 +202,35 @@ const fn spoilt(level: u8) -> EntropyMode {
         0 => EntropyMode::Failing,
         1 => EntropyMode::Repeating,
         _ => EntropyMode::Constant(level),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::swarm::{ACT, HEADER, Settings};
+
+    #[test]
+    fn whoever_speaks_with_another_can_be_cut_off_from_him_one_way_only() {
+        let mut found = BTreeSet::new();
+        for (who, level) in (0..3).flat_map(|who| (0..8).map(move |level| (who, level))) {
+            // One acceptor, one issuer.
+            let mut swarm = Swarm::new(&Settings::default(), &[0; HEADER], false);
+            let mut record = [0; ACT];
+            (record[1], record[3]) = (who, level);
+            swarm.host_fault(Act::Cut, Record(record));
+            let (lamp, phone) = (swarm.acceptors[0].host, swarm.issuers[0].host);
+            let net = &swarm.fleet.world.net;
+            for pair in [(lamp, swarm.fleet.server), (phone, swarm.fleet.server), (lamp, phone)] {
+                let cut = (net.is_cut(pair.0, pair.1), net.is_cut(pair.1, pair.0));
+                if cut != (false, false) {
+                    found.insert((pair, cut));
+                }
+            }
+        }
+        assert_eq!(found.len(), 9, "three pairs, each this way, that way and both: {found:?}");
     }
 }

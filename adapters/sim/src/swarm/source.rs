@@ -1,5 +1,9 @@
 //! Where a world's choices come from.
 
+use core::time::Duration;
+
+use super::acts::Record;
+use super::{HEADER, Settings};
 use crate::rng::Rng;
 
 /// A stream of choices, drawn from a seed or read from bytes.
@@ -56,6 +60,21 @@ impl<'a> Source<'a> {
     }
 }
 
+/// The choices of a seed's world as bytes, which stay what they are: for [`Source::bytes`].
+#[must_use]
+pub fn record(settings: &Settings, seed: u64) -> Vec<u8> {
+    let mut source = Source::seed(seed);
+    let mut bytes = source.padded::<HEADER>().to_vec();
+    let mut at = Duration::ZERO;
+    while at < settings.duration {
+        let act = Record(source.padded());
+        // Each act comes so long after the one before, which takes no time.
+        at += act.wait(settings.pause).max(Duration::from_micros(1));
+        bytes.extend(act.0);
+    }
+    bytes
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -66,6 +85,16 @@ mod tests {
         assert_eq!((source.padded(), source.next()), ([1, 2], Some([3, 4])));
         assert_eq!(source.next::<2>(), None);
         assert_eq!((source.padded(), source.padded()), ([5, 0, 0], [0; 3]));
+    }
+
+    #[test]
+    fn what_is_recorded_makes_the_same_world() {
+        let settings = Settings::default();
+        for seed in [3, 4] {
+            let bytes = record(&settings, seed);
+            let world = |source| super::super::run(&settings, &source).map(|report| report.hash);
+            assert_eq!(world(Source::bytes(&bytes)), world(Source::seed(seed)));
+        }
     }
 
     #[test]

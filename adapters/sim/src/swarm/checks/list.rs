@@ -17,10 +17,6 @@ use crate::net::HostId;
 
 /// How long an answer of the server's proves its receiver's address: two lives of a cookie secret.
 const COOKIE_LIFE: Duration = Duration::from_secs(240);
-/// How long an entry lives at least after something authentic was heard: three intervals and 10 s,
-/// less a second, since the list counts in seconds.
-const ENTRY_LIFE: Duration = Duration::from_secs(84);
-
 /// What is known of an acceptor's entry.
 #[derive(Debug, Default)]
 struct Entry {
@@ -58,6 +54,9 @@ impl Entry {
 #[derive(Debug)]
 pub(in crate::swarm) struct List {
     capacity: usize,
+    /// How long an entry lives at least after something authentic was heard: three intervals and 10 s,
+    /// less a second, since the list counts in seconds.
+    life: Duration,
     entries: BTreeMap<HostId, Entry>,
     /// Addresses that each host's packets have come out at.
     exits: Lately<(HostId, SocketAddr), ()>,
@@ -69,9 +68,11 @@ pub(in crate::swarm) struct List {
 }
 
 impl List {
-    pub(super) fn new(capacity: usize) -> Self {
+    /// A list of so many places, for keepalives every so many seconds.
+    pub(super) fn new(capacity: usize, interval: u16) -> Self {
         Self {
             capacity,
+            life: Duration::from_secs(u64::from(interval) * 3 + 9),
             entries: BTreeMap::new(),
             exits: Lately::default(),
             last_exit: None,
@@ -230,7 +231,7 @@ impl List {
         let Change { who, name, before } = change;
         let Some(entry) = self.entries.get(&who) else { return Ok(()) };
         let author = seen.input.map(|input| input.author);
-        let silent = |at: Instant| seen.call.now.since(at) >= ENTRY_LIFE;
+        let silent = |at: Instant| seen.call.now.since(at) >= self.life;
         // Time, the end of its own connection or its own word takes somebody off; what others say
         // never does, however full the table is.
         let pushed = author.is_some_and(|author| author != Some(who)) && !seen.call.was_due;

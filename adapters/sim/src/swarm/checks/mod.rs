@@ -122,7 +122,7 @@ pub(crate) struct Checks {
 }
 
 impl Checks {
-    pub(super) fn new(roster: Roster, clients: usize) -> Self {
+    pub(super) fn new(roster: Roster, clients: usize, interval: u16) -> Self {
         Self {
             roster,
             authors: Lately::default(),
@@ -130,7 +130,7 @@ impl Checks {
             wire: wire::Wire::default(),
             sessions: sessions::Sessions::default(),
             requests: requests::Requests::default(),
-            list: list::List::new(clients),
+            list: list::List::new(clients, interval),
             answers: answers::Answers::default(),
             keys: keys::Keys::default(),
             machines: machines::Machines::default(),

@@ -337,7 +337,7 @@ impl Requests {
         }
         for effect in seen.call.effects {
             let Effect::Command(Command::Connect { remote, .. }) = effect else { continue };
-            if *remote == roster.address {
+            if roster.addresses.contains(remote) {
                 continue;
             }
             let dials = self.dials.entry(member.host).or_default();

@@ -40,7 +40,8 @@ pub(in crate::swarm) struct Member {
 #[derive(Debug)]
 pub(in crate::swarm) struct Roster {
     pub(in crate::swarm) server: HostId,
-    pub(in crate::swarm) address: SocketAddr,
+    /// The server's addresses, for IPv4 and IPv6.
+    pub(in crate::swarm) addresses: [SocketAddr; 2],
     pub(in crate::swarm) server_key: Option<StaticKey>,
     pub(in crate::swarm) members: Vec<Member>,
     issuers: usize,
@@ -50,9 +51,9 @@ impl Roster {
     pub(in crate::swarm) const fn new(
         server: HostId,
         server_key: Option<StaticKey>,
-        address: SocketAddr,
+        addresses: [SocketAddr; 2],
     ) -> Self {
-        Self { server, address, server_key, members: Vec::new(), issuers: 0 }
+        Self { server, addresses, server_key, members: Vec::new(), issuers: 0 }
     }
 
     pub(in crate::swarm) fn acceptor(

@@ -31,7 +31,7 @@ impl Wire {
         let role = roster.role(host);
         if role == Some(Role::Acceptor)
             && let Via::Udp | Via::Syn(_) = packet.via
-            && packet.destination != roster.address
+            && !roster.addresses.contains(&packet.destination)
             && !is_public(packet.destination)
         {
             let what = format!("an acceptor sends to {}", packet.destination);
@@ -77,7 +77,14 @@ pub(super) fn secret(bytes: &[u8]) -> Verdict {
 /// Whether an appliance may be sent there: written from the registries of special addresses, not
 /// from the core's own classifier.
 fn is_public(address: SocketAddr) -> bool {
-    let IpAddr::V4(ip) = address.ip() else { return false };
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => ip,
+        IpAddr::V6(ip) => {
+            let [first, second, ..] = ip.segments();
+            let special = first == 0x2001 && second < 0x200 || first == 0x2002;
+            return first & 0xe000 == 0x2000 && !special && address.port() >= 1_024;
+        }
+    };
     let [a, b, c, _] = ip.octets();
     let shared = a == 100 && b & 0xc0 == 64;
     let special =

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod first;
+mod healing;
 mod second;
 mod table;
 mod third;
