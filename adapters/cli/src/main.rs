@@ -18,6 +18,7 @@ mod qr;
 mod stop;
 mod thermostat;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -36,7 +37,13 @@ fn main() -> ExitCode {
     logs::start(cli.global.verbose);
     let payload = matches!(&cli.command, Command::Connect(args) if args.stdio);
     let output = Output::new(cli.global.json).beside_payload(payload);
-    match run(cli, &output) {
+    let outcome = run(cli, &output);
+    end(outcome, &output)
+}
+
+/// A command that has done its work and could not print it has failed.
+fn end(outcome: Outcome, output: &Output) -> ExitCode {
+    match outcome.and_then(|()| output.unwritten().map_or(Ok(()), Err)) {
         Ok(()) => {
             output.end_progress();
             ExitCode::SUCCESS
@@ -50,10 +57,13 @@ fn main() -> ExitCode {
 
 /// Help and version were asked for, or the command line is wrong.
 fn not_understood(error: &clap::Error) -> ExitCode {
-    // Nothing can be told when this fails.
-    let _ = error.print();
+    let told = error.print().and_then(|()| std::io::stdout().flush());
     match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let output = Output::new(false);
+            output.wrote(told);
+            end(Ok(()), &output)
+        }
         _ => Exit::Usage.into(),
     }
 }

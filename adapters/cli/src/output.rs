@@ -6,10 +6,12 @@
 //! appear only on a terminal (and not with `NO_COLOR`); whatever came from outside is stripped of
 //! control characters before it gets here or in [`clean`] (threat T40).
 //!
-//! A reader that went away (`genkan … | head -1`) is no failure: the write is dropped.
+//! A reader that went away (`genkan … | head -1`) is no failure: the write is dropped. Anything else
+//! that keeps standard output from being written is remembered, and the command fails by it at its
+//! end ([`Output::unwritten`]).
 
-use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::io::{self, ErrorKind, IsTerminal, StdoutLock, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
@@ -27,17 +29,56 @@ pub(crate) const HEAD: Style = Style::new().bold();
 /// What matters less.
 pub(crate) const DIM: Style = Style::new().dimmed();
 
-/// Standard output and standard error in the form that the user chose.
-#[derive(Debug)]
+/// Columns of a terminal that does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// Standard output and standard error in the form that the user chose. Clones are the same ones.
+#[derive(Clone, Debug)]
 pub(crate) struct Output {
     json: bool,
     payload: bool,
-    progress: Mutex<bool>,
+    shared: Arc<Mutex<State>>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// A progress line is shown.
+    progress: bool,
+    /// Why standard output could not be written first.
+    unwritten: Option<String>,
 }
 
 impl Output {
-    pub(crate) const fn new(json: bool) -> Self {
-        Self { json, payload: false, progress: Mutex::new(false) }
+    pub(crate) fn new(json: bool) -> Self {
+        Self { json, payload: false, shared: Arc::default() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What became of a write to standard output.
+    pub(crate) fn wrote(&self, result: io::Result<()>) {
+        match result {
+            Err(error)
+                if !matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::Interrupted) =>
+            {
+                self.state().unwritten.get_or_insert_with(|| error.to_string());
+            }
+            _ => {}
+        }
+    }
+
+    /// The failure that standard output could not be written, if that was so.
+    pub(crate) fn unwritten(&self) -> Option<Failure> {
+        let state = self.state();
+        let error = state.unwritten.as_ref()?;
+        Some(Failure::other(format!("cannot write to standard output: {error}")))
+    }
+
+    /// Standard output for a service's bytes.
+    pub(crate) fn service(&self) -> Service<'_> {
+        Service { output: self, out: io::stdout().lock() }
     }
 
     /// Standard output carries a service's bytes: JSON goes to standard error, alone there (but for
@@ -62,7 +103,7 @@ impl Output {
         if !self.json {
             self.end_progress();
             let mut out = anstream::stdout().lock();
-            let _ = writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush());
+            self.wrote(writeln!(out, "{}", text.as_ref()).and_then(|()| out.flush()));
         }
     }
 
@@ -83,31 +124,40 @@ impl Output {
             let _ = io::stderr().lock().write_all(format!("{value}\n").as_bytes());
         } else if self.json {
             let mut out = io::stdout().lock();
-            let _ = writeln!(out, "{value}").and_then(|()| out.flush());
+            self.wrote(writeln!(out, "{value}").and_then(|()| out.flush()));
         }
     }
 
     /// Bytes as they are, to standard output: completion scripts.
     pub(crate) fn raw(&self, bytes: &[u8]) {
         let mut out = io::stdout().lock();
-        let _ = out.write_all(bytes).and_then(|()| out.flush());
+        self.wrote(out.write_all(bytes).and_then(|()| out.flush()));
     }
 
-    /// A line that the next one replaces; only where a person sees it happen.
-    pub(crate) fn progress(&self, text: impl AsRef<str>) {
+    /// Columns of the terminal that a result is printed on; `None`: it is printed on something else.
+    pub(crate) fn columns(&self) -> Option<usize> {
+        self.is_terminal().then(|| columns(terminal_size::terminal_size_of(io::stdout())))
+    }
+
+    /// A line that the next one replaces; only where a person sees it happen. `text` is given the
+    /// terminal's columns; what is longer is cut off.
+    pub(crate) fn progress(&self, text: impl FnOnce(usize) -> String) {
         if self.json || !io::stderr().is_terminal() {
             return;
         }
-        let mut shown = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
+        // In the last column some terminals break the line.
+        let most = columns(terminal_size::terminal_size_of(io::stderr())).saturating_sub(1);
+        let text: String = text(most).chars().take(most).collect();
+        let mut state = self.state();
         let mut err = anstream::stderr().lock();
-        let _ = write!(err, "\r\x1b[2K{DIM}{}{DIM:#}", text.as_ref()).and_then(|()| err.flush());
-        *shown = true;
+        let _ = write!(err, "\r\x1b[2K{DIM}{text}{DIM:#}").and_then(|()| err.flush());
+        state.progress = true;
     }
 
     /// Wipes the progress line, if there is one.
     pub(crate) fn end_progress(&self) {
-        let mut shown = self.progress.lock().unwrap_or_else(PoisonError::into_inner);
-        if core::mem::take(&mut *shown) {
+        let mut state = self.state();
+        if core::mem::take(&mut state.progress) {
             let mut err = io::stderr().lock();
             let _ = write!(err, "\r\x1b[2K").and_then(|()| err.flush());
         }
@@ -126,6 +176,27 @@ impl Output {
             "message": failure.message,
             "hint": failure.hint,
         }));
+    }
+}
+
+fn columns(size: Option<(terminal_size::Width, terminal_size::Height)>) -> usize {
+    size.map_or(COLUMNS, |(width, _)| usize::from(width.0))
+}
+
+/// [`Output::service`].
+#[derive(Debug)]
+pub(crate) struct Service<'a> {
+    output: &'a Output,
+    out: StdoutLock<'static>,
+}
+
+impl Write for Service<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes).inspect_err(|error| self.output.wrote(Err(error.kind().into())))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().inspect_err(|error| self.output.wrote(Err(error.kind().into())))
     }
 }
 

@@ -38,7 +38,7 @@ fn main() -> Outcome<()> {
     missing.map_or(Ok(()), |kind| Err(format!("{kind:?} does not occur")))?;
 
     fs::write(folder.join("story.txt"), fleet.story())?;
-    fs::write(folder.join("story.svg"), fleet.diagram(500))?;
+    fs::write(folder.join("story.svg"), fleet.diagram(0..500))?;
     let frames = fleet.world.captured();
     let name = |interface| fleet.world.interface_name(interface);
     fs::write(folder.join("all.pcapng"), pcapng::write(frames, name, |_| true)?)?;

@@ -61,7 +61,7 @@ fn each_sealed_message_is_named() {
         ],
     );
     assert!(!fleet.story().contains("Transport"), "{}", fleet.story());
-    let picture = fleet.diagram(100);
+    let picture = fleet.diagram(0..100);
     assert!(picture.contains(">ConnectNotify 331 B<"), "the picture has the names too");
     assert!(picture.contains("target: lamp"), "and hosts in place of ids");
 }

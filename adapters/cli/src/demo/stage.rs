@@ -133,7 +133,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn start_server(&mut self) -> Outcome {
-        self.output.progress("starting the server …");
+        self.output.progress(|_| "starting the server …".into());
         self.facts.began[0] = clock::micros();
         self.start(Who::Server)?;
         let ready = self.wait_for(Who::Server, "ready")?;
@@ -143,7 +143,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn start_appliance(&mut self) -> Outcome {
-        self.output.progress("starting the appliance …");
+        self.output.progress(|_| "starting the appliance …".into());
         self.facts.began[1] = clock::micros();
         self.start(Who::Appliance)?;
         let ready = self.wait_for(Who::Appliance, "ready")?;
@@ -152,7 +152,7 @@ impl<'a> Stage<'a> {
     }
 
     pub(crate) fn start_user(&mut self) -> Outcome {
-        self.output.progress("connecting …");
+        self.output.progress(|_| "connecting …".into());
         self.facts.began[2] = clock::micros();
         self.start(Who::User)?;
         let ready = self.wait_for(Who::User, "ready")?;
@@ -162,7 +162,7 @@ impl<'a> Stage<'a> {
 
     /// Fetches the page and sets the thermostat, through the tunnel.
     pub(crate) fn visit(&mut self) -> Result<Visit, Failure> {
-        self.output.progress("fetching the page …");
+        self.output.progress(|_| "fetching the page …".into());
         let door = self.facts.door.ok_or_else(|| Failure::other("the user has no local port"))?;
         let (sender, receiver) = mpsc::channel();
         std::thread::Builder::new()

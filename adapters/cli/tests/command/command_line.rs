@@ -85,3 +85,27 @@ fn a_reader_that_goes_away_is_no_failure() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+/// A disk that is full is one: whoever reads the file would take what is missing for nothing.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_standard_output_that_cannot_be_written_is_a_failure() {
+    let commands: [&[&str]; 8] = [
+        &["--help"],
+        &["--version"],
+        &["completions", "bash"],
+        &["sim", "nats"],
+        &["sim", "nats", "pf", "--json"],
+        &["sim", "judge", "public", "public"],
+        &["sim", "world", "--seeds", "1", "--hours", "0.01"],
+        &["sim", "world", "--seed", "1", "--hours", "0.01", "--json"],
+    ];
+    for arguments in commands {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let child = crate::support::genkan().args(arguments).stdout(full).output().unwrap();
+        let ran = crate::support::Ran::from(child);
+        assert_eq!(ran.status, 1, "{arguments:?}");
+        assert_eq!(ran.err.lines().count(), 1, "{arguments:?}: {}", ran.err);
+        assert!(ran.err.contains("cannot write to standard output"), "{}", ran.err);
+    }
+}

@@ -8,6 +8,8 @@ mod command_line;
 mod demo;
 #[cfg(test)]
 mod key;
+#[cfg(test)]
+mod sim;
 mod start;
 #[cfg(test)]
 mod support;

@@ -1,6 +1,7 @@
 //! What fleets are made to do in most tests.
 
 use core::mem;
+use core::ops::Range;
 use core::time::Duration;
 
 use genkan_core::{Channel, ConnectionId, IssuerEvent, SendError, Target};
@@ -138,16 +139,17 @@ impl Fleet {
         self.with_names(self.opener().story(self.world.transcript()))
     }
 
-    /// The first `limit` lines of the story as an SVG sequence diagram ([`crate::see::svg`]).
+    /// Those lines of the story as an SVG sequence diagram ([`crate::see::svg`]).
     #[must_use]
-    pub fn diagram(&self, limit: usize) -> String {
+    pub fn diagram(&self, shown: Range<usize>) -> String {
         let mut lines = self.world.transcript().lines().to_vec();
-        for line in lines.iter_mut().take(limit) {
+        let drawn = lines.iter_mut().take(shown.end).skip(shown.start);
+        for line in drawn {
             if let Line::Note(note) = line {
                 note.text = self.with_names(mem::take(&mut note.text));
             }
         }
-        svg::draw(&lines, &self.opener(), limit)
+        svg::draw(&lines, &self.opener(), shown)
     }
 
     fn with_names(&self, text: String) -> String {

@@ -27,6 +27,7 @@ mod nat_pmp;
 mod pcp;
 mod ports;
 pub mod presets;
+mod sources;
 mod table;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::config::{
     NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
 use super::lifetimes::{Lifetimes, TcpLifetimes};
+pub use super::sources::source;
 
 use Filtering as F;
 use Mapping as M;

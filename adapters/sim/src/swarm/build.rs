@@ -29,6 +29,7 @@ use super::acts::Undo;
 use super::checks::{Checks, Door, Roster, Watcher};
 use super::edges::{self, Edge, Lot};
 use super::houses::{House, Place};
+use super::replay::OnProgress;
 use super::{Act, Broken, HEADER, Report, Settings, Source};
 use crate::fleet::{Fleet, PORT, START, Tables};
 use crate::net::HostId;
@@ -70,8 +71,10 @@ pub(crate) struct Swarm {
     pub(super) made: Vec<(HostId, ConnectionId)>,
     /// The number of the next payload, and the counter of the next target.
     pub(super) numbers: u32,
-    /// Everything is kept, to be looked at afterwards.
-    pub(super) replayed: bool,
+    /// All lines of the transcript are kept, to be looked at afterwards.
+    pub(super) keep_all: bool,
+    /// None: nobody looks on, or the world was told to stop.
+    pub(super) on_progress: Option<OnProgress>,
     pub(super) report: Report,
     /// Addresses that were given out.
     pub(super) addresses: u16,
@@ -120,7 +123,8 @@ impl Swarm {
             jumped: BTreeMap::new(),
             made: Vec::new(),
             numbers: 0,
-            replayed: false,
+            keep_all: false,
+            on_progress: None,
             report: Report::default(),
             addresses: 0,
         };
@@ -235,9 +239,15 @@ impl Swarm {
         while world.queue.next_at().is_some_and(|at| at <= end) {
             world.step();
             self.checks.borrow_mut().verdict()?;
-            // A replay keeps everything; a failure's report needs only its end.
-            if !self.replayed && world.transcript().lines().len() > 4_000 {
+            // A failure's report needs only the end.
+            if !self.keep_all && world.transcript().lines().len() > 4_000 {
                 world.clear_transcript();
+            }
+            if let Some(OnProgress(tell)) = &mut self.on_progress
+                && tell(world.now()).is_break()
+            {
+                self.on_progress = None;
+                return Err(Broken::new("", "told to stop"));
             }
         }
         world.run_until(end);

@@ -81,9 +81,11 @@ mod houses;
 mod mischief;
 #[cfg(test)]
 mod planted;
+mod replay;
 mod source;
 mod words;
 
+use core::cell::Cell;
 use core::fmt;
 use core::panic::AssertUnwindSafe;
 use core::time::Duration;
@@ -93,9 +95,8 @@ pub use acts::Act;
 use build::Swarm;
 pub use campaign::{Campaign, Progress, campaign};
 pub use describe::describe;
+pub use replay::{Keep, Replay, replay};
 pub use source::{Source, record};
-
-use crate::fleet::Fleet;
 
 /// Bytes of a [`Source`] that say what a world is like.
 pub const HEADER: usize = 160;
@@ -240,16 +241,15 @@ fn attempt(
     outcome(&mut swarm, settings, &mut source)
 }
 
-/// As [`run`], and gives what is needed to see what happened: the fleet, its world's transcript and
-/// captures, and the keys that open them ([`Fleet::story`], [`crate::see`]).
-pub fn replay(settings: &Settings, source: &Source<'_>) -> (Result<Report, Box<Failure>>, Fleet) {
-    let mut source = source.clone();
-    let mut swarm = Swarm::new(settings, &source.padded(), true);
-    swarm.replayed = true;
-    swarm.fleet.world.capture(true);
-    swarm.fleet.watch();
-    let outcome = outcome(&mut swarm, settings, &mut source);
-    (outcome, swarm.fleet)
+thread_local! {
+    static LIVES: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a world lives on this thread now. What panics then is caught and told as a broken I-25; a
+/// program's panic hook may be silent about it.
+#[must_use]
+pub fn lives_here() -> bool {
+    LIVES.get()
 }
 
 fn outcome(
@@ -257,7 +257,9 @@ fn outcome(
     settings: &Settings,
     source: &mut Source<'_>,
 ) -> Result<Report, Box<Failure>> {
+    LIVES.set(true);
     let outcome = catch_unwind(AssertUnwindSafe(|| swarm.live(settings, source)));
+    LIVES.set(false);
     let broken = match outcome {
         Ok(Ok(())) => return Ok(swarm.report()),
         Ok(Err(broken)) => broken,

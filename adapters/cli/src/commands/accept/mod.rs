@@ -153,7 +153,7 @@ fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<Admissio
 /// Tells what happens until the node ends.
 fn watch(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome {
     let events = node.events();
-    output.progress(format!("registering at {server} …"));
+    output.progress(|_| format!("registering at {server} …"));
     let mut times = Times::new();
     let mut patience = Some(Instant::now() + PATIENCE);
     loop {

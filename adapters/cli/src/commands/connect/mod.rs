@@ -108,14 +108,14 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         let ready = Event::new("ready").text("id", args.id).text("listen", address);
         output.json(&ready.into_value());
     }
-    output.progress(format!("asking {server} for {} …", tag(&args.id)));
+    output.progress(|_| format!("asking {server} for {} …", tag(&args.id)));
     let stopped = Arc::clone(&node);
     let stopper = stop.then(move || stopped.stop(GRACE))?;
     let address = listener.as_ref().map(|(_, address)| *address);
     let door = Door::open(Arc::clone(&node), target, args.keep_trying, &stop)?;
     match listener {
         Some((listener, _)) => local::start(listener, &door)?,
-        None => stdio::start(&door, &stop)?,
+        None => stdio::start(&door, &stop, output)?,
     }
     let listens = Cell::new(address);
     let visitor = Visitor { server, stdio: args.stdio, listens, output };
@@ -190,7 +190,9 @@ impl Visitor<'_> {
         let told = match event {
             IssuerEvent::ServerReached { over, observed } => {
                 let over = events::transport(*over);
-                output.progress(format!("server reached over {over}; waiting for the appliance …"));
+                output.progress(|_| {
+                    format!("server reached over {over}; waiting for the appliance …")
+                });
                 Event::at("server-reached", wall).with("over", over).text("observed", observed)
             }
             IssuerEvent::Planned { acceptor, accepted, .. } => {

@@ -12,6 +12,7 @@ use genkan_std::Stream;
 
 use super::door::Door;
 use crate::exit::Failure;
+use crate::output::Output;
 use crate::stop::Stop;
 
 /// The first attempt's own deadline is what ends a wait.
@@ -20,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const PIECE: usize = 16 << 10;
 
 /// Moves bytes on threads of its own, and sets `stop` when the service has ended.
-pub(super) fn start(door: &Door, stop: &Stop) -> Result<(), Failure> {
-    let (door, stop) = (door.clone(), stop.clone());
+pub(super) fn start(door: &Door, stop: &Stop, output: &Output) -> Result<(), Failure> {
+    let (door, stop, output) = (door.clone(), stop.clone(), output.clone());
     let started = thread::Builder::new().name("stdio".into()).spawn(move || {
         // A failed first attempt is told by the door itself.
         if let Ok(stream) = door.stream(PATIENCE) {
-            if let Err(error) = both_ways(&stream) {
+            if let Err(error) = both_ways(&stream, &output) {
                 tracing::warn!("the stream broke off: {error}");
             }
             stop.set();
@@ -34,7 +35,7 @@ pub(super) fn start(door: &Door, stop: &Stop) -> Result<(), Failure> {
     started.map(drop).map_err(|error| Failure::other(format!("cannot start a thread: {error}")))
 }
 
-fn both_ways(stream: &Stream) -> io::Result<()> {
+fn both_ways(stream: &Stream, output: &Output) -> io::Result<()> {
     let upward = stream.clone();
     // Not joined: a read from a terminal cannot be interrupted, and the process is about to end.
     thread::Builder::new().name("stdin".into()).spawn(move || {
@@ -44,7 +45,7 @@ fn both_ways(stream: &Stream) -> io::Result<()> {
             Err(_) => upward.abort(),
         }
     })?;
-    copy(stream, io::stdout().lock())
+    copy(stream, output.service())
 }
 
 fn copy(mut from: impl Read, mut to: impl Write) -> io::Result<()> {

@@ -16,6 +16,7 @@ mod style;
 mod tests;
 
 use core::fmt::Write as _;
+use core::ops::Range;
 use core::time::Duration;
 
 use super::open::Opener;
@@ -34,11 +35,13 @@ const HEAD: f64 = 7.0;
 const LOST_AFTER: f64 = 0.62;
 const LOST_SINKS: f64 = 9.0;
 
-/// Draws the first `limit` lines; how many more there are stands below. `opener` names what is
-/// inside sealed messages ([`Opener::default`] opens none).
+/// Draws the lines in `shown`, cut to those that there are; how many there are before and after stands
+/// above and below. `opener` names what is inside sealed messages ([`Opener::default`] opens none).
 #[must_use]
-pub fn draw(lines: &[Line], opener: &Opener, limit: usize) -> String {
-    let shown = &lines[..limit.min(lines.len())];
+pub fn draw(lines: &[Line], opener: &Opener, shown: Range<usize>) -> String {
+    let end = shown.end.min(lines.len());
+    let begin = shown.start.min(end);
+    let (shown, after) = (&lines[begin..end], lines.len() - end);
     let layout = Layout::of(shown);
     let mut sheet = Sheet::default();
     lanes(&mut sheet, &layout);
@@ -51,10 +54,12 @@ pub fn draw(lines: &[Line], opener: &Opener, limit: usize) -> String {
             Line::Note(note) => write_note(&mut sheet, &layout, note, layout.row(number)),
         }
     }
-    if shown.len() < lines.len() {
-        let (x, y) = (layout::FIRST_LANE, layout.bottom() + 38.0);
-        let more = lines.len() - shown.len();
-        sheet.text((x, y), "more", &format!("… {more} more"));
+    if begin > 0 {
+        sheet.text((8.0, layout::TOP - 14.0), "more", &format!("… {begin} before"));
+    }
+    if after > 0 {
+        let below = (layout::FIRST_LANE, layout.bottom() + 38.0);
+        sheet.text(below, "more", &format!("… {after} more"));
     }
     let (width, height) = (layout.width(), layout.bottom() + 54.0);
     format!(

@@ -33,7 +33,7 @@ fn delivered(at: u64) -> Fate {
 }
 
 fn drawn(lines: &[Line]) -> String {
-    draw(lines, &Opener::default(), usize::MAX)
+    draw(lines, &Opener::default(), 0..usize::MAX)
 }
 
 /// The corners of all arrows: begin and end.
@@ -117,13 +117,21 @@ fn a_long_silence_is_one_gap_with_its_length_and_takes_no_more_room_for_being_lo
 }
 
 #[test]
-fn lines_beyond_the_limit_are_counted_and_not_drawn() {
+fn lines_before_and_after_what_is_drawn_are_counted() {
     let lines: Vec<Line> = (0..50).map(|at| note(at, "lamp", "tick")).collect();
-    let svg = draw(&lines, &Opener::default(), 20);
-    assert_eq!(svg.matches("class=\"note\"").count(), 20);
-    assert!(svg.contains("… 30 more"));
+    let part = |shown| draw(&lines, &Opener::default(), shown);
+    let first = part(0..20);
+    assert_eq!(first.matches("class=\"note\"").count(), 20);
+    assert!(first.contains("… 30 more") && !first.contains("before<"));
+    let last = part(45..50);
+    assert_eq!(last.matches("class=\"note\"").count(), 5);
+    assert!(last.contains("… 45 before") && !last.contains("more<"));
+    assert!(last.contains(">0.049<") && !last.contains(">0.044<"), "the last ones");
     assert!(!drawn(&lines).contains("more<"));
-    assert!(draw(&[], &Opener::default(), 5).contains("<svg"));
+    for nothing in [70..90, 60..63, 5..5] {
+        assert!(part(nothing).contains("<svg"));
+    }
+    assert!(draw(&[], &Opener::default(), 0..5).contains("<svg"));
 }
 
 #[test]

@@ -1,0 +1,83 @@
+//! Many seeds.
+
+use core::num::NonZeroUsize;
+use core::ops::ControlFlow;
+use core::time::Duration;
+use std::time::Instant;
+
+use genkan_sim::swarm::{self, Progress};
+use serde_json::json;
+
+use super::Args;
+use super::tell;
+use crate::clock;
+use crate::exit::{Failure, Outcome};
+use crate::output::{BAD, GOOD, Output};
+use crate::stop::Stop;
+
+/// Failures beyond these are counted only.
+const SHOWN: usize = 5;
+
+pub(super) fn run(args: &Args, output: &Output) -> Outcome {
+    let settings = args.settings();
+    let end = args
+        .from
+        .checked_add(args.seeds)
+        .ok_or_else(|| Failure::usage("the last seed would be above 18446744073709551615"))?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let worlds = usize::try_from(args.seeds).unwrap_or(usize::MAX);
+    // More threads than worlds, or many more than processors, only cost.
+    let threads = args.threads.unwrap_or(cores).min(4 * cores).min(worlds);
+    let stop = Stop::on_signals(false)?;
+    let start = Instant::now();
+    let mut shown = 0;
+    let campaign = swarm::campaign(&settings, args.from..end, threads, |progress| {
+        if let Err(broken) = progress.outcome {
+            shown += 1;
+            if shown <= SHOWN {
+                tell::broken(args, progress.seed, broken, output);
+            }
+        }
+        output.progress(|columns| line(args.seeds, &progress, start.elapsed(), columns));
+        if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    let took = start.elapsed();
+    let failed = campaign.failures.len();
+    let mut event = json!({
+        "event": "worlds", "at": clock::micros(), "seeds": campaign.seeds, "failed": failed,
+        "run_twice": campaign.twice,
+    });
+    tell::numbers(&mut event, &campaign.report, took);
+    output.json(&event);
+    tell::sum(&campaign.report, output);
+    let mark = if failed == 0 { GOOD } else { BAD };
+    output.line(format!(
+        "{mark}{failed} of {} worlds broke a rule{mark:#}; {} on {threads} thread{}; {} run twice \
+         for equal hashes",
+        campaign.seeds,
+        tell::time(&campaign.report, took),
+        if threads == 1 { "" } else { "s" },
+        campaign.twice,
+    ));
+    if failed > 0 {
+        Err(Failure::other(format!("{failed} of {} worlds broke a rule", campaign.seeds)))
+    } else if stop.is_set() {
+        Err(Failure::interrupted())
+    } else {
+        Ok(())
+    }
+}
+
+fn line(seeds: u64, progress: &Progress<'_>, elapsed: Duration, columns: usize) -> String {
+    let (done, report) = (progress.campaign.seeds, &progress.campaign.report);
+    let part = done as f64 / seeds.max(1) as f64;
+    let left = elapsed.mul_f64((seeds - done.min(seeds)) as f64 / done.max(1) as f64);
+    let parts = [
+        format!("{done}/{seeds} worlds"),
+        format!("{} failed", progress.campaign.failures.len()),
+        format!("{:.0} s left", left.as_secs_f64()),
+        format!("{:.0} h simulated", tell::in_hours(report.simulated)),
+        format!("{:.0} h/s", tell::per_second(report.simulated, elapsed)),
+    ];
+    tell::bar(part, &parts, columns)
+}

@@ -1,0 +1,135 @@
+//! `genkan sim`: what it tells of one world and of many, and what it writes.
+
+use core::time::Duration;
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::Value;
+
+use crate::support::{genkan, run};
+
+/// The events of a run with `--json`.
+fn events(arguments: &[&str]) -> Vec<Value> {
+    let ran = run(&[arguments, &["--json"]].concat());
+    assert_eq!(ran.status, 0, "{}", ran.err);
+    ran.out.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn one_seed_tells_the_numbers_that_many_tell() {
+    let one = events(&["sim", "world", "--seed", "3", "--hours", "0.1"]);
+    let many = events(&["sim", "world", "--from", "3", "--seeds", "1", "--hours", "0.1"]);
+    let [one, many] = [&one[0], &many[0]];
+    assert_eq!((&one["event"], &many["event"]), (&"world".into(), &"worlds".into()));
+    for number in ["failed", "hours", "packets", "checks", "requests", "connected", "payloads"] {
+        assert!(one[number].is_number(), "{number} in {one}");
+        assert_eq!(one[number], many[number], "{number}");
+    }
+    for figure in ["seconds", "hours_per_second"] {
+        assert!(one[figure].is_number() && many[figure].is_number(), "{figure}");
+    }
+    assert_eq!(one["hash"].as_str().map(str::len), Some(16));
+}
+
+#[test]
+fn what_is_kept_for_files_changes_nothing_in_a_world() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+    let plain = ["sim", "world", "--seed", "3", "--hours", "0.1"];
+    let (text, svg, pcapng) = (path("a.txt"), path("a.svg"), path("a.pcapng"));
+    let files = ["--transcript", &text, "--svg", &svg, "--pcapng", &pcapng];
+    let looked_at = events(&[&plain[..], &files].concat());
+    assert_eq!(events(&plain)[0]["hash"], looked_at[0]["hash"]);
+    let read = |path: &str| std::fs::read(path).unwrap();
+    assert!(read(&text).starts_with(b"t=0.000 server: on\n"));
+    assert!(read(&svg).starts_with(b"<svg "));
+    assert_eq!(read(&pcapng)[..4], [0x0a, 0x0d, 0x0d, 0x0a]);
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_told_before_the_world_begins() {
+    for option in ["--transcript", "--pcapng", "--svg"] {
+        let began = Instant::now();
+        // These hours would take longer than anybody waits.
+        let long = ["sim", "world", "--seed", "1", "--hours", "100000"];
+        let ran = run(&[&long[..], &[option, "/no such folder/file"]].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{option}");
+        assert!(ran.err.contains("cannot write /no such folder/file"), "{}", ran.err);
+        assert!(began.elapsed() < Duration::from_secs(20));
+    }
+}
+
+/// One world and many: each tells what was done, and ends with the status of an interruption.
+#[cfg(unix)]
+#[test]
+fn an_interrupted_run_tells_what_it_has_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("story");
+    let story = ["--seed", "1", "--hours", "100000", "--transcript", file.to_str().unwrap()];
+    for arguments in [&story[..], &["--seeds", "1000000", "--hours", "0.01"]] {
+        let mut command = genkan();
+        command.args(["sim", "world"]).args(arguments);
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        // It listens for signals before it makes its file; nothing tells when `--seeds` does.
+        if arguments == story {
+            wait_for(&file);
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        crate::support::signal(child.id().into(), "INT");
+        let ran = crate::support::Ran::from(child.wait_with_output().unwrap());
+        assert_eq!(ran.status, 130, "{arguments:?}: {}{}", ran.out, ran.err);
+        assert!(ran.err.contains("interrupted"), "{}", ran.err);
+        assert!(
+            ran.out.contains(" packets, ") && ran.out.contains("simulated hours"),
+            "{}",
+            ran.out
+        );
+    }
+    assert!(std::fs::read_to_string(file).unwrap().contains("server: on\n"));
+}
+
+#[cfg(unix)]
+fn wait_for(file: &Path) {
+    let began = Instant::now();
+    while !file.exists() {
+        assert!(began.elapsed() < crate::support::PATIENCE, "{} is not made", file.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn wrong_options_and_names_are_told_in_words() {
+    let wrong: [(&[&str], &str); 12] = [
+        (&["world", "--seeds", "-1"], "'-1' for '--seeds <N>': a number from 1 on"),
+        (&["world", "--seeds", "0"], "a number from 1 on"),
+        (&["world", "--threads", "0"], "a number from 1 on"),
+        (&["world", "--from", "-5"], "a number from 0 to"),
+        (&["world", "--hours", "-1"], "a number of hours from 0.01"),
+        (&["world", "--users", "-1"], "a number from 1 to 8"),
+        (&["world", "--seed", "1", "--svg", "x", "--lines", "0"], "a number from 1 on"),
+        (&["world", "--svg", "x"], "files are written of one world only"),
+        (&["nats", "openwr"], "no NAT is called 'openwr'; did you mean 'openwrt'?"),
+        (&["nats", "zzz"], "no NAT is called 'zzz'\n"),
+        (&["nats", "public"], "'public' is an end without a NAT"),
+        (&["judge", "public+openwrt", "public"], "it stands alone"),
+    ];
+    for (arguments, why) in wrong {
+        let ran = run(&[&["sim"], arguments].concat());
+        assert_eq!((ran.status, ran.out.as_str()), (2, ""), "{arguments:?}");
+        assert!(ran.err.contains(why), "{arguments:?}: {}", ran.err);
+    }
+}
+
+#[test]
+fn the_list_explains_its_words_and_a_box_names_its_source() {
+    let list = run(&["sim", "nats"]);
+    for part in ["EI*  as EI", "until\nthe first answer", "30, 120 s"] {
+        assert!(list.out.contains(part), "{part} in {}", list.out);
+    }
+    let one = run(&["sim", "nats", "map-e"]);
+    assert!(one.out.contains("source     RFC 7597"), "{}", one.out);
+    assert!(one.out.contains("NatConfig {"), "{}", one.out);
+    let event = &events(&["sim", "nats", "map-e"])[0];
+    assert!(event["source"].as_str().unwrap().contains("RFC 7597"));
+}

@@ -1,0 +1,54 @@
+//! Where the presets' figures come from, for whoever looks at one by name; what was made of them
+//! stands at each preset's function.
+
+/// The sources of the preset of this name ([`super::presets::ALL`]).
+#[must_use]
+pub fn source(name: &str) -> Option<&'static str> {
+    const RFC6081: &str = "RFC 6081, figure 1 and section 2";
+    Some(match name {
+        "linux-masquerade" | "linux-masquerade-range" => {
+            "Linux: nf_nat_core.c, nf_conntrack_proto_udp.c, nf_conntrack_proto_tcp.c; compared \
+             with a kernel"
+        }
+        "linux-masquerade-no-wan-drop" => {
+            "as linux-masquerade, without a rule that drops uninvited packets; compared with a kernel"
+        }
+        "linux-masquerade-random" | "linux-masquerade-fully-random" => {
+            "Linux 5.0 and later: nf_nat_core.c, NF_NAT_RANGE_PROTO_RANDOM_ALL; compared with a \
+             kernel"
+        }
+        "linux-snat-sequential" => {
+            "Linux: nft, snat to ADDRESS : numgen inc; compared with a kernel"
+        }
+        "linux-flow-offload" => "Linux: nf_flow_table_core.c, nf_flow_table_offload_udp_timeout",
+        "pf" => "OpenBSD: pf_lb.c (pf_get_sport), pf.conf(5)",
+        "pfsense" => "pf, and miniupnpd for NAT-PMP and PCP",
+        "openwrt" => "OpenWrt's fw4 as delivered, on Linux",
+        "full-cone" | "address-restricted" | "port-restricted" => "RFC 3489, section 5",
+        "rfc4787" => "RFC 4787, RFC 5382, RFC 6887, with what they recommend",
+        "nokia-cgn" => "product documentation of Nokia's 7750: NAT timeouts, port blocks",
+        "map-e" => "RFC 7597, section 5.1, with 16 offset values and 256 port sets, on Linux",
+        "hostile-cgn" => "none: as bad as boxes are found, all at once",
+        "gcp-cloud-nat" => {
+            "documentation of Google Cloud NAT: \"Addresses and ports\", \"NAT timeouts\""
+        }
+        "cellular" => "Richter and others, IMC 2016: the median of cellular networks",
+        "rfc6092-firewall" => "RFC 6092: REC-10, REC-11, REC-12, REC-14",
+        name if name.starts_with("rfc6081-") => RFC6081,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::source;
+    use crate::nat::presets;
+
+    #[test]
+    fn each_preset_has_a_source_and_nothing_else_has() {
+        for (name, _) in presets::ALL {
+            assert!(source(name).is_some_and(|source| !source.is_empty()), "{name}");
+        }
+        assert_eq!(source("no such box"), None);
+    }
+}
