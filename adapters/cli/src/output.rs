@@ -150,7 +150,9 @@ impl Output {
         let text: String = text(most).chars().take(most).collect();
         let mut state = self.state();
         let mut err = anstream::stderr().lock();
-        let _ = write!(err, "\r\x1b[2K{DIM}{text}{DIM:#}").and_then(|()| err.flush());
+        // In one piece: between wiping and writing nothing is to be seen.
+        let line = format!("\r\x1b[2K{DIM}{text}{DIM:#}");
+        let _ = err.write_all(line.as_bytes()).and_then(|()| err.flush());
         state.progress = true;
     }
 

@@ -9,8 +9,12 @@ use core::fmt;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use genkan_core::wire::Kind;
-use genkan_core::{FRAME_PREFIX, MAX_FRAME};
+use genkan_core::wire::{
+    ANSWER_LEN, CERTIFICATE_REQUEST_LEN, COOKIE_LEN, ECHO_LEN, HELLO_LEN, IK1_OVERHEAD,
+    INITIATION_OVERHEAD, KEEPALIVE_LEN, Kind, MAX_BODY, RESPONSE_LEN, RESUME_LEN,
+    TRANSPORT_OVERHEAD,
+};
+use genkan_core::{FRAME_PREFIX, MAX_DATAGRAM};
 
 use crate::capture::IcmpError;
 use crate::net::HostId;
@@ -117,9 +121,81 @@ pub(crate) fn message_of(via: Via, bytes: &[u8]) -> &[u8] {
     }
 }
 
+/// The message's kind; `None` when it has not the form of one, as what other programs send.
 pub(crate) fn kind_of(via: Via, bytes: &[u8]) -> Option<Kind> {
-    if bytes.len() > MAX_FRAME {
-        return None;
+    let message = message_of(via, bytes);
+    if matches!(via, Via::Tcp(_)) {
+        let prefix = bytes.first_chunk().map(|prefix| usize::from(u16::from_be_bytes(*prefix)));
+        prefix.filter(|&len| len == message.len())?;
     }
-    Kind::of(message_of(via, bytes)).ok()
+    Kind::of(message).ok().filter(|&kind| has_form(kind, message))
+}
+
+/// The shortest Certificate in bytes: one name of one letter.
+const SHORTEST_CERTIFICATE: usize = 130;
+/// An Initiation's length in bytes without its payload.
+const IK1: usize = INITIATION_OVERHEAD + IK1_OVERHEAD;
+
+/// Whether a message has the length that its kind has, and what cannot be otherwise (PROTOCOL.md,
+/// section 4). The first byte alone is no sign: in texts it is a letter.
+fn has_form(kind: Kind, message: &[u8]) -> bool {
+    let byte = |at: usize| message.get(at).copied().unwrap_or_default();
+    let lengths = match kind {
+        Kind::CertificateRequest => CERTIFICATE_REQUEST_LEN..=CERTIFICATE_REQUEST_LEN,
+        Kind::Certificate => SHORTEST_CERTIFICATE..=CERTIFICATE_REQUEST_LEN,
+        Kind::Initiation => IK1 + HELLO_LEN..=IK1 + MAX_BODY,
+        Kind::Response => RESPONSE_LEN..=RESPONSE_LEN,
+        Kind::Cookie => COOKIE_LEN..=COOKIE_LEN,
+        Kind::Keepalive | Kind::KeepaliveAnswer | Kind::Challenge | Kind::Hint => {
+            KEEPALIVE_LEN..=KEEPALIVE_LEN
+        }
+        Kind::Echo => ECHO_LEN..=ECHO_LEN,
+        Kind::Resume | Kind::Resumed => RESUME_LEN..=RESUME_LEN,
+        Kind::Answer => ANSWER_LEN..=ANSWER_LEN,
+        Kind::Transport
+        | Kind::ServerTransport
+        | Kind::IssuerTransport
+        | Kind::AcceptorTransport => TRANSPORT_OVERHEAD + 1..=MAX_DATAGRAM,
+    };
+    let fixed = match kind {
+        // The counter has 48 bits.
+        Kind::Transport
+        | Kind::ServerTransport
+        | Kind::IssuerTransport
+        | Kind::AcceptorTransport => [byte(6), byte(7)] == [0, 0],
+        // Two bits of status.
+        Kind::Keepalive | Kind::KeepaliveAnswer | Kind::Echo | Kind::Challenge | Kind::Hint => {
+            byte(1) <= 3
+        }
+        Kind::Certificate => [byte(1), byte(10), byte(11)] == [0, 1, 0],
+        // Flags, of which there are none.
+        _ => byte(1) == 0,
+    };
+    lengths.contains(&message.len()) && fixed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_other_programs_are_no_messages_whatever_letter_they_begin_with() {
+        let text = b"ello, world! A text as long as any message is, and longer still. ".repeat(40);
+        for &kind in Kind::ALL {
+            for len in 1..=MAX_DATAGRAM {
+                let bytes = [&[kind as u8], &text[..len - 1]].concat();
+                assert_eq!(kind_of(Via::Udp, &bytes), None, "{len} bytes like {kind:?}");
+            }
+        }
+        assert_eq!(kind_of(Via::Udp, b""), None);
+        assert_eq!(kind_of(Via::Tcp(TcpId(1)), b"\x00"), None);
+    }
+
+    #[test]
+    fn a_frame_is_a_message_behind_its_own_length() {
+        let keepalive = [&[Kind::Keepalive as u8, 1][..], &[7; 26]].concat();
+        assert_eq!(kind_of(Via::Udp, &keepalive), Some(Kind::Keepalive));
+        let framed = |len: u8| kind_of(Via::Tcp(TcpId(1)), &[&[0, len][..], &keepalive].concat());
+        assert_eq!((framed(28), framed(29)), (Some(Kind::Keepalive), None));
+    }
 }

@@ -126,7 +126,7 @@ impl Entry {
                 match (name, self.kind) {
                     (Some(name), _) => write!(f, "{name} {} B", self.message().len())?,
                     (None, Some(kind)) => write!(f, "{kind:?} {} B", self.message().len())?,
-                    (None, None) => write!(f, "bytes {} B", self.bytes.len())?,
+                    (None, None) => write!(f, "{} bytes", self.bytes.len())?,
                 }
                 if let Via::Tcp(id) = self.via {
                     write!(f, " {id}")?;

@@ -145,7 +145,7 @@ fn a_nat_that_refuses_by_icmp_tells_the_sender() {
     send(&mut world, left.host, nobody, b"too early");
     world.run_for(millis(100));
     let dropped = entries(&world, false).last().unwrap().to_string();
-    assert!(dropped.ends_with("→ right nat bytes 9 B (dropped by a NAT)"), "{dropped}");
+    assert!(dropped.ends_with("→ right nat 9 bytes (dropped by a NAT)"), "{dropped}");
     let errors: Vec<_> =
         talker(&world, left.host).errors.iter().map(|error| (error.1, error.2.remote)).collect();
     assert_eq!(errors, [(IcmpError::Prohibited, nobody)]);

@@ -22,7 +22,7 @@ fn a_datagram_takes_the_time_of_both_lines() {
     let expected = (arrived, address(1), b"\0text".to_vec());
     assert_eq!(talker(&world, right).datagrams, [expected]);
     let text = world.transcript().to_string();
-    assert_eq!(text, "t=0.000 left: on\nt=0.000 right: on\nt=0.000 left → right bytes 5 B\n");
+    assert_eq!(text, "t=0.000 left: on\nt=0.000 right: on\nt=0.000 left → right 5 bytes\n");
 }
 
 #[test]

@@ -253,7 +253,7 @@ fn a_gateway_answers_port_control_and_nothing_else() {
     );
     assert_eq!(at, world.instant_at(host, start + Faults::lan().latency * 2));
     let text = world.transcript().entries().last().unwrap().to_string();
-    assert!(text.ends_with("→ host bytes 12 B"), "{text}");
+    assert!(text.ends_with("→ host 12 bytes"), "{text}");
 
     send(&mut world, host, SocketAddr::new(inner, 53), b"dns?");
     world.run_for(millis(100));

@@ -23,6 +23,7 @@ EI   endpoint-independent (RFC 4787)
 EI*  as EI, as long as flows can be told apart
 AD   address-dependent
 APD  address-and-port-dependent
+none no translation: a firewall
 UDP life: without traffic; of two figures, until
 the first answer and from then on";
 

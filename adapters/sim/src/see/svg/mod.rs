@@ -33,7 +33,7 @@ const NOTE: usize = 72;
 /// How far the head of an arrow is from the lane, and the way that a lost packet seems to go.
 const HEAD: f64 = 7.0;
 const LOST_AFTER: f64 = 0.62;
-const LOST_SINKS: f64 = 9.0;
+const LOST_SINKS: f64 = 12.0;
 
 /// Draws the lines in `shown`, cut to those that there are; how many there are before and after stands
 /// above and below. `opener` names what is inside sealed messages ([`Opener::default`] opens none).
@@ -173,10 +173,8 @@ fn arrow(sheet: &mut Sheet, layout: &Layout, (number, entry): (usize, &Entry), o
         "<g><title>{full}</title><path class=\"arrow {class}{ending}\" \
          d=\"M{start:.1} {y:.1}L{end:.1} {end_y:.1}\"/>{mark}</g>",
     );
-    // The label lies along the arrow, in the middle of its way to the next lane.
     let slope = (end_y - y) / (end - start);
-    let reach = way.abs().min(layout::SPACING) / 2.0;
-    let x = start + reach.copysign(way);
+    let x = start + label_at((end - start).abs()).copysign(way);
     let y = y + slope * (x - start);
     let (angle, text) = (slope.atan().to_degrees(), escape(&cut(&label, LABEL)));
     let _ = writeln!(
@@ -184,6 +182,21 @@ fn arrow(sheet: &mut Sheet, layout: &Layout, (number, entry): (usize, &Entry), o
         "<text class=\"label {class}\" transform=\"translate({x:.1} {y:.1}) rotate({angle:.2})\" \
          y=\"-4\">{text}<title>{full}</title></text>"
     );
+}
+
+/// How far from its beginning an arrow of this length has the middle of its label: between two lanes,
+/// and not near its beginning. There is the end of the arrow that it answers, close above it.
+fn label_at(length: f64) -> f64 {
+    let half = (length + HEAD) / 2.0;
+    let between = ((half / layout::SPACING).floor() + 0.5) * layout::SPACING;
+    let next = between + layout::SPACING;
+    if (0.45 * length..=length).contains(&between) {
+        between
+    } else if next <= 0.9 * length {
+        next
+    } else {
+        half
+    }
 }
 
 fn head(class: &str, x: f64, y: f64, way: f64) -> String {

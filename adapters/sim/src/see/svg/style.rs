@@ -15,7 +15,7 @@ text { font: 11px system-ui, 'DejaVu Sans', sans-serif; fill: #222; }
 .arrow.lost { stroke: #c22; stroke-dasharray: 5 3; }
 .arrow.flying { stroke-dasharray: 2 3; }
 .cross { stroke: #c22; stroke-width: 2; fill: none; }
-.label, .note { paint-order: stroke; stroke: #fff; stroke-width: 3px; stroke-linejoin: round; }
+.label, .note { paint-order: stroke; stroke: #fff; stroke-width: 4px; stroke-linejoin: round; }
 .label { text-anchor: middle; }
 .label.control { fill: #777; }
 .note { fill: #7a5200; }

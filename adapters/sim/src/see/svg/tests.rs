@@ -90,6 +90,43 @@ fn what_is_lost_ends_on_the_way_and_what_a_nat_drops_at_the_nat() {
     assert!(svg.contains("(lost)") && svg.contains("(dropped by a NAT)"));
 }
 
+/// Where each label's baseline has its middle.
+fn labels(svg: &str) -> Vec<(f64, f64)> {
+    let labels = svg.lines().filter(|line| line.contains("class=\"label"));
+    let place = |line: &str| {
+        let place = line.split("translate(").nth(1).unwrap().split(')').next().unwrap();
+        let (x, y) = place.split_once(' ').unwrap();
+        (x.parse().unwrap(), y.parse::<f64>().unwrap() - 4.0)
+    };
+    labels.map(place).collect()
+}
+
+#[test]
+fn no_label_is_struck_through_by_the_arrow_that_it_answers_or_by_a_lane() {
+    for lanes in 2..9 {
+        let name = |number: usize| format!("lamp{number}");
+        let mut lines: Vec<Line> = (0..lanes).map(|number| note(0, &name(number), "on")).collect();
+        let last = name(lanes - 1);
+        lines.push(packet(500, &last, "lamp0", delivered(520)));
+        lines.push(packet(520, "lamp0", &last, delivered(540)));
+        lines.push(packet(540, &last, "lamp0", Fate::Lost));
+        let svg = drawn(&lines);
+        let (labels, arrows) = (labels(&svg), arrows(&svg));
+        assert_eq!((labels.len(), arrows.len()), (3, 3));
+        for (number, &(x, y)) in labels.iter().enumerate() {
+            for lane in (0..lanes).map(|number| lane(&svg, &name(number))) {
+                assert!((x - lane).abs() > 50.0, "{lanes} lanes: a label at a lane");
+            }
+            let Some([begin, end]) = number.checked_sub(1).map(|before| arrows[before]) else {
+                continue;
+            };
+            // Letters are 8 pixels high.
+            let above = begin.1 + (end.1 - begin.1) * (x - begin.0) / (end.0 - begin.0);
+            assert!(y - 8.0 > above, "{lanes} lanes: label {number} at {y}, arrow at {above}");
+        }
+    }
+}
+
 #[test]
 fn packets_that_go_together_arrive_side_by_side() {
     let svg = drawn(&[

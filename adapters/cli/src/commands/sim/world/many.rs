@@ -51,13 +51,11 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome {
     output.json(&event);
     tell::sum(&campaign.report, output);
     let mark = if failed == 0 { GOOD } else { BAD };
+    let s = if threads == 1 { "" } else { "s" };
+    output.line(format!("{} on {threads} thread{s}", tell::time(&campaign.report, took)));
     output.line(format!(
-        "{mark}{failed} of {} worlds broke a rule{mark:#}; {} on {threads} thread{}; {} run twice \
-         for equal hashes",
-        campaign.seeds,
-        tell::time(&campaign.report, took),
-        if threads == 1 { "" } else { "s" },
-        campaign.twice,
+        "{mark}{failed} of {} worlds broke a rule{mark:#}; {} run twice for equal hashes",
+        campaign.seeds, campaign.twice,
     ));
     if failed > 0 {
         Err(Failure::other(format!("{failed} of {} worlds broke a rule", campaign.seeds)))

@@ -38,13 +38,11 @@ pub(super) fn run(args: &Args, seed: u64, output: &Output) -> Outcome {
     tell::numbers(&mut event, report, took);
     output.json(&event);
     tell::sum(report, output);
+    output.line(tell::time(report, took));
     if let Some(hash) = &hash {
-        output.line(format!(
-            "{GOOD}no rule was broken{GOOD:#}; {}, hash {KEY}{hash}{KEY:#}",
-            tell::time(report, took)
-        ));
+        output.line(format!("{GOOD}no rule was broken{GOOD:#}; hash {KEY}{hash}{KEY:#}"));
     } else if replay.stopped {
-        output.line(format!("no rule was broken so far; {}", tell::time(report, took)));
+        output.line("no rule was broken so far");
     }
     files.fill(&replay, args.lines, output)?;
     match replay.failure {

@@ -67,12 +67,17 @@ pub(super) fn per_second(simulated: Duration, took: Duration) -> f64 {
 }
 
 /// A bar that is full up to `part` of 1, and as many of `parts` as fit beside it into so many
-/// columns, the first ones first.
+/// columns, the first ones first. The first part comes before the bar where there is room for one
+/// of them only.
 pub(super) fn bar(part: f64, parts: &[String], columns: usize) -> String {
     let mut text = String::new();
     for part in parts {
-        let separator = if text.is_empty() { "" } else { ", " };
-        if text.chars().count() + separator.len() + part.chars().count() > columns {
+        let (separator, room) = if text.is_empty() {
+            ("", columns)
+        } else {
+            (", ", columns.saturating_sub(SHORT_BAR + 1))
+        };
+        if text.chars().count() + separator.len() + part.chars().count() > room {
             break;
         }
         text += separator;
@@ -100,6 +105,8 @@ mod tests {
             assert!(columns < 13 || bar.contains("12/100 worlds"), "{columns}: {bar}");
         }
         assert_eq!(bar(0.5, &parts, 41), "███░░░ 12/100 worlds, 3 failed, 35 s left");
+        assert_eq!(bar(0.5, &parts, 40), "████████░░░░░░░░ 12/100 worlds, 3 failed");
+        assert_eq!(bar(0.5, &parts, 15), "12/100 worlds");
         let wide = bar(0.5, &parts, 79);
         assert!(
             wide.starts_with("█████████░░░░░░░░░░ 12/100") && wide.ends_with("120 h/s"),
