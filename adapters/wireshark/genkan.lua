@@ -12,18 +12,28 @@ local PREFIX = 2
 local TCP = 2 -- pinfo.port_type
 local HIGHEST_COUNTER = UInt64(0xffffffff, 0xffff)
 
-local kind_names = {
-    [0x41] = "CertificateRequest", [0x61] = "Certificate",
-    [0x42] = "Initiation",         [0x62] = "Response",
-                                   [0x63] = "Cookie",
-    [0x44] = "Keepalive",          [0x64] = "KeepaliveAnswer",
-    [0x45] = "Echo",               [0x65] = "Challenge",
-                                   [0x66] = "Hint",
-    [0x47] = "Resume",             [0x67] = "Resumed",
-    [0x48] = "Transport",          [0x68] = "ServerTransport",
-                                   [0x69] = "Answer",
-    [0x4a] = "IssuerTransport",    [0x6a] = "AcceptorTransport",
+-- Each kind: its name, its receiver, its least and its greatest length.
+local kinds = {
+    [0x41] = {"CertificateRequest", "server", 210, 210},
+    [0x61] = {"Certificate", "equipment", 130, 210},
+    [0x42] = {"Initiation", "server", 166, 582},
+    [0x62] = {"Response", "equipment", 98, 98},
+    [0x63] = {"Cookie", "equipment", 50, 50},
+    [0x44] = {"Keepalive", "server", 28, 28},
+    [0x64] = {"KeepaliveAnswer", "equipment", 28, 28},
+    [0x45] = {"Echo", "server", 34, 34},
+    [0x65] = {"Challenge", "equipment", 28, 28},
+    [0x66] = {"Hint", "equipment", 28, 28},
+    [0x47] = {"Resume", "server", 38, 38},
+    [0x67] = {"Resumed", "equipment", 38, 38},
+    [0x48] = {"Transport", "server", 31, MAX_DATAGRAM},
+    [0x68] = {"ServerTransport", "equipment", 31, MAX_DATAGRAM},
+    [0x69] = {"Answer", "issuer", 102, 102},
+    [0x4a] = {"IssuerTransport", "acceptor", 31, MAX_DATAGRAM},
+    [0x6a] = {"AcceptorTransport", "issuer", 31, MAX_DATAGRAM},
 }
+local kind_names = {}
+for first, kind in pairs(kinds) do kind_names[first] = kind[1] end
 
 local f = {
     frame_length = ProtoField.uint16("genkan.frame_length", "Frame length", base.DEC, nil, nil,
@@ -156,13 +166,13 @@ local function put_certificate(tree, range)
     return string.format("serial %d for %s", range(2, 4):uint(), range(55, names):string())
 end
 
--- Keepalive, KeepaliveAnswer, Challenge, Hint: `six` is the field for their six bytes.
-local function short(six)
+-- A kind with a byte of status and, from byte 2 on, a handle and other fields of fixed length.
+local function status(fields)
     return function(tree, message)
         local words = put_status(tree, message)
-        put(tree, message, 2, {{f.handle, 4}, {six, 6}, {f.tag, 16}})
+        put(tree, message, 2, fields)
         local info = "handle " .. hex(message(2, 4))
-        if six == f.counter then
+        if fields[2][1] == f.counter then
             info = info .. ", counter " .. tostring(message(6, 6):uint64())
         end
         return words == "" and info or info .. ", " .. words
@@ -182,22 +192,33 @@ local function transport(tree, message)
         tostring(counter:uint64()), body)
 end
 
--- Each kind: its receiver, its least and greatest length, and what adds its fields behind byte 0 to
--- the tree and returns what the info column says of it.
-local kinds = {
-    [0x41] = {"server", 210, 210, function(tree, message)
+-- A kind with a byte of flags and, from byte 2 on, fields of fixed length; `words` are what the info
+-- column says: a word and the offset of the four bytes that it is about.
+local function fixed(fields, words)
+    return function(tree, message)
+        put_flags(tree, message)
+        put(tree, message, 2, fields)
+        local info = {}
+        for i, word in ipairs(words) do info[i] = word[1] .. " " .. hex(message(word[2], 4)) end
+        return table.concat(info, ", ")
+    end
+end
+
+-- What adds each kind's fields behind byte 0 to the tree, and returns what the info column says of it.
+local dissect = {
+    [0x41] = function(tree, message)
         put_flags(tree, message)
         put(tree, message, 2, {{f.nonce, 8}})
         local item = tree:add(f.padding, message(10, 200))
         if not all_zero(message, 10, 200) then item:add_proto_expert_info(e.padding) end
         return ""
-    end},
-    [0x61] = {"equipment", 130, 210, function(tree, message)
+    end,
+    [0x61] = function(tree, message)
         put_flags(tree, message)
         put(tree, message, 2, {{f.nonce, 8}})
         return put_certificate(tree, message:range(10))
-    end},
-    [0x42] = {"server", 166, 582, function(tree, message)
+    end,
+    [0x42] = function(tree, message)
         put_flags(tree, message)
         local hello = message:len() - 134
         put(tree, message, 2, {{f.sender_index, 4}, {f.ephemeral, 32}, {f.static, 48},
@@ -207,49 +228,22 @@ local kinds = {
         if hello > 32 then info = info .. ", with a request" end
         if not all_zero(message, message:len() - 16, 16) then info = info .. ", with a cookie" end
         return info
-    end},
-    [0x62] = {"equipment", 98, 98, function(tree, message)
-        put_flags(tree, message)
-        put(tree, message, 2,
-            {{f.handle, 4}, {f.receiver_index, 4}, {f.ephemeral, 32}, {f.welcome, 56}})
-        return "index " .. hex(message(6, 4)) .. ", handle " .. hex(message(2, 4))
-    end},
-    [0x63] = {"equipment", 50, 50, function(tree, message)
-        put_flags(tree, message)
-        put(tree, message, 2,
-            {{f.receiver_index, 4}, {f.nonce, 12}, {f.sealed_cookie, 16}, {f.tag, 16}})
-        return "index " .. hex(message(2, 4))
-    end},
-    [0x44] = {"server", 28, 28, short(f.counter)},
-    [0x64] = {"equipment", 28, 28, short(f.counter)},
-    [0x45] = {"server", 34, 34, function(tree, message)
-        local words = put_status(tree, message)
-        put(tree, message, 2, {{f.handle, 4}, {f.counter, 6}, {f.cookie, 6}, {f.tag, 16}})
-        local info = "handle " .. hex(message(2, 4))
-        return words == "" and info or info .. ", " .. words
-    end},
-    [0x65] = {"equipment", 28, 28, short(f.cookie)},
-    [0x66] = {"equipment", 28, 28, short(f.counter)},
-    [0x47] = {"server", 38, 38, function(tree, message)
-        put_flags(tree, message)
-        put(tree, message, 2, {{f.handle, 4}, {f.device_nonce, 16}, {f.tag, 16}})
-        return "handle " .. hex(message(2, 4))
-    end},
-    [0x67] = {"equipment", 38, 38, function(tree, message)
-        put_flags(tree, message)
-        put(tree, message, 2, {{f.receiver_index, 4}, {f.server_nonce, 16}, {f.tag, 16}})
-        return "index " .. hex(message(2, 4)) .. ", new handle " .. hex(message(6, 4))
-    end},
-    [0x48] = {"server", 31, MAX_DATAGRAM, transport},
-    [0x68] = {"equipment", 31, MAX_DATAGRAM, transport},
-    [0x69] = {"issuer", 102, 102, function(tree, message)
-        put_flags(tree, message)
-        put(tree, message, 2,
-            {{f.acceptor_index, 4}, {f.path_tag, 16}, {f.ephemeral, 32}, {f.accept, 48}})
-        return "index " .. hex(message(2, 4))
-    end},
-    [0x4a] = {"acceptor", 31, MAX_DATAGRAM, transport},
-    [0x6a] = {"issuer", 31, MAX_DATAGRAM, transport},
+    end,
+    [0x62] = fixed({{f.handle, 4}, {f.receiver_index, 4}, {f.ephemeral, 32}, {f.welcome, 56}},
+        {{"index", 6}, {"handle", 2}}),
+    [0x63] = fixed({{f.receiver_index, 4}, {f.nonce, 12}, {f.sealed_cookie, 16}, {f.tag, 16}},
+        {{"index", 2}}),
+    [0x44] = status({{f.handle, 4}, {f.counter, 6}, {f.tag, 16}}),
+    [0x64] = status({{f.handle, 4}, {f.counter, 6}, {f.tag, 16}}),
+    [0x45] = status({{f.handle, 4}, {f.counter, 6}, {f.cookie, 6}, {f.tag, 16}}),
+    [0x65] = status({{f.handle, 4}, {f.cookie, 6}, {f.tag, 16}}),
+    [0x66] = status({{f.handle, 4}, {f.counter, 6}, {f.tag, 16}}),
+    [0x47] = fixed({{f.handle, 4}, {f.device_nonce, 16}, {f.tag, 16}}, {{"handle", 2}}),
+    [0x67] = fixed({{f.receiver_index, 4}, {f.server_nonce, 16}, {f.tag, 16}},
+        {{"index", 2}, {"new handle", 6}}),
+    [0x69] = fixed({{f.acceptor_index, 4}, {f.path_tag, 16}, {f.ephemeral, 32}, {f.accept, 48}},
+        {{"index", 2}}),
+    [0x48] = transport, [0x68] = transport, [0x4a] = transport, [0x6a] = transport,
 }
 
 -- One message; returns its line for the info column.
@@ -268,7 +262,7 @@ local function dissect_message(message, tree)
         if message:len() > 1 then tree:add(f.rest, message:range(1)) end
         return string.format("unknown message 0x%02x", first)
     end
-    local to, least, most, fields = table.unpack(kinds[first])
+    local _, to, least, most = table.unpack(kinds[first])
     local title = name .. " → " .. to
     if length < least or length > most then
         local should = least == most and tostring(least) or least .. " to " .. most
@@ -281,7 +275,7 @@ local function dissect_message(message, tree)
         tree:add(f.rest, message:range(1))
         return title
     end
-    local info = fields(tree, message)
+    local info = dissect[first](tree, message)
     return info == "" and title or title .. ": " .. info
 end
 
@@ -291,7 +285,7 @@ local function looks_like(message)
     if length < 28 or message:len() < length then return false end
     local first = message(0, 1):uint()
     local kind = kinds[first]
-    if not kind or length < kind[2] or length > kind[3] then return false end
+    if not kind or length < kind[3] or length > kind[4] then return false end
     local number = first % 0x20
     if number == 8 or number == 10 then return message(6, 2):uint() == 0 end
     local second = message(1, 1):uint()
@@ -364,7 +358,7 @@ local function begins_frames(buffer)
     if buffer:len() < PREFIX + 2 then return false end
     local n, first = buffer(0, PREFIX):uint(), buffer(PREFIX, 1):uint()
     local kind = kinds[first]
-    if not kind or n < kind[2] or n > kind[3] then return false end
+    if not kind or n < kind[3] or n > kind[4] then return false end
     if n <= buffer:len() - PREFIX then return looks_like(buffer:range(PREFIX, n):tvb()) end
     return (first == 0x41 or first == 0x42 or first == 0x69) and buffer(PREFIX + 1, 1):uint() == 0
 end
