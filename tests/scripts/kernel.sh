@@ -10,5 +10,10 @@ unshare --net true || {
     echo "no network namespace can be made here: this stage needs root and a kernel that allows it"
     exit 1
 }
+# Nothing may be left when somebody on the way is killed, however hard: cargo dies with whoever has
+# started this script, the tests die with cargo, and the namespaces last as long as the tests.
+with_parent=(setpriv --pdeathsig KILL)
+runner="target.'cfg(unix)'.runner = ['setpriv', '--pdeathsig', 'KILL']"
 # The tests mostly wait: all of them at once, whatever the number of cores.
-exec cargo test "$@" -p genkan-kernel-tests --features namespaces -- --test-threads 64
+exec "${with_parent[@]}" cargo test "$@" --config "$runner" -p genkan-kernel-tests \
+    --features namespaces -- --test-threads 64
