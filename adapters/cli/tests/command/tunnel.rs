@@ -190,6 +190,22 @@ fn standard_input_and_output_are_joined_to_the_service() {
     assert!(ran.stdout == sent, "{} of {} bytes", ran.stdout.len(), sent.len());
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_service_whose_bytes_cannot_be_written_to_standard_output_is_a_failure() {
+    let house = House::new(Some(&["--open"]));
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = crate::support::genkan();
+    command.args(house.arguments(&house.id, &["--stdio"])).stdin(std::process::Stdio::piped());
+    command.stdout(full).stderr(std::process::Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"payload").unwrap();
+    let output = child.wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("cannot write to standard output"), "{told}");
+}
+
 #[test]
 fn with_standard_output_for_the_service_events_go_to_standard_error() {
     let house = House::new(Some(&["--open"]));
