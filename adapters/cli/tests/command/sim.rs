@@ -30,6 +30,9 @@ fn one_seed_tells_the_numbers_that_many_tell() {
         assert!(one[figure].is_number() && many[figure].is_number(), "{figure}");
     }
     assert_eq!(one["hash"].as_str().map(str::len), Some(16));
+    let drawn = one["drawn"].as_array().unwrap();
+    assert!(drawn[0].as_str().unwrap().starts_with("server: "), "{drawn:?}");
+    assert!(drawn.iter().any(|line| line.as_str().unwrap().starts_with("lamp0: ")), "{drawn:?}");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use super::config::{
     NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
 use super::lifetimes::{Lifetimes, TcpLifetimes};
-pub use super::sources::source;
 
 use Filtering as F;
 use Mapping as M;
+
+pub use super::sources::source;
 
 /// Makes the settings of a box.
 pub type Preset = fn() -> NatConfig;

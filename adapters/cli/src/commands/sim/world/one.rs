@@ -21,9 +21,12 @@ const TICK: Duration = Duration::from_millis(100);
 pub(super) fn run(args: &Args, seed: u64, output: &Output) -> Outcome {
     let stop = Stop::on_signals(false)?;
     let files = Files::create(args)?;
+    let (settings, source) = (args.settings(), Source::seed(seed));
+    let drawn = swarm::describe(&settings, &source);
+    output.line(drawn.trim_end());
     let start = Instant::now();
     let on_progress = progress(args, start, output.clone(), stop);
-    let replay = swarm::replay(&args.settings(), &Source::seed(seed), files.keep(), on_progress);
+    let replay = swarm::replay(&settings, &source, files.keep(), on_progress);
     let took = start.elapsed();
     let report = &replay.report;
     if let Some(broken) = &replay.failure {
@@ -34,6 +37,7 @@ pub(super) fn run(args: &Args, seed: u64, output: &Output) -> Outcome {
     let mut event = json!({
         "event": "world", "at": clock::micros(), "seed": seed,
         "failed": u8::from(replay.failure.is_some()), "hash": hash,
+        "drawn": drawn.lines().collect::<Vec<_>>(),
     });
     tell::numbers(&mut event, report, took);
     output.json(&event);
