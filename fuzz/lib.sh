@@ -56,15 +56,38 @@ fuzz_end_jobs() {
     wait 2>/dev/null
 }
 
-# fuzz_run TARGET CORPUS... OPTION...: new inputs go to the first corpus. Ends with status
-# $fuzz_interrupted when it was told to end. Inputs may have any length from the beginning: libFuzzer
-# otherwise keeps to the length of the seeds for hours, which is a handful of acts of 48.
-fuzz_interrupted=72
-fuzz_run() {
+# fuzz_exec TARGET CORPUS... OPTION...: becomes the target's fuzzer. New inputs go to the first corpus.
+# Inputs may have any length from the beginning: libFuzzer otherwise keeps to the length of the seeds
+# for hours, which is a handful of acts of 48.
+fuzz_exec() {
     local host
     host=$(rustc -vV | sed -n 's/^host: //p')
-    "$fuzz_target_dir/$host/release/$1" "${@:2}" -max_len=600 -len_control=0 -timeout=60 -rss_limit_mb=2048 \
-        -print_final_stats=1 -verbosity=1
+    exec "$fuzz_target_dir/$host/release/$1" "${@:2}" -max_len=600 -len_control=0 -timeout=60 \
+        -rss_limit_mb=2048 -print_final_stats=1 -verbosity=1
+}
+
+# fuzz_for SECONDS LOG TARGET CORPUS... OPTION...: replays the corpora, and then fuzzes for so many
+# seconds, or not at all with 0. libFuzzer's own limit of time counts the replay, which in slow targets
+# uses it up; therefore it is told to end. Ends with status $fuzz_interrupted when somebody else told it.
+fuzz_interrupted=72
+fuzz_for() {
+    local seconds=$1 log=$2 fuzzer now end=""
+    shift 2
+    ((seconds > 0)) || set -- "$@" -runs=0
+    : >"$log"
+    fuzz_exec "$@" >"$log" 2>&1 &
+    fuzzer=$!
+    while kill -0 "$fuzzer" 2>/dev/null; do
+        now=${EPOCHREALTIME/[.,]/}
+        if [[ -n $end ]] && ((now >= end)); then
+            kill -USR1 "$fuzzer"
+            break
+        elif [[ -z $end ]] && grep -q INITED "$log"; then
+            end=$((now + seconds * 1000000))
+        fi
+        sleep 0.1
+    done
+    wait "$fuzzer"
 }
 
 # fuzz_unpack TARGET FOLDER: the corpus into FOLDER/TARGET.
@@ -84,16 +107,20 @@ fuzz_pack() {
 # How files begin that fuzz_pack leaves when it is stopped.
 fuzz_half=.half-$$
 
-# fuzz_report TARGET LOG: one line about a run that went well.
+# fuzz_report TARGET LOG SECONDS: one line about a run of fuzz_for. Fails when nothing was fuzzed, or
+# the corpus was not replayed to its end.
 fuzz_report() {
-    local runs edges features fresh
+    local runs replayed edges features fresh
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$2")
+    replayed=$(sed -nE 's/^#([0-9]+)[[:space:]]+INITED.*/\1/p' "$2")
+    # Without that line it failed in the replay.
+    replayed=${replayed:-${runs:-0}}
     fresh=$(sed -n 's/^stat::new_units_added: *//p' "$2")
     read -r edges features < <(sed -nE 's/.* cov: ([0-9]+) ft: ([0-9]+) .*/\1 \2/p' "$2" | tail -n 1)
-    printf '%-11s %9s runs  %6s edges  %6s features  %4s new inputs\n' \
-        "$1" "${runs:-0}" "${edges:-0}" "${features:-0}" "${fresh:-0}"
+    printf '%-11s %5s replayed  %8s more runs  %5s edges  %6s features  %4s new inputs\n' \
+        "$1" "$replayed" "$((${runs:-0} - replayed))" "${edges:-0}" "${features:-0}" "${fresh:-0}"
     # A fuzzer that sees nothing of what it runs finds nothing.
-    ((${runs:-0} > 0 && ${edges:-0} > 100)) || {
+    ((replayed > 0 && ${edges:-0} > 100 && ($3 == 0 || ${runs:-0} > replayed))) || {
         echo "$1: nothing was fuzzed"
         return 1
     }

@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Replays every corpus under libFuzzer and fuzzes each target for some seconds on top.
-# FUZZ_SECONDS says how many (3); names as arguments restrict it to those targets.
+# Replays every corpus under libFuzzer, and then fuzzes each target but `swarm` for some seconds.
+# FUZZ_SECONDS says how many (3; 0 only replays); names as arguments restrict it to those targets.
 set -u
 . tests/scripts/packages.sh
 . fuzz/lib.sh
 
-seconds=${FUZZ_SECONDS:-3}
+[[ ${FUZZ_SECONDS:=3} =~ ^[0-9]+$ ]] || {
+    echo "FUZZ_SECONDS is no number of seconds: $FUZZ_SECONDS"
+    exit 1
+}
 chosen=("$@")
 ((${#chosen[@]} > 0)) || mapfile -t chosen < <(fuzz_targets)
 ((${#chosen[@]} > 0)) || {
@@ -22,13 +25,13 @@ fuzz_one() {
     local target=$1 here=$work/$1
     mkdir -p "$here/new" "$here/tmp"
     export TMPDIR=$here/tmp
-    local limit=-max_total_time=$seconds
-    # World runs draw new worlds in a stage of their own; here those in the corpus are run again.
-    [[ $target != swarm ]] || limit=-runs=0
+    # Choices of worlds are drawn in the stage `test`; here those in the corpus are run again.
+    local seconds=$((10#$FUZZ_SECONDS))
+    [[ $target != swarm ]] || seconds=0
     fuzz_unpack "$target" "$here/corpus" &&
-        if fuzz_run "$target" "$here/new" "$here/corpus/$target" "$limit" \
-            -artifact_prefix="$here/" >"$here/log" 2>&1; then
-            fuzz_report "$target" "$here/log"
+        if fuzz_for "$seconds" "$here/log" "$target" "$here/new" "$here/corpus/$target" \
+            -artifact_prefix="$here/"; then
+            fuzz_report "$target" "$here/log" "$seconds"
         else
             fuzz_crash "$target" "$here/log" "$here"
         fi || touch "$work/failed"
