@@ -14,6 +14,11 @@ unshare --net true || {
 # started this script, the tests die with cargo, and the namespaces last as long as the tests.
 with_parent=(setpriv --pdeathsig KILL)
 runner="target.'cfg(unix)'.runner = ['setpriv', '--pdeathsig', 'KILL']"
+# Each scenario adds a line with its number of steps.
+GENKAN_KERNEL_SCENARIOS=$(mktemp)
+export GENKAN_KERNEL_SCENARIOS
+trap 'rm -f "$GENKAN_KERNEL_SCENARIOS"' EXIT
 # The tests mostly wait: all of them at once, whatever the number of cores.
-exec "${with_parent[@]}" cargo test "$@" --config "$runner" -p genkan-kernel-tests \
+"${with_parent[@]}" cargo test "$@" --config "$runner" -p genkan-kernel-tests \
     --features namespaces -- --test-threads 64
+awk '{ steps += $1 } END { print NR " scenarios with " steps " steps" }' "$GENKAN_KERNEL_SCENARIOS"

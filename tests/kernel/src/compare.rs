@@ -7,6 +7,8 @@
 
 use core::ops::RangeInclusive;
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::time::Instant;
 
 use crate::kernel::Side;
@@ -69,6 +71,7 @@ impl Side<'_> {
 
     /// What a scenario of which every step shows something shows in the kernel alone.
     pub fn play(mut self, steps: &[Step]) -> Outcome {
+        count(steps.len());
         steps.iter().map(|&step| self.step(step, Seen::Unreachable)).collect()
     }
 
@@ -77,6 +80,7 @@ impl Side<'_> {
     /// # Panics
     /// When a step shows something else than it is said to.
     pub fn shows(mut self, steps: &[(Step, Seen)]) {
+        count(steps.len());
         for (number, &(step, expected)) in steps.iter().enumerate() {
             let seen = self.step(step, expected);
             assert_eq!(seen, expected, "step {number}: {step:?}");
@@ -151,6 +155,14 @@ impl Verdict {
     }
 }
 
+/// Adds a line with the length of a scenario to the file that `GENKAN_KERNEL_SCENARIOS` names.
+fn count(steps: usize) {
+    let Some(path) = std::env::var_os("GENKAN_KERNEL_SCENARIOS") else { return };
+    let file = OpenOptions::new().append(true).open(path);
+    let written = file.and_then(|mut file| file.write_all(format!("{steps}\n").as_bytes()));
+    assert!(written.is_ok(), "the scenario cannot be counted: {written:?}");
+}
+
 /// Goes through a scenario at a new site and in the model of it.
 ///
 /// # Panics
@@ -158,6 +170,7 @@ impl Verdict {
 /// ports are equal, once more first. Also when there is no making a site here.
 #[expect(clippy::panic, reason = "what a comparison in a test does")]
 pub fn same(spec: &SiteSpec, steps: &[Step]) -> Outcome {
+    count(steps.len());
     let lab = Lab::new(core::slice::from_ref(spec));
     let ports = spec.nats.last().map_or(Ports::Exact, |&rules| presets::ports(rules));
     let go = || {

@@ -121,7 +121,9 @@ impl<'l> Side<'l> {
         self.raw.drain(remote.ip());
         self.raw.send((inside, remote), false, flow, remote.address());
         match self.raw.receive(remote.ip(), longest) {
-            Some(Came { from, port }) if port == remote.port => {
+            // What leaves untranslated gets nowhere in the real internet.
+            Some(Came { from, port }) if port == remote.port && from != inside.address() => {
+                self.raw.came((inside, remote), false, flow);
                 self.saw.insert((remote, inside), from);
                 Seen::From(from)
             }
@@ -141,7 +143,11 @@ impl<'l> Side<'l> {
         self.raw.send((inside, remote), true, flow, to);
         let came = self.raw.receive(inside.ip(), longest);
         let expected = Came { from: remote.address(), port: inside.port };
-        if came == Some(expected) { Seen::At(inside) } else { Seen::Nothing }
+        if came != Some(expected) {
+            return Seen::Nothing;
+        }
+        self.raw.came((inside, remote), true, flow);
+        Seen::At(inside)
     }
 
     fn inside(&mut self, inside: Inside) {

@@ -64,6 +64,17 @@ impl Namespace {
         assert!(done.is_ok(), "{key} = {value}: {done:?}");
     }
 
+    /// What `/proc/sys/KEY` is there.
+    ///
+    /// # Panics
+    /// When the kernel has no such key.
+    #[must_use]
+    #[expect(clippy::panic, reason = "without the settings there is nothing to test")]
+    pub fn get(&self, key: &str) -> String {
+        let read = self.within(|| fs::read_to_string(format!("/proc/sys/{key}")));
+        read.unwrap_or_else(|error| panic!("{key}: {error}")).trim().into()
+    }
+
     /// As [`Namespace::set`], where the kernel has the key.
     pub fn set_if_any(&self, key: &str, value: &str) {
         let _ = self.within(|| fs::write(format!("/proc/sys/{key}"), value));

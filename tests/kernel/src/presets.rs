@@ -13,7 +13,8 @@ use crate::rules::Rules;
 pub fn config(rules: Rules, timeouts: Timeouts) -> NatConfig {
     let mut config = match rules {
         // Without a pool of addresses, `persistent` changes nothing.
-        Rules::Plain | Rules::Persistent | Rules::Static => presets::linux_masquerade(),
+        Rules::Plain | Rules::Persistent => presets::linux_masquerade(),
+        Rules::Static => NatConfig { hairpin: Hairpin::Forwards, ..presets::linux_masquerade() },
         Rules::Range(first, last) => presets::linux_masquerade_range(first..=last),
         Rules::Random => presets::linux_masquerade_random(),
         Rules::FullyRandom => presets::linux_masquerade_fully_random(),

@@ -21,6 +21,9 @@ const QUIET: &str = "table ip quiet {
 }
 ";
 
+/// The numbers with which the inside and the remote begin.
+const FIRST: [u32; 2] = [1_000, 5_000];
+
 /// The length of a header without options.
 const HEADER: usize = 20;
 
@@ -59,19 +62,38 @@ impl Segments {
 
     /// Sends the next segment of a connection: from the remote if `back`, else from the inside.
     pub(crate) fn send(
-        &mut self,
+        &self,
         (inside, remote): (Inside, Remote),
         back: bool,
         flow: Flow,
         to: SocketAddr,
     ) {
         let from = if back { remote.address() } else { inside.address() };
-        let numbers = self.numbers.entry((inside, remote)).or_insert([1_000, 5_000]);
+        let mut numbers = self.numbers(inside, remote);
         let (own, other) = (usize::from(back), usize::from(!back));
+        if matches!(flow, Flow::Syn | Flow::SynAck) {
+            numbers[own] = FIRST[own];
+        }
         let segment = segment(from, to, flow, [numbers[own], numbers[other]]);
-        numbers[own] += u32::from(matches!(flow, Flow::Syn | Flow::SynAck | Flow::Fin));
         let socket = &self.sockets[&from.ip()];
         let _ = socket.send_to(&segment, &SockAddr::from(SocketAddr::new(to.ip(), 0)));
+    }
+
+    /// The segment that was sent last came to its receiver: only then its SYN or FIN is acknowledged,
+    /// and not sent again.
+    pub(crate) fn came(&mut self, (inside, remote): (Inside, Remote), back: bool, flow: Flow) {
+        let mut numbers = self.numbers(inside, remote);
+        let own = usize::from(back);
+        match flow {
+            Flow::Syn | Flow::SynAck => numbers[own] = FIRST[own] + 1,
+            Flow::Fin => numbers[own] = FIRST[own] + 2,
+            Flow::Segment | Flow::Rst | Flow::Udp => {}
+        }
+        self.numbers.insert((inside, remote), numbers);
+    }
+
+    fn numbers(&self, inside: Inside, remote: Remote) -> [u32; 2] {
+        self.numbers.get(&(inside, remote)).copied().unwrap_or(FIRST)
     }
 
     /// Forgets what has come to an address.

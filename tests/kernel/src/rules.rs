@@ -27,7 +27,8 @@ pub enum Rules {
     AddressRestricted(u32),
     /// As [`Rules::FullCone`], from the inside too.
     Hairpin,
-    /// Port 40000 of inside host 0 is port 41000, both ways; the rest as [`Rules::Plain`].
+    /// Port 40000 of inside host 0 is port 41000, both ways and from the inside too (OpenWrt's
+    /// reflection, with `reflection_src` set to `external`); the rest as [`Rules::Plain`].
     Static,
     /// As [`Rules::Plain`], without the rule that drops what nobody asked for.
     Open,
@@ -96,7 +97,8 @@ impl Rules {
                 post = format!(
                     "oifname wan ip saddr 192.0.2.2 udp sport 40000 snat to {wan}:41000\n{post}"
                 );
-                pre = "iifname wan udp dport 41000 dnat to 192.0.2.2:40000".into();
+                post += &format!("\niifname lan oifname lan ct status dnat snat to {wan}");
+                pre = format!("ip daddr {wan} udp dport 41000 dnat to 192.0.2.2:40000");
             }
         }
         let drop = match self {

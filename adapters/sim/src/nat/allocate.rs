@@ -8,7 +8,7 @@ use super::config::{
     Allocation, Behaviour, Blocks, Counter, Mapping, Overflow, Pick, Pooling, Preserve, Sharing,
     Translation,
 };
-use super::fixed::Fixed;
+use super::fixed::{Fixed, any};
 use super::table::{Entry, Id, Remote, Table};
 use super::timed::Timed;
 use super::used::{Held, fill, has};
@@ -45,7 +45,7 @@ impl Taken<'_> {
         remote: Remote,
         sharing: Sharing,
     ) -> bool {
-        let fixed = self.fixed.forwarded_at(proto, at.port()).is_some()
+        let fixed = self.fixed.forwarded_at(proto, any(at)).is_some()
             || self.fixed.leased_at(now, proto, at).is_some();
         if at.port() == 0 || fixed || self.held.holds(proto, at) {
             return false;
@@ -77,6 +77,12 @@ impl Nat {
         self.make_room(now, inside.ip())?;
         let placed = match self.place(now, proto, inside, to) {
             Some(placed) => placed,
+            // The port that became free would be held down.
+            None if self.config.limits.overflow == Overflow::EvictOldest
+                && !self.config.hold_down.is_zero() =>
+            {
+                return Err(Refusal::Full);
+            }
             None => {
                 let host = (self.config.blocks != Blocks::None).then_some(inside.ip());
                 self.overflow(now, host)?;
@@ -146,7 +152,8 @@ impl Nat {
             && self.table.latest_at(proto, external).is_none()
         {
             let until = died.saturating_add(self.config.hold_down);
-            self.held.set(proto, external, until);
+            // A lease of the same port may have it held longer.
+            self.held.extend(proto, external, until);
         }
         if !self.levels.is_empty() && self.table.latest_of(proto, inside).is_none() {
             self.levels.remove(&(proto, inside));

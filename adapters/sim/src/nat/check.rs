@@ -12,6 +12,7 @@ use super::config::{
     Behaviour, Blocks, Foreign, Limits, NatConfig, Overflow, Pick, Translation, Unsolicited,
 };
 use super::lifetimes::Lifetimes;
+use super::ports::sets;
 
 /// A setting of a NAT that makes no sense.
 #[derive(Clone, PartialEq, Debug)]
@@ -155,7 +156,8 @@ impl NatConfig {
 
     fn check_blocks(&self, ports: u32) -> Result<(), NatFault> {
         match self.blocks {
-            Blocks::None | Blocks::Masked { .. } => Ok(()),
+            Blocks::None => Ok(()),
+            Blocks::Masked { .. } => self.check_sets(),
             Blocks::Contiguous { size, most } => {
                 number("blocks.size", size, 1, ports)?;
                 number("blocks.most", most, 1, u16::MAX)?;
@@ -164,9 +166,16 @@ impl NatConfig {
             Blocks::Scattered { size } => number("blocks.size", size, 1, ports),
             Blocks::PortSet { a, k } => {
                 number("blocks.a", a, 0, 15_u8)?;
-                number("blocks.k", k, 1, 16 - a)
+                number("blocks.k", k, 1, 16 - a)?;
+                self.check_sets()
             }
         }
+    }
+
+    /// With one set, the second host would get no port.
+    fn check_sets(&self) -> Result<(), NatFault> {
+        let count = sets(&self.ports, self.blocks).len();
+        number("blocks (sets of ports)", u32::try_from(count).unwrap_or(u32::MAX), 2, u16::MAX)
     }
 }
 
@@ -187,9 +196,10 @@ impl Behaviour {
 impl Lifetimes {
     fn check(&self) -> Result<(), NatFault> {
         let tcp = &self.tcp;
+        let mut shortest = NatConfig::LONGEST;
         for (field, value) in [
             ("lifetimes.udp_initial", self.udp_initial),
-            ("lifetimes.udp_single", self.udp_single.unwrap_or(SHORTEST)),
+            ("lifetimes.udp_single", self.udp_single.unwrap_or(self.udp_initial)),
             ("lifetimes.udp_replied", self.udp_replied),
             ("lifetimes.tcp.syn_sent", tcp.syn_sent),
             ("lifetimes.tcp.syn_received", tcp.syn_received),
@@ -201,13 +211,18 @@ impl Lifetimes {
             ("lifetimes.tcp.time_wait", tcp.time_wait),
         ] {
             time(field, value, SHORTEST)?;
+            shortest = shortest.min(value);
         }
         at_most("lifetimes.tcp.closed", tcp.closed)?;
         at_most("lifetimes.tcp.refused", tcp.refused)?;
         at_most("lifetimes.udp_stream_after", self.udp_stream_after)?;
         at_most("lifetimes.sweep", self.sweep)?;
         match self.shortened_above {
-            Some((_, divisor)) => number("lifetimes.shortened_above", divisor, 1, u32::MAX),
+            Some((_, divisor)) => {
+                let most = shortest.as_nanos() / SHORTEST.as_nanos();
+                let most = u32::try_from(most).unwrap_or(u32::MAX);
+                number("lifetimes.shortened_above", divisor, 1, most)
+            }
             None => Ok(()),
         }
     }

@@ -175,6 +175,10 @@ pub enum Hairpin {
     InternalSource,
     /// The packet arrives with the external source address and port.
     ExternalSource,
+    /// As [`Hairpin::ExternalSource`], for forwards and leases only: what goes to one, and what its owner
+    /// answers. Anything else is for the box itself, which refuses it by ICMP or an RST (OpenWrt's
+    /// reflection, with `reflection_src` set to `external`).
+    Forwards,
 }
 
 /// How a mapping gets one of several external addresses (RFC 4787 REQ-2).
@@ -193,7 +197,8 @@ pub enum Pooling {
 pub enum Overflow {
     /// The packet is dropped.
     Drop,
-    /// The mapping that was idle longest goes.
+    /// The mapping that was idle longest goes; but where ports are short and
+    /// [`NatConfig::hold_down`] would keep its own from being given out, the packet is dropped.
     EvictOldest,
     /// No new mapping for the whole house for so long ([`Refusal::Closed`](super::Refusal::Closed)).
     LockOut(Duration),
@@ -325,6 +330,9 @@ pub struct NatConfig {
     pub leases: Option<Leases>,
     /// Inside addresses within payloads are rewritten (RFC 8445 section 18.5).
     pub rewrites_payload: bool,
+    /// TCP segments that are out of place in their connection, as an inbound SYN within an established
+    /// one, do not pass (Linux's `INVALID`; outwards they would leave untranslated, and get nowhere).
+    pub tcp_strict: bool,
     /// UDP passes.
     pub udp: bool,
     /// TCP passes.

@@ -60,6 +60,7 @@ impl Default for NatConfig {
             foreign: None,
             leases: None,
             rewrites_payload: false,
+            tcp_strict: false,
             udp: true,
             tcp: true,
             hops: 1,

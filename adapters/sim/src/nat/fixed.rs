@@ -1,7 +1,7 @@
 //! Ports that lead to an inside address whether or not it sends: forwards that somebody has set up,
 //! and leases that inside hosts have asked for.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
@@ -18,31 +18,44 @@ pub(super) struct Lease {
 
 #[derive(Debug, Default)]
 pub(super) struct Fixed {
-    /// By external port, on the box's first address.
-    forwards: BTreeMap<(Proto, u16), SocketAddr>,
+    /// By external port, and in a firewall the inside address; else the address is [`any`].
+    forwards: BTreeMap<(Proto, SocketAddr), SocketAddr>,
     forwarded: BTreeMap<(Proto, SocketAddr), u16>,
     /// By external address.
     leases: BTreeMap<(Proto, SocketAddr), Lease>,
     leased: BTreeMap<(Proto, SocketAddr), SocketAddr>,
 }
 
+/// Where a box that translates has the forwards to a port: on its first address of this family,
+/// whichever that is.
+pub(super) const fn any(at: SocketAddr) -> SocketAddr {
+    let ip = match at {
+        SocketAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    SocketAddr::new(ip, at.port())
+}
+
 impl Fixed {
-    pub(super) fn forward(&mut self, proto: Proto, port: u16, inside: SocketAddr) {
-        self.unforward(proto, port);
-        self.forwards.insert((proto, port), inside);
-        self.forwarded.insert((proto, inside), port);
+    pub(super) fn forward(&mut self, proto: Proto, at: SocketAddr, inside: SocketAddr) {
+        self.unforward(proto, |other| other == at);
+        self.forwards.insert((proto, at), inside);
+        self.forwarded.insert((proto, inside), at.port());
     }
 
-    pub(super) fn unforward(&mut self, proto: Proto, port: u16) {
-        if let Some(inside) = self.forwards.remove(&(proto, port))
-            && self.forwarded.get(&(proto, inside)) == Some(&port)
-        {
-            self.forwarded.remove(&(proto, inside));
-        }
+    pub(super) fn unforward(&mut self, proto: Proto, which: impl Fn(SocketAddr) -> bool) {
+        let Self { forwards, forwarded, .. } = self;
+        forwards.retain(|&(of, at), inside| {
+            let goes = of == proto && which(at);
+            if goes && forwarded.get(&(proto, *inside)) == Some(&at.port()) {
+                forwarded.remove(&(proto, *inside));
+            }
+            !goes
+        });
     }
 
-    pub(super) fn forwarded_at(&self, proto: Proto, port: u16) -> Option<SocketAddr> {
-        self.forwards.get(&(proto, port)).copied()
+    pub(super) fn forwarded_at(&self, proto: Proto, at: SocketAddr) -> Option<SocketAddr> {
+        self.forwards.get(&(proto, at)).copied()
     }
 
     pub(super) fn forwarded_for(&self, proto: Proto, inside: SocketAddr) -> Option<u16> {

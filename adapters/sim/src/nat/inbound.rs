@@ -41,7 +41,9 @@ impl Nat {
             return Err(self.punish(now, flow, from, to, Refusal::Filtered));
         }
         let refresh = self.config.refresh.inbound;
-        self.table.pass(id, rules, now, Way::In, (flow, refresh), from);
+        if !self.table.pass(id, rules, now, Way::In, (flow, refresh), from) {
+            return Err(self.punish(now, flow, from, to, Refusal::Filtered));
+        }
         self.table.get(id).map(|entry| entry.inside).ok_or(Refusal::NoMapping)
     }
 
@@ -90,8 +92,8 @@ impl Nat {
         Some(inside)
     }
 
-    fn fixed_in(&self, proto: Proto, to: SocketAddr) -> Option<SocketAddr> {
-        if let Some(inside) = self.fixed.forwarded_at(proto, to.port())
+    pub(super) fn fixed_in(&self, proto: Proto, to: SocketAddr) -> Option<SocketAddr> {
+        if let Some(inside) = self.fixed.forwarded_at(proto, self.entry(to))
             && self.home(inside) == Some(to.ip())
         {
             return Some(inside);
@@ -142,20 +144,14 @@ impl Nat {
             Unsolicited::Icmp => Refusal::Icmp,
             Unsolicited::Reset(delay) if flow == Flow::Syn => Refusal::Reset(delay),
             Unsolicited::Reset(_) => refusal,
-            unsolicited @ (Unsolicited::Occupy | Unsolicited::Reject) => match flow {
-                Flow::Udp => {
-                    if unsolicited == Unsolicited::Occupy {
-                        let until = now.saturating_add(self.config.lifetimes.udp_initial);
-                        self.occupied.set(now, (proto, to, from), until);
-                    }
-                    Refusal::Icmp
+            unsolicited @ (Unsolicited::Occupy | Unsolicited::Reject) => {
+                // TCP occupies nothing: with its RST the kernel forgets the flow.
+                if unsolicited == Unsolicited::Occupy && flow == Flow::Udp {
+                    let until = now.saturating_add(self.config.lifetimes.udp_initial);
+                    self.occupied.set(now, (proto, to, from), until);
                 }
-                // Nothing is occupied: with its RST the kernel forgets the flow.
-                Flow::Syn | Flow::SynAck | Flow::Segment | Flow::Fin => {
-                    Refusal::Reset(Duration::ZERO)
-                }
-                Flow::Rst => refusal,
-            },
+                closed_port(flow, refusal)
+            }
             Unsolicited::BlockRemote(time) => {
                 self.blocked_remotes.set(now, from.ip(), now.saturating_add(time));
                 refusal
@@ -165,5 +161,14 @@ impl Nat {
                 refusal
             }
         }
+    }
+}
+
+/// What a box with a stack of its own says to a packet for a port that is not open there.
+pub(super) const fn closed_port(flow: Flow, silent: Refusal) -> Refusal {
+    match flow {
+        Flow::Udp => Refusal::Icmp,
+        Flow::Syn | Flow::SynAck | Flow::Segment | Flow::Fin => Refusal::Reset(Duration::ZERO),
+        Flow::Rst => silent,
     }
 }

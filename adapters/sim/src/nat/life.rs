@@ -24,6 +24,8 @@ pub(super) struct Rules<'c> {
     pub(super) lifetimes: &'c Lifetimes,
     /// Lifetimes are divided by this: 1 unless the box is loaded.
     pub(super) divisor: u32,
+    /// A TCP segment that is out of place does not pass.
+    pub(super) strict: bool,
 }
 
 /// Where a TCP connection stands, as far as a box can see.
@@ -89,7 +91,7 @@ impl Life {
         now >= self.until
     }
 
-    /// A packet passes. `refresh`: whether it counts as a sign of life.
+    /// A packet comes; whether it passes. `refresh`: whether it counts as a sign of life.
     pub(super) fn pass(
         &mut self,
         rules: Rules<'_>,
@@ -97,11 +99,18 @@ impl Life {
         way: Way,
         flow: Flow,
         refresh: bool,
-    ) {
+    ) -> bool {
+        if rules.strict && self.strays(way, flow) {
+            if self.tcp == State::TimeWait && flow == Flow::Syn {
+                self.tcp = State::Refused;
+                self.until = self.until.min(rules.end(self.used, rules.lifetimes.tcp.refused));
+            }
+            return false;
+        }
         let stage = (self.tcp, self.stream);
         match flow.proto() {
             Proto::Udp => self.pass_udp(rules.lifetimes, now, way),
-            Proto::Tcp => self.pass_tcp(now, way, flow, refresh),
+            Proto::Tcp => self.pass_tcp(now, way, flow, (refresh, rules.strict)),
         }
         let before = self.until;
         if refresh {
@@ -111,6 +120,22 @@ impl Life {
         self.until = rules.end(self.used, lifetime);
         if stage != (self.tcp, self.stream) {
             self.until = self.until.max(rules.end(now, lifetime).min(before));
+        }
+        true
+    }
+
+    /// Whether a segment is out of place: `sIV` in Linux's `tcp_conntracks`, for a connection that began
+    /// inside; and an RST before any answer. A SYN from outside after both FINs ends the connection.
+    const fn strays(&self, way: Way, flow: Flow) -> bool {
+        use State as S;
+        match (way, flow) {
+            (Way::Out, Flow::SynAck) => !matches!(self.tcp, S::SynReceived | S::Crossed),
+            (Way::In, Flow::Syn) => !matches!(self.tcp, S::SynSent | S::Crossed),
+            (Way::Out, Flow::Segment) | (_, Flow::Fin) => {
+                matches!(self.tcp, S::SynSent | S::Crossed)
+            }
+            (Way::Out, Flow::Rst) => !self.answered,
+            _ => false,
         }
     }
 
@@ -155,7 +180,7 @@ impl Life {
 
     /// The states of Linux's `tcp_conntracks`, but that a FIN which is sent again does not count as the
     /// other side's.
-    fn pass_tcp(&mut self, now: Duration, way: Way, flow: Flow, refresh: bool) {
+    fn pass_tcp(&mut self, now: Duration, way: Way, flow: Flow, (refresh, strict): (bool, bool)) {
         use State as S;
         let answered_before = self.answered;
         let ended = matches!(self.tcp, S::LastAck | S::TimeWait | S::Closed | S::Refused);
@@ -166,11 +191,15 @@ impl Life {
         }
         self.mutual |= self.sent && self.answered;
         self.count(way);
+        // The strict know who has begun: the inside.
+        let crosses = if strict { way == Way::In } else { self.sent && self.answered };
         self.tcp = match (flow, self.tcp) {
             (Flow::Rst, _) if answered_before => S::Closed,
             (Flow::Rst, _) => S::Refused,
             (Flow::Syn, S::New) => S::SynSent,
-            (Flow::Syn, S::SynSent) if self.sent && self.answered => S::Crossed,
+            (Flow::Syn, S::SynSent) if crosses => S::Crossed,
+            (Flow::Segment, S::Crossed) if strict => S::Crossed,
+            (Flow::Segment, S::SynReceived) if strict && way == Way::In => S::SynReceived,
             (Flow::SynAck, S::New | S::SynSent | S::Crossed) => S::SynReceived,
             (Flow::Segment, S::New | S::Crossed | S::SynReceived) => S::Established,
             (Flow::Segment, S::FinWait(from)) => S::CloseWait(from),

@@ -19,6 +19,7 @@ mod config;
 mod defaults;
 mod fixed;
 mod foreign;
+mod hairpin;
 mod inbound;
 mod leases;
 mod life;
@@ -45,7 +46,7 @@ pub use self::config::{
     Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Leases, Limits, Mapping,
     NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
-use self::fixed::Fixed;
+use self::fixed::{Fixed, any};
 pub use self::leases::CONTROL_PORT;
 use self::life::{Rules, Way};
 pub use self::lifetimes::{Lifetimes, TcpLifetimes};
@@ -247,16 +248,21 @@ impl Nat {
         self.table.retire(Proto::Tcp, inside);
     }
 
-    /// Somebody sets up that what comes to `port` of the first external address (of a firewall: of the
-    /// inside address) goes to `inside`, whoever sent it; and the other way round, that `inside` sends
-    /// from there. Stands until [`Nat::unforward`].
+    /// Somebody sets up that what comes to `port` of the first external address of `inside`'s family (of
+    /// a firewall: of the inside address) goes to `inside`, whoever sent it; and the other way round, that
+    /// `inside` sends from there. Stands until [`Nat::unforward`].
+    ///
+    /// # Panics
+    /// When a firewall is to forward to another port.
     pub fn forward(&mut self, proto: Proto, port: u16, inside: SocketAddr) {
-        self.fixed.forward(proto, port, inside);
+        let keeps = self.config.translation == Translation::None;
+        assert!(!keeps || port == inside.port(), "a firewall changes no port: {port} to {inside}");
+        self.fixed.forward(proto, self.entry(SocketAddr::new(inside.ip(), port)), inside);
     }
 
-    /// Takes a [`Nat::forward`] back.
+    /// Takes every [`Nat::forward`] of this port back.
     pub fn unforward(&mut self, proto: Proto, port: u16) {
-        self.fixed.unforward(proto, port);
+        self.fixed.unforward(proto, |at| at.port() == port);
     }
 
     /// How many mappings stand, leases and forwards not counted.
@@ -302,28 +308,10 @@ impl Nat {
             },
         };
         let rules = rules(&self.config, &self.table);
-        self.table.pass(id, rules, now, Way::Out, (flow, true), to);
-        self.table.get(id).map(|entry| entry.external).ok_or(Refusal::NoMapping)
-    }
-
-    /// A packet from an inside host to an address of this box.
-    ///
-    /// # Errors
-    /// [`Refusal`]: it does not pass.
-    pub fn hairpin(
-        &mut self,
-        now: Duration,
-        flow: Flow,
-        inside: SocketAddr,
-        to: SocketAddr,
-    ) -> Result<Turned, Refusal> {
-        if self.config.hairpin == Hairpin::None {
+        if !self.table.pass(id, rules, now, Way::Out, (flow, true), to) {
             return Err(Refusal::Filtered);
         }
-        let source = self.outbound(now, flow, inside, to)?;
-        let to = self.inbound(now, flow, source, to)?;
-        let source = if self.config.hairpin == Hairpin::InternalSource { inside } else { source };
-        Ok(Turned { source, to, delay: self.config.hairpin_delay })
+        self.table.get(id).map(|entry| entry.external).ok_or(Refusal::NoMapping)
     }
 
     /// Time has come to `now`: what is dead goes. Says whether packets of this transport pass.
@@ -366,6 +354,11 @@ impl Nat {
         self.external.iter().copied().find(|address| address.is_ipv4() == inside.is_ipv4())
     }
 
+    /// As what [`Fixed`] knows a place that forwards are at.
+    fn entry(&self, at: SocketAddr) -> SocketAddr {
+        if self.config.translation == Translation::None { at } else { any(at) }
+    }
+
     /// What `inside` sends from by a forward or a lease.
     fn fixed_out(&self, proto: Proto, inside: SocketAddr) -> Option<SocketAddr> {
         if let Some(port) = self.fixed.forwarded_for(proto, inside) {
@@ -382,5 +375,5 @@ fn rules<'c>(config: &'c NatConfig, table: &Table) -> Rules<'c> {
         Some((most, divisor)) if table.len() > most => divisor,
         _ => 1,
     };
-    Rules { lifetimes, divisor }
+    Rules { lifetimes, divisor, strict: config.tcp_strict }
 }

@@ -1,6 +1,7 @@
 //! Sets of external ports, and how one is picked from them.
 
 use core::ops::RangeInclusive;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::config::Blocks;
@@ -181,17 +182,8 @@ impl Unassigned {
                     .filter(|&first| usize::from(first) + room <= usize::from(*ports.end()))
                     .collect()
             }
-            Blocks::Masked { mask } => {
-                let mut values: Vec<u16> = ports.clone().map(|port| port & mask).collect();
-                values.sort_unstable();
-                values.dedup();
-                values
-            }
+            Blocks::Masked { .. } | Blocks::PortSet { .. } => sets(&ports, blocks),
             Blocks::Scattered { .. } => ports.clone().collect(),
-            Blocks::PortSet { a, k } => {
-                let k = k.clamp(1, 16 - a.min(15));
-                (0..=u16::MAX >> (16 - k)).collect()
-            }
         };
         Self { ports, blocks, left, pieces: (Vec::new(), 0) }
     }
@@ -266,6 +258,16 @@ impl Unassigned {
             }
         }
     }
+}
+
+/// The values of masked bits, or port-set ids, that some of these ports have.
+pub(super) fn sets(ports: &RangeInclusive<u16>, blocks: Blocks) -> Vec<u16> {
+    let number = |port| match blocks {
+        Blocks::Masked { mask } => Some(port & mask),
+        Blocks::PortSet { a, k } => port_set(port, a, k),
+        Blocks::None | Blocks::Contiguous { .. } | Blocks::Scattered { .. } => None,
+    };
+    ports.clone().filter_map(number).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// The port-set id of a port: the `k` bits after the `a` offset bits (RFC 7597 section 5.1).

@@ -101,6 +101,7 @@ pub fn linux_masquerade() -> NatConfig {
             ..Lifetimes::udp(secs(120))
         },
         refresh: Refresh { inbound: true, rejected: false },
+        tcp_strict: true,
         ..NatConfig::default()
     }
 }
@@ -171,7 +172,7 @@ pub fn pf() -> NatConfig {
         sweep: secs(10),
         ..Lifetimes::udp(secs(60))
     };
-    NatConfig { ports: 50_001..=65_535, port_classes: false, ..config }
+    NatConfig { ports: 50_001..=65_535, port_classes: false, tcp_strict: false, ..config }
 }
 
 /// pfSense: pf with outbound ports from 1024 up, and NAT-PMP and PCP by miniupnpd where switched on.
@@ -186,33 +187,31 @@ pub fn pfsense() -> NatConfig {
 /// it.
 #[must_use]
 pub fn openwrt() -> NatConfig {
-    NatConfig {
-        unsolicited: Unsolicited::Reject,
-        hairpin: Hairpin::ExternalSource,
-        ..linux_masquerade()
-    }
+    NatConfig { unsolicited: Unsolicited::Reject, hairpin: Hairpin::Forwards, ..linux_masquerade() }
 }
 
-/// A home router of the given filtering (RFC 3489's cones): ports kept where free, 120 s for UDP.
+/// A home router of the given filtering (RFC 3489's cones). The least times that are allowed: 120 s for
+/// UDP (RFC 4787 REQ-5), 240 s and 7440 s for TCP (RFC 5382 REQ-5). That ports are kept where they are
+/// free, else drawn, and lie from 1024 up is chosen.
 fn home(filtering: Filtering) -> NatConfig {
     let pick = Pick::Random;
     let behaviour = behaviour(M::EndpointIndependent, filtering, Preserve::WhenFree, pick);
     NatConfig { behaviour, ports: 1_024..=65_535, ..NatConfig::default() }
 }
 
-/// A "full cone" home router (RFC 3489 section 5).
+/// A "full cone" home router as RFC 3489 section 5 defines it.
 #[must_use]
 pub fn full_cone() -> NatConfig {
     home(F::EndpointIndependent)
 }
 
-/// An address-restricted home router (RFC 3489 section 5).
+/// An address-restricted home router as RFC 3489 section 5 defines it.
 #[must_use]
 pub fn address_restricted() -> NatConfig {
     home(F::AddressDependent)
 }
 
-/// A port-restricted home router (RFC 3489 section 5), the most common kind.
+/// A port-restricted home router as RFC 3489 section 5 defines it, the most common kind.
 #[must_use]
 pub fn port_restricted() -> NatConfig {
     home(F::AddressAndPortDependent)

@@ -19,7 +19,9 @@ pub fn source(name: &str) -> Option<&'static str> {
         "pf" => "OpenBSD: pf_lb.c (pf_get_sport), pf.conf(5)",
         "pfsense" => "pf, and miniupnpd for NAT-PMP and PCP",
         "openwrt" => "OpenWrt's fw4 as delivered, on Linux; compared with a kernel",
-        "full-cone" | "address-restricted" | "port-restricted" => "RFC 3489, section 5",
+        "full-cone" | "address-restricted" | "port-restricted" => {
+            "kinds: RFC 3489 section 5; times: RFC 4787, RFC 5382; ports: chosen"
+        }
         "rfc4787" => "RFC 4787, RFC 5382, RFC 6887, with what they recommend",
         "nokia-cgn" => "product documentation of Nokia's 7750: NAT timeouts, port blocks",
         "map-e" => "RFC 7597, section 5.1: 16 offset values, 256 port sets; on Linux",

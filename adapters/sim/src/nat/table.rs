@@ -83,10 +83,12 @@ impl Entry {
         way: Way,
         (flow, refresh): (Flow, bool),
         peer: SocketAddr,
-    ) {
+    ) -> bool {
         let refresh = refresh && flow != Flow::Rst;
         match self.proto {
-            Proto::Udp => self.life.pass(rules, now, way, flow, refresh),
+            Proto::Udp => {
+                self.life.pass(rules, now, way, flow, refresh);
+            }
             Proto::Tcp if refresh => self.life.use_at(now),
             Proto::Tcp => {}
         }
@@ -95,7 +97,7 @@ impl Entry {
             if self.proto == Proto::Tcp && refresh {
                 self.life.touch(rules, now, Proto::Tcp);
             }
-            return;
+            return true;
         }
         if self.peers.len() >= self.prune_at {
             self.peers.retain(|_, life| !life.ended(now));
@@ -106,7 +108,7 @@ impl Entry {
             *life = Life::new(now);
         }
         let before = life.until();
-        life.pass(rules, now, way, flow, refresh);
+        let passes = life.pass(rules, now, way, flow, refresh);
         if self.proto == Proto::Tcp {
             // Connections of one mapping end one by one.
             let life = *life;
@@ -118,6 +120,7 @@ impl Entry {
                 self.life.follow(longest);
             }
         }
+        passes
     }
 }
 
@@ -211,7 +214,7 @@ impl Table {
         *self = Self { next: self.next, ..Self::default() };
     }
 
-    /// A packet passes through a mapping.
+    /// A packet comes to a mapping that is its own; whether it passes.
     pub(super) fn pass(
         &mut self,
         id: Id,
@@ -220,15 +223,16 @@ impl Table {
         way: Way,
         what: (Flow, bool),
         peer: SocketAddr,
-    ) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
-        entry.pass(rules, now, way, what, peer);
+    ) -> bool {
+        let Some(entry) = self.entries.get_mut(&id) else { return false };
+        let passes = entry.pass(rules, now, way, what, peer);
         // A later death is found out when the filed one comes; an earlier one must be filed.
         if entry.life.until() < entry.filed.0 || entry.filed.0 <= now {
             self.deaths.remove(&(entry.filed.0, id));
             entry.filed.0 = entry.life.until();
             self.deaths.insert((entry.filed.0, id));
         }
+        passes
     }
 
     /// A packet that the filter rejected refreshes a mapping all the same.

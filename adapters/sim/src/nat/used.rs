@@ -87,6 +87,13 @@ impl Held {
         self.bits.insert(proto, at);
     }
 
+    /// As [`Held::set`], unless it is held longer already.
+    pub(super) fn extend(&mut self, proto: Proto, at: SocketAddr, until: Duration) {
+        if self.until.get(&(proto, at)).is_none_or(|&before| before < until) {
+            self.set(proto, at, until);
+        }
+    }
+
     /// Lets go of what is over.
     pub(super) fn expire(&mut self, now: Duration) {
         while let Some(&(end, proto, at)) = self.ends.first()

@@ -208,7 +208,7 @@ fn judge_family(a: &[Gate], b: &[Gate]) -> Judgement {
     let order = pairs().map(|(a, b)| plain::order(a, b)).reduce(stricter).unwrap_or(Order::Any);
     let certain = roomy && pairs().all(|(a, b)| plain::helps(order, meeting, a, b));
     let plain = certain && pairs().all(|sides| plain::turns(meeting, (a, b), sides));
-    let hairpin = a.last().map_or(Hairpin::None, |gate| gate.config.hairpin);
+    let hairpin = a.last().map_or(Hairpin::None, |gate| plain::hairpin(gate, gate.forwarded));
     // With the inside source, the answer to a SYN would come from another address.
     let returns = meeting == Meeting::Apart || hairpin == Hairpin::ExternalSource;
     let local = meeting == Meeting::Neighbours;

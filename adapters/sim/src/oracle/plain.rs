@@ -80,14 +80,24 @@ pub(crate) fn helps(order: Order, meeting: Meeting, a: &Side, b: &Side) -> bool 
     order != Order::ShortHops || (meeting == Meeting::Apart && sturdy(a) && sturdy(b))
 }
 
+/// How a box turns packets round between two ends, when there is a forward to one of them or not.
+pub(crate) const fn hairpin(turning: &Gate, forwarded: bool) -> Hairpin {
+    match turning.config.hairpin {
+        Hairpin::Forwards if forwarded => Hairpin::ExternalSource,
+        Hairpin::Forwards => Hairpin::None,
+        others => others,
+    }
+}
+
 /// Whether the two connect through the box that both are behind, by their outside addresses.
 /// `sides` are the whole ways out; `a` and `b` their boxes, of which the outermost turns packets
 /// round.
 pub(crate) fn turns(meeting: Meeting, (a, b): (&[Gate], &[Gate]), sides: (&Side, &Side)) -> bool {
     let Some((turning, within_a)) = a.split_last() else { return connects(sides.0, sides.1) };
-    match (meeting, turning.config.hairpin) {
+    let forwarded = turning.forwarded || b.last().is_some_and(|gate| gate.forwarded);
+    match (meeting, hairpin(turning, forwarded)) {
         (Meeting::Apart, _) | (_, Hairpin::ExternalSource) => connects(sides.0, sides.1),
-        (_, Hairpin::None) => false,
+        (_, Hairpin::None | Hairpin::Forwards) => false,
         (_, Hairpin::InternalSource) => {
             // The receiver sees an address inside and answers there, past the box: neither may have
             // a filter further in, and the first packet has to get through the box itself.

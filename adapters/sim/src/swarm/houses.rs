@@ -263,7 +263,7 @@ impl Swarm {
         }
         match self.config(phone.nats[0]).hairpin {
             Hairpin::None => Some(false),
-            Hairpin::ExternalSource => Some(true),
+            Hairpin::ExternalSource | Hairpin::Forwards => Some(true),
             Hairpin::InternalSource => None,
         }
     }

@@ -92,6 +92,31 @@ fn only_what_has_a_rule_for_it_hairpins() {
     assert_eq!(outcome[2..], [Seen::Unreachable; 2]);
 }
 
+/// OpenWrt: what is for the box itself is refused by it, however often both have sent.
+#[test]
+fn openwrt_turns_round_no_mapping() {
+    let other = Inside { port: 50_500, ..B };
+    let steps = [
+        Out(A, R),
+        Out(other, R),
+        Hairpin(A, other, R),
+        Hairpin(other, A, R),
+        Hairpin(A, other, R),
+        Answer(R, A),
+    ];
+    let outcome = same(&SiteSpec::new(Rules::Rejecting), &steps);
+    assert_eq!(outcome[2..5], [Seen::Unreachable; 3]);
+}
+
+#[test]
+fn a_forward_is_reached_from_inside_and_answers() {
+    let steps =
+        [Out(A, R), Out(B, R), Hairpin(B, A, R), Hairpin(A, B, R), Hairpin(B, A, R), Answer(R, B)];
+    let outcome = same(&SiteSpec::new(Rules::Static), &steps);
+    assert_eq!(outcome[2].port(), Some(40_000));
+    assert_eq!(outcome[3], Seen::Turned("203.0.113.1:41000".parse().unwrap()));
+}
+
 #[test]
 fn a_forwarded_port_is_open_to_all_and_used_outbound_too() {
     let steps = [

@@ -5,7 +5,34 @@
 
 use genkan_kernel_tests::Step::{self, Answer, Closed, Out, Reboot, Stranger};
 use genkan_kernel_tests::scenario::{A, B, R, R2, S, wait};
-use genkan_kernel_tests::{Outcome, Rules, Seen, SiteSpec, Timeouts, same};
+use genkan_kernel_tests::{Namespace, Outcome, Rules, Seen, SiteSpec, Timeouts, same};
+use genkan_sim::nat::{Lifetimes, presets};
+
+/// What the presets say, in seconds, and what a namespace has that nobody has set anything in.
+#[test]
+fn an_untouched_kernel_has_the_lifetimes_of_the_presets() {
+    let Lifetimes { udp_initial, udp_replied, tcp, .. } = presets::linux_masquerade().lifetimes;
+    assert_eq!(Timeouts::default().tcp, tcp);
+    assert_eq!(Timeouts::default().initial(), udp_initial);
+    assert_eq!(Timeouts::default().replied(), udp_replied);
+    let namespace = Namespace::new();
+    for (key, expected) in [
+        ("udp_timeout", udp_initial),
+        ("udp_timeout_stream", udp_replied),
+        ("tcp_timeout_syn_sent", tcp.syn_sent),
+        ("tcp_timeout_syn_recv", tcp.syn_received),
+        ("tcp_timeout_established", tcp.established),
+        ("tcp_timeout_unacknowledged", tcp.unacknowledged),
+        ("tcp_timeout_fin_wait", tcp.fin_wait),
+        ("tcp_timeout_close_wait", tcp.close_wait),
+        ("tcp_timeout_last_ack", tcp.last_ack),
+        ("tcp_timeout_time_wait", tcp.time_wait),
+        ("tcp_timeout_close", tcp.closed),
+    ] {
+        let seconds = namespace.get(&format!("net/netfilter/nf_conntrack_{key}"));
+        assert_eq!(seconds, expected.as_secs().to_string(), "{key}");
+    }
+}
 
 fn short(rules: Rules, steps: &[Step]) -> Outcome {
     let timeouts = Timeouts { initial: 2, replied: 5, ..Timeouts::default() };

@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use genkan_kernel_tests::Step::{self, InTcp, OutTcp};
 use genkan_kernel_tests::scenario::{A, R, wait};
-use genkan_kernel_tests::{Inside, Lab, Rules, Seen, Side, SiteSpec, Timeouts, same};
+use genkan_kernel_tests::{Inside, Rules, Seen, SiteSpec, Timeouts, same};
 use genkan_sim::nat::Flow::{self, Fin, Rst, Segment, Syn, SynAck};
 use genkan_sim::nat::TcpLifetimes;
 
@@ -137,14 +137,27 @@ fn a_reset_that_is_the_first_answer_ends_it_at_once() {
     assert_eq!(same(&spec(), &steps(A, &[script]))[1..], [Seen::At(A), Seen::Nothing]);
 }
 
-/// The kernel's alone: it forgets the connection before it translates the segment. The simulated NATs
-/// do translate it.
+/// It leaves untranslated.
 #[test]
-fn a_reset_from_inside_before_any_answer_leaves_untranslated() {
-    Side::new(&Lab::new(&[spec()])).shows(&[
-        (OutTcp(A, R, Syn), Seen::From("203.0.113.1:40000".parse().unwrap())),
-        (OutTcp(A, R, Rst), Seen::From(A.address())),
-    ]);
+fn a_reset_from_inside_before_any_answer_gets_nowhere() {
+    let script: &Script = &[(OUT, Syn), (OUT, Rst), (IN, SynAck)];
+    assert_eq!(same(&spec(), &steps(A, &[script]))[1..], [Seen::Nothing, Seen::At(A)]);
+}
+
+/// Each way, what is out of place in each state, and that it changes nothing.
+#[test]
+fn segments_out_of_place_get_nowhere() {
+    for (state, out_of_place) in [
+        (&OPEN[..1], &[(OUT, Segment), (OUT, Fin), (OUT, SynAck), (IN, Fin)][..]),
+        (&OPEN[..2], &[(IN, Syn)]),
+        (&OPEN[..], &[(IN, Syn), (OUT, SynAck)]),
+        (&[OPEN[0], OPEN[1], OPEN[2], (OUT, Fin)], &[(IN, Syn), (OUT, SynAck)]),
+        (&[OPEN[0], OPEN[1], OPEN[2], (IN, Fin), (OUT, Fin)], &[(IN, Syn), (OUT, SynAck)]),
+    ] {
+        let seen = same(&spec(), &steps(A, &[state, out_of_place]));
+        assert_eq!(seen[state.len()..], vec![Seen::Nothing; out_of_place.len()], "{state:?}");
+        same(&spec(), &steps(A, &[state, out_of_place, &OPEN[1..], &[(IN, Segment)]]));
+    }
 }
 
 #[test]

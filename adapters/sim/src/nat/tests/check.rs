@@ -100,6 +100,33 @@ fn blocks_that_are_none_or_do_not_fit_are_refused() {
 }
 
 #[test]
+fn ports_are_shared_out_among_two_hosts_at_least() {
+    let check = |blocks| NatConfig { blocks, ..NatConfig::default() }.check();
+    assert_eq!(check(Blocks::Masked { mask: 1 }), Ok(()));
+    assert_eq!(check(Blocks::PortSet { a: 0, k: 4 }), Ok(()));
+    let one = check(Blocks::Masked { mask: 0 }).unwrap_err().to_string();
+    assert_eq!(one, "blocks (sets of ports): 1, but must be 2 to 65535");
+    let ports = 20_000..=20_001;
+    let config =
+        NatConfig { ports, blocks: Blocks::PortSet { a: 0, k: 1 }, ..NatConfig::default() };
+    assert!(config.check().is_err(), "only the lower half");
+}
+
+#[test]
+fn a_shortened_lifetime_is_not_shorter_than_the_shortest() {
+    let check = |divisor| {
+        let mut config = NatConfig::default();
+        config.lifetimes.shortened_above = Some((0, divisor));
+        config.lifetimes.udp_initial = secs(2);
+        config.check().map_err(|fault| fault.to_string())
+    };
+    assert_eq!(check(2_000), Ok(()));
+    let fault = "lifetimes.shortened_above: 2001, but must be 1 to 2000";
+    assert_eq!(check(2_001), Err(fault.into()));
+    assert!(check(u32::MAX).is_err());
+}
+
+#[test]
 fn times_that_overflow_or_let_nothing_live_are_refused() {
     let changes: [fn(&mut NatConfig, Duration); 12] = [
         |c, time| c.lifetimes.udp_initial = time,

@@ -211,3 +211,19 @@ fn a_lease_comes_from_the_hosts_own_block() {
     let leased = u16::from_be_bytes([answer[42], answer[43]]);
     assert!(leased.abs_diff(port) < 100, "{leased} {port}");
 }
+
+#[test]
+fn a_port_is_held_down_from_its_last_use_whether_mapping_or_lease() {
+    let mut nat = leasing(true, false);
+    (nat.config.hold_down, nat.config.lifetimes) = (secs(120), Lifetimes::udp(secs(30)));
+    nat.config.behaviour.allocation.preserve = Preserve::WhenFree;
+    let inside = at("10.0.0.2:20005");
+    assert_eq!(out(&mut nat, secs(0), inside, remote(1, 1)), Ok(20_005));
+    // The mapping becomes a lease for 600 s, and dies long before it.
+    let answer = ask(&mut nat, 1, &[0, 1, 0, 0, 0x4e, 0x25, 0, 0, 0, 0, 2, 0x58]);
+    assert_eq!(answer[10..12], [0x4e, 0x25]);
+    let other = host(3, 20_005);
+    assert_ne!(out(&mut nat, secs(720), other, remote(1, 1)), Ok(20_005), "119 s after the lease");
+    nat.advance(secs(760));
+    assert_eq!(out(&mut nat, secs(760), other, remote(1, 1)), Ok(20_005));
+}

@@ -143,3 +143,43 @@ fn a_firewall_changes_no_address_and_filters_all_the_same() {
     wall.forward(Proto::Udp, 5_000, inside);
     assert_eq!(wall.inbound(secs(1), Flow::Udp, strange, inside), Ok(inside));
 }
+
+#[test]
+fn each_host_behind_a_firewall_may_have_the_same_port_open() {
+    let mut wall = Nat::new(&[], presets::rfc6092_firewall(), Rng::new(1));
+    let (one, two) = (at("[2001:db8::2]:443"), at("[2001:db8::3]:443"));
+    for inside in [one, two] {
+        wall.forward(Proto::Udp, 443, inside);
+    }
+    let strange = at("[2001:db8:2::1]:1");
+    for inside in [one, two] {
+        assert_eq!(wall.inbound(secs(1), Flow::Udp, strange, inside), Ok(inside));
+    }
+    wall.unforward(Proto::Udp, 443);
+    for inside in [one, two] {
+        assert_eq!(wall.inbound(secs(1), Flow::Udp, strange, inside), Err(Refusal::Icmp));
+    }
+}
+
+#[test]
+fn a_port_may_be_forwarded_for_each_address_family() {
+    let external = [ip("192.0.2.1"), ip("2001:db8::1")];
+    let mut nat = Nat::new(&external, NatConfig::default(), Rng::new(1));
+    let insides = [host(2, 80), at("[fd00::2]:80")];
+    for inside in insides {
+        nat.forward(Proto::Tcp, 8_000, inside);
+    }
+    for (from, to, inside) in [
+        (remote(9, 9), at("192.0.2.1:8000"), insides[0]),
+        (at("[2001:db8:2::1]:1"), at("[2001:db8::1]:8000"), insides[1]),
+    ] {
+        assert_eq!(nat.inbound(secs(1), Flow::Syn, from, to), Ok(inside));
+    }
+}
+
+#[test]
+#[should_panic(expected = "a firewall changes no port")]
+fn a_firewall_forwards_no_port_to_another() {
+    let mut wall = Nat::new(&[], presets::rfc6092_firewall(), Rng::new(1));
+    wall.forward(Proto::Udp, 8_080, at("[2001:db8::2]:80"));
+}

@@ -34,6 +34,42 @@ fn hairpins_turn_with_the_inside_or_the_outside_source_or_not_at_all() {
     assert_eq!(turned, Err(Refusal::Filtered), "the filter holds within, too");
 }
 
+#[test]
+fn openwrt_turns_round_what_is_for_a_forward_and_the_answers_and_nothing_else() {
+    let mut nat = nat(presets::openwrt());
+    let (one, two) = (host(2, 40_000), host(3, 50_000));
+    for inside in [one, two] {
+        out(&mut nat, secs(1), inside, remote(1, 1)).unwrap();
+    }
+    let mut turn = |nat: &mut Nat, inside, port| {
+        nat.hairpin(secs(1), Flow::Udp, inside, outer(port))
+            .map(|turned| (turned.source, turned.to))
+    };
+    for (inside, port) in [(one, 50_000), (two, 40_000), (one, 50_000)] {
+        assert_eq!(turn(&mut nat, inside, port), Err(Refusal::Icmp), "however often both send");
+    }
+    let syn = nat.hairpin(secs(1), Flow::Syn, one, outer(50_000));
+    assert_eq!(syn, Err(Refusal::Reset(Duration::ZERO)));
+    nat.forward(Proto::Udp, 41_000, two);
+    assert_eq!(turn(&mut nat, one, 41_000), Ok((outer(40_000), two)));
+    assert_eq!(turn(&mut nat, two, 40_000), Ok((outer(41_000), one)));
+    assert!(turn(&mut nat, two, 40_001).is_err());
+}
+
+#[test]
+fn nobody_is_evicted_for_a_port_that_would_be_held() {
+    let mut config = eim();
+    (config.ports, config.hold_down) = (20_000..=20_001, secs(120));
+    config.limits.overflow = Overflow::EvictOldest;
+    let mut nat = nat(config);
+    for n in [2, 3] {
+        out(&mut nat, secs(1), host(n, 1), remote(1, 1)).unwrap();
+    }
+    assert_eq!(out(&mut nat, secs(2), host(4, 1), remote(1, 1)), Err(Refusal::Full));
+    assert_eq!(nat.len(), 2);
+    assert!(gets_in(&mut nat, secs(2), remote(1, 1), 20_000), "the oldest is still there");
+}
+
 fn limited(limits: Limits) -> Nat {
     let mut config = NatConfig::new(APDM, APDF);
     config.limits = limits;
