@@ -41,7 +41,7 @@ fn openwrt_turns_round_what_is_for_a_forward_and_the_answers_and_nothing_else() 
     for inside in [one, two] {
         out(&mut nat, secs(1), inside, remote(1, 1)).unwrap();
     }
-    let mut turn = |nat: &mut Nat, inside, port| {
+    let turn = |nat: &mut Nat, inside, port| {
         nat.hairpin(secs(1), Flow::Udp, inside, outer(port))
             .map(|turned| (turned.source, turned.to))
     };
