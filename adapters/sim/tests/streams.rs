@@ -251,3 +251,53 @@ fn a_host_that_moves_loses_its_connections() {
     assert_eq!(talker(&world, right).states[0].2, StreamState::Closed);
     assert!(talker(&world, left).received.is_empty() && talker(&world, right).received.is_empty());
 }
+
+/// Which side of a connection shuts it down, or both at once.
+const CLOSERS: [(bool, bool); 3] = [(true, false), (false, true), (true, true)];
+
+/// A NAT forgets a connection some minutes after it saw a FIN from each side (RFC 5382 REQ-5), and
+/// keeps one that is half closed for hours: whoever closes first, both FINs have to pass it.
+#[test]
+fn a_nat_sees_the_fins_of_both_sides_whoever_closes_first() {
+    for (inside, outside) in CLOSERS {
+        for loss in [0.0, 0.2] {
+            let mut world = World::new(9);
+            let server = talker::server(&mut world);
+            let nat = world.add_nat("nat", ip(11), None, NatConfig::default());
+            let host = talker::behind(&mut world, nat, "host", 2);
+            world.set_line(host, &Faults::default().with_loss(loss));
+            connect(&mut world, host, address(2));
+            world.run_for(Duration::from_secs(20));
+            let stream = accepted(&world, server);
+            let close = |world: &mut World, host, stream| {
+                world.with(host, |_: &mut Talker, io| io.command(Command::Shutdown { stream }));
+            };
+            if inside {
+                close(&mut world, host, STREAM);
+            }
+            if outside {
+                close(&mut world, server, stream);
+            }
+            world.run_for(Duration::from_secs(300));
+            let case = format!("closed inside {inside}, outside {outside}, loss {loss}");
+            // With the next packet the box forgets what is over; that packet's mapping is the one left.
+            talker::send(&mut world, host, address(2), b"anything");
+            assert_eq!(world.nat_mut(nat).len(), 1, "{case}");
+            assert!(format!("{world:?}").contains("connections: 0"), "{case}: {world:?}");
+        }
+    }
+}
+
+/// The waits double up to a minute, however long the caller is patient.
+#[test]
+fn a_patient_caller_sends_few_syns() {
+    let (mut world, left, right) = pair(12);
+    world.kill(right, Death::Silent);
+    world.tcp_mut().connect_timeout = Duration::from_secs(127);
+    connect(&mut world, left, address(2));
+    world.run_for(Duration::from_secs(130));
+    let syns = world.transcript().entries().filter(|entry| matches!(entry.via, Via::Syn(_)));
+    // At 0, 1, 3, 7, 15, 31, 63 and 123 s.
+    assert_eq!(syns.count(), 8);
+    assert_eq!(talker(&world, left).states[0].2, StreamState::Closed);
+}

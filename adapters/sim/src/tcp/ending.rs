@@ -26,6 +26,27 @@ impl World {
         self.send_segment(id, side, Body::Fin, Duration::ZERO);
     }
 
+    /// The other end has shut the stream down and all of it is read: this end's FIN goes out, and its
+    /// machine is told.
+    pub(super) fn closes_too(&mut self, id: TcpId, side: usize) {
+        let Some(end) = self.tcp.end(id, side) else { return };
+        let (host, stream) = (end.host, end.stream);
+        end.stage = Stage::Closing;
+        self.send_segment(id, side, Body::Fin, Duration::ZERO);
+        if let Some(stream) = stream {
+            self.stream_closed(host, stream);
+        }
+    }
+
+    /// A host forgets a stream, and its machine is told.
+    fn stream_closed(&mut self, host: HostId, stream: StreamId) {
+        self.slots[host.0].streams.remove(&stream);
+        self.enter(host, |node, io| {
+            io.close(stream);
+            node.stream_state(io, stream, StreamState::Closed);
+        });
+    }
+
     /// All of a host's connections end, because the host does.
     pub(crate) fn drop_connections(&mut self, host: HostId, with_reset: bool) {
         for (id, side) in self.tcp.of_host(host) {
@@ -44,11 +65,7 @@ impl World {
         self.tcp.bury(id, side);
         let Some(stream) = stream else { return };
         if matches!(stage, Stage::Opening | Stage::Open) {
-            self.slots[host.0].streams.remove(&stream);
-            self.enter(host, |node, io| {
-                io.close(stream);
-                node.stream_state(io, stream, StreamState::Closed);
-            });
+            self.stream_closed(host, stream);
         }
     }
 

@@ -13,11 +13,15 @@
 //! - A lost segment is sent again after 200 ms or two latencies, doubling; what follows waits.
 //! - A stream takes [`TcpConfig::capacity`] bytes that the other end has not read yet; more wait in
 //!   the machine. A slow reader ([`Reader`]) therefore slows the writer.
+//! - A connection is over when each side has sent a FIN: whoever reads that the other has shut it down
+//!   shuts it down too. What arrives for a connection that is over passes the NATs all the same.
 //! - A host that is off answers nothing: the other end stays half open until it writes and
 //!   [`TcpConfig::user_timeout`] has passed. A host that came back, or a NAT that gave the
 //!   connection another source, makes for an RST.
 //!
-//! Not modelled: congestion control, windows other than the above, urgent data, options.
+//! Not modelled: congestion control, windows other than the above, urgent data, options, and half-closed
+//! connections: a shutdown ends both directions, so that nothing can be written or read after the other
+//! side's FIN, nor read after one's own.
 
 mod connect;
 mod ending;
@@ -183,7 +187,8 @@ impl Table {
         self.conns.get_mut(&id)?.ends[side].as_mut()
     }
 
-    /// Marks an end as gone, and forgets the connection when both are.
+    /// Marks an end as gone, and forgets the connection when both are, or when the other one only
+    /// waits for a FIN that the gone one will not send any more.
     fn bury(&mut self, id: TcpId, side: usize) {
         if let Some(end) = self.end(id, side) {
             end.stage = Stage::Gone;
@@ -191,9 +196,13 @@ impl Table {
             end.early.clear();
             end.assembly.clear();
         }
-        if let Some(conn) = self.conns.get(&id)
-            && conn.ends.iter().flatten().all(|end| end.stage == Stage::Gone)
-        {
+        let over = |conn: &Conn, side: usize| {
+            conn.ends[side].as_ref().is_none_or(|end| {
+                let done = conn.ends[1 - side].as_ref().is_some_and(|other| other.ended);
+                end.stage == Stage::Gone || (end.stage == Stage::Closing && done)
+            })
+        };
+        if self.conns.get(&id).is_some_and(|conn| over(conn, 0) && over(conn, 1)) {
             self.conns.remove(&id);
             self.met.retain(|_, other| *other != id);
         }

@@ -49,7 +49,9 @@ impl World {
             return self.transcript.settle(mark, fate, None);
         }
         hop.routers = hop.routers.saturating_add(faults.hops);
-        let mut at = self.now + faults.segment_delay(&mut self.rng) + delay + hop.delay;
+        let delay = delay.saturating_add(hop.delay);
+        let delay = delay.saturating_add(faults.segment_delay(&mut self.rng));
+        let mut at = self.now.saturating_add(delay);
         if let Some(end) = self.tcp.end(conn, 1 - to) {
             at = at.max(end.last_arrival);
         }
@@ -138,7 +140,8 @@ impl World {
             Ok(waits) => waits,
             Err(fate) => return self.transcript.settle(mark, fate, None),
         };
-        let wait = waits + faults.segment_delay(&mut self.rng) + extra;
+        let wait = waits.saturating_add(faults.segment_delay(&mut self.rng));
+        let wait = wait.saturating_add(extra);
         self.schedule(wait, Event::Tcp(TcpEvent::Reset { conn, to, hop, mark }));
     }
 

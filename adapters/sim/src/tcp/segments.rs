@@ -37,7 +37,7 @@ impl World {
         if stage.is_none_or(|stage| stage == Stage::Gone || (opening && stage != Stage::Opening)) {
             return self.strayed(&segment, None);
         }
-        let given_up = self.now >= segment.first_sent + self.tcp_config.user_timeout;
+        let given_up = self.now >= self.give_up(&segment);
         if given_up && !matches!(segment.body, Body::Syn) {
             self.strayed(&segment, None);
             self.stream_ends(segment.conn, segment.from);
@@ -78,15 +78,18 @@ impl World {
                 return self.stopped_segment(segment, mark, stop);
             }
             (_, None) => return self.lost(segment, mark, Fate::Hooked, Duration::ZERO),
-            (Ok(hop), Some(delay)) => Hop { delay: hop.delay + delay + segment.extra, ..hop },
+            (Ok(hop), Some(delay)) => {
+                Hop { delay: hop.delay.saturating_add(delay).saturating_add(segment.extra), ..hop }
+            }
         };
         let faults = self.net.path(host, way);
         match self.survives(host, way, &faults, segment.body.bytes().len()) {
             Ok(waits) => {
-                let delay = waits + hop.delay + faults.segment_delay(&mut self.rng);
+                let delay = waits.saturating_add(hop.delay);
+                let delay = delay.saturating_add(faults.segment_delay(&mut self.rng));
                 let hop = Hop { routers: hop.routers.saturating_add(faults.hops), ..hop };
                 let Some(end) = self.tcp.end(conn, from) else { return };
-                end.last_arrival = end.last_arrival.max(self.now + delay);
+                end.last_arrival = end.last_arrival.max(self.now.saturating_add(delay));
                 let wait = end.last_arrival - self.now;
                 self.schedule(wait, Event::Tcp(TcpEvent::Arrive { segment, hop, mark }));
             }
@@ -116,12 +119,21 @@ impl World {
         let first = if opening {
             self.tcp_config.retransmit_syn
         } else {
-            self.tcp_config.retransmit.max(latency * 2)
+            self.tcp_config.retransmit.max(latency.saturating_mul(2))
         };
-        let wait = (first * 2u32.saturating_pow(segment.attempt.min(16))).min(LONGEST_WAIT);
-        let give_up = segment.first_sent + self.tcp_config.user_timeout;
-        let wait = wait.min(give_up.saturating_sub(self.now)).max(Duration::from_millis(1));
+        let mut wait = first.saturating_mul(2u32.saturating_pow(segment.attempt.min(16)));
+        wait = wait.min(LONGEST_WAIT);
+        // A SYN is given up by its own time-out.
+        if !matches!(segment.body, Body::Syn) {
+            wait = wait.min(self.give_up(&segment).saturating_sub(self.now));
+        }
+        let wait = wait.max(Duration::from_millis(1));
         self.schedule(wait, Event::Tcp(TcpEvent::Retry(segment)));
+    }
+
+    /// When a segment has not been acknowledged for too long.
+    const fn give_up(&self, segment: &Segment) -> Duration {
+        segment.first_sent.saturating_add(self.tcp_config.user_timeout)
     }
 
     /// What was on its way in a connection that nobody knows any more.
@@ -158,14 +170,14 @@ impl World {
         let sent_by = (segment.conn, segment.from);
         (segment.conn, segment.from) = self.tcp.now_at(segment.conn, segment.from);
         let (id, from) = (segment.conn, segment.from);
-        if self.tcp.end(id, from).is_none() {
-            return self.strayed(&segment, mark);
-        }
+        let known = self.tcp.end(id, from).is_some();
         let route = self.net.inbound(self.now, flow(&segment.body), hop, None);
         for &crossing in &route.crossings {
             self.frame(crossing, None, || segment.load());
         }
         let (host, there) = match route.end {
+            // The boxes have seen it all the same.
+            _ if !known => return self.strayed(&segment, mark),
             Ok(End::Host(host, there)) => (host, there),
             Ok(End::Gateway(..)) => {
                 return self.lost(segment, mark, Fate::Unreceived, Duration::ZERO);
@@ -212,7 +224,7 @@ impl World {
         if matches!(segment.body, Body::SynAck) {
             return self.syn_ack_arrives(id, side);
         }
-        let give_up = segment.first_sent + self.tcp_config.user_timeout;
+        let give_up = self.give_up(&segment);
         self.in_order(id, side, segment.number, segment.body);
         if self.way_back_is_cut(id, from) {
             let event = TcpEvent::Unacknowledged { conn: id, from };

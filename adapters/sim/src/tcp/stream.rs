@@ -128,7 +128,7 @@ impl World {
                 if end.inbox.is_empty() {
                     return Some(0);
                 }
-                end.rests_until = now + every;
+                end.rests_until = now.saturating_add(every);
                 self.schedule(every, Event::Tcp(TcpEvent::Read { conn: id, side }));
                 Some(bytes.max(1))
             }
@@ -166,19 +166,24 @@ impl World {
         }
     }
 
-    /// Tells the node that a stream has ended, once all of it is read.
+    /// The other end's FIN has come, and all before it is read: an open end closes in its turn, one
+    /// that has closed itself is over once its own FIN has arrived too.
     fn finish(&mut self, id: TcpId, side: usize) {
-        let Some(end) = self.tcp.end(id, side) else { return };
-        if !end.ended || (end.stage == Stage::Open && !end.inbox.is_empty()) {
-            return;
+        let Some(end) = self.tcp.end(id, side).filter(|end| end.ended) else { return };
+        let (stage, host, read) = (end.stage, end.host, end.inbox.is_empty());
+        match stage {
+            Stage::Open if read => {
+                let slot = &self.slots[host.0];
+                if !slot.paused && slot.reader != Reader::Stalled {
+                    self.closes_too(id, side);
+                }
+            }
+            Stage::Closing if self.tcp.end(id, 1 - side).is_none_or(|other| other.ended) => {
+                self.tcp.bury(id, side);
+                self.tcp.bury(id, 1 - side);
+            }
+            _ => {}
         }
-        let slot = &self.slots[end.host.0];
-        if slot.paused || (slot.reader == Reader::Stalled && end.stage == Stage::Open) {
-            return;
-        }
-        self.stream_ends(id, side);
-        // The other end sent the FIN: with this one gone, nothing is left to do for it.
-        self.tcp.bury(id, 1 - side);
     }
 
     /// End `side` has read so many bytes: the other end may write as many more.
