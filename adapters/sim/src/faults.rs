@@ -4,9 +4,47 @@
 //! line up followed by the receiver's line down ([`Faults::then`]), unless the pair was given a path
 //! of its own.
 
+use core::fmt;
 use core::time::Duration;
 
 use crate::rng::Rng;
+
+/// The longest time in a [`Faults`]: what is under way for longer than a day is as good as lost.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A setting of a line that makes no sense.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum LineFault {
+    /// A probability is not between 0 and 1.
+    Probability {
+        /// The setting.
+        field: &'static str,
+        /// What it is.
+        value: f64,
+    },
+    /// A time is longer than a day.
+    Time {
+        /// The setting.
+        field: &'static str,
+        /// What it is.
+        value: Duration,
+    },
+}
+
+impl fmt::Display for LineFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Probability { field, value } => {
+                write!(f, "{field} is {value}, which is no probability (0 to 1)")
+            }
+            Self::Time { field, value } => {
+                write!(f, "{field} is {value:?}, and may be {LONGEST:?} at most")
+            }
+        }
+    }
+}
+
+impl core::error::Error for LineFault {}
 
 /// The behaviour of one direction of a line.
 #[derive(Clone, PartialEq, Debug)]
@@ -174,6 +212,33 @@ impl Faults {
         self
     }
 
+    /// Whether the settings make sense. Lines and paths are checked where they are set.
+    ///
+    /// # Errors
+    /// When a probability is not between 0 and 1, or a time longer than a day.
+    pub fn check(&self) -> Result<(), LineFault> {
+        let probabilities = [
+            ("loss", self.loss),
+            ("duplicate", self.duplicate),
+            ("reorder", self.reorder),
+            ("corrupt", self.corrupt),
+            ("truncate", self.truncate),
+        ];
+        for (field, value) in probabilities {
+            if !(0.0..=1.0).contains(&value) {
+                return Err(LineFault::Probability { field, value });
+            }
+        }
+        let times =
+            [("latency", self.latency), ("jitter", self.jitter), ("reorder_by", self.reorder_by)];
+        for (field, value) in times {
+            if value > LONGEST {
+                return Err(LineFault::Time { field, value });
+            }
+        }
+        Ok(())
+    }
+
     /// This line followed by `next`.
     #[must_use]
     pub fn then(&self, next: &Self) -> Self {
@@ -238,6 +303,28 @@ mod tests {
         assert_eq!(path.latency, Duration::from_millis(15));
         assert!((path.loss - 0.75).abs() < 1e-9);
         assert!(Faults::lan().then(&Faults::lan().without_udp()).udp_blocked);
+    }
+
+    #[test]
+    fn every_probability_and_every_time_is_looked_at() {
+        type Spoil = fn(&mut Faults);
+        let spoilt: [(Spoil, &str); 8] = [
+            (|line| line.loss = 1.01, "loss"),
+            (|line| line.duplicate = -0.1, "duplicate"),
+            (|line| line.reorder = f64::NAN, "reorder"),
+            (|line| line.corrupt = f64::INFINITY, "corrupt"),
+            (|line| line.truncate = 2.0, "truncate"),
+            (|line| line.latency = Duration::MAX, "latency"),
+            (|line| line.jitter = Duration::MAX, "jitter"),
+            (|line| line.reorder_by = LONGEST * 2, "reorder_by"),
+        ];
+        for (spoil, field) in spoilt {
+            let mut line = Faults { loss: 1.0, latency: LONGEST, ..Faults::hostile() };
+            assert_eq!(line.check(), Ok(()));
+            spoil(&mut line);
+            let text = line.check().unwrap_err().to_string();
+            assert!(text.starts_with(&format!("{field} is ")), "{text}");
+        }
     }
 
     #[test]

@@ -68,7 +68,7 @@ mod watch;
 mod world;
 
 pub use entropy::{EntropyMode, EntropySwitch, SimEntropy};
-pub use faults::Faults;
+pub use faults::{Faults, LineFault};
 pub use host::{App, Host, Inbound, Log};
 pub use nat::{Filtering, Flow, Mapping, Nat, NatConfig, NatFault, Proto, Refusal, Turned};
 pub use net::{HostId, NatId, NatSpec, Unroutable};

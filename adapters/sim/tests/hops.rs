@@ -177,3 +177,25 @@ fn errors_come_to_the_socket_owner_also_from_a_second_socket() {
     let about = talker(&world, left).errors[0].2;
     assert_eq!((about.local, about.remote), (SocketAddr::new(ip(1), 5_000), address(2)));
 }
+
+/// Each router on the way has an address of its own, those within a box of several too, so that a
+/// traceroute shows a way and not one router again and again.
+#[test]
+fn each_router_reports_by_its_own_number() {
+    for limit in 1..=14 {
+        let mut world = World::new(1);
+        let (left, right) = two_houses(&mut world, hops(3), hops(3));
+        let filtering = &mut world.nat_mut(right.nat).config_mut().behaviour.filtering;
+        *filtering = Filtering::EndpointIndependent;
+        world.clear_transcript();
+        send_far(&mut world, left.host, right.seen, limit);
+        world.run_for(Duration::from_secs(1));
+        let teller = entries(&world, true)[0].source.ip();
+        let expected = match limit {
+            3 => ip(11),
+            12 => ip(12),
+            number => [198, 18, 0, number].into(),
+        };
+        assert_eq!(teller, expected, "limit {limit}");
+    }
+}

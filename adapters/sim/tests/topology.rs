@@ -9,7 +9,7 @@ use genkan_core::SocketId;
 use genkan_sim::capture::IcmpError;
 use genkan_sim::nat::{Hairpin, Leases, Pooling, Translation};
 use genkan_sim::{
-    Faults, Filtering, HostId, HostSpec, Mapping, NatConfig, NatId, NatSpec, Proto, World,
+    Faults, Filtering, HostId, HostSpec, Mapping, NatConfig, NatId, NatSpec, Proto, Verdict, World,
 };
 use talker::{INSIDE, Talker, address, behind, heard, ip, last_seen, millis, send, server, talker};
 
@@ -264,6 +264,30 @@ fn a_gateway_answers_port_control_and_nothing_else() {
     assert_eq!(talker(&world, host).errors[0].1, IcmpError::PortUnreachable);
 }
 
+/// What a box answers itself is a packet as others are: a hook can lose, change and double it.
+#[test]
+fn a_hook_decides_about_what_a_gateway_answers() {
+    let heard = |verdict: Verdict| {
+        let mut world = World::new(8);
+        let inner = IpAddr::from([10, 0, 0, 1]);
+        let config = genkan_sim::nat::presets::rfc4787();
+        let nat = world.add_gateway(NatSpec::new("nat", config).external(ip(9)).inner(inner));
+        let host = behind(&mut world, nat, "host", 2);
+        world.hook(move |packet| match packet.source.port() {
+            5_351 => verdict.clone(),
+            _ => Verdict::Pass,
+        });
+        send(&mut world, host, SocketAddr::new(inner, 5_351), &[0, 0]);
+        world.run_for(Duration::from_secs(1));
+        let datagrams = &talker(&world, host).datagrams;
+        datagrams.iter().map(|(_, _, bytes)| bytes.len()).collect::<Vec<_>>()
+    };
+    assert_eq!(heard(Verdict::Pass), [12]);
+    assert_eq!(heard(Verdict::Drop), [0; 0]);
+    assert_eq!(heard(Verdict::Replace(vec![7])), [1]);
+    assert_eq!(heard(Verdict::Duplicate(millis(5))), [12, 12]);
+}
+
 #[test]
 fn an_application_level_gateway_rewrites_addresses_in_payloads_both_ways() {
     for rewrites_payload in [true, false] {
@@ -303,4 +327,18 @@ fn a_bubble_below_a_gateways_own_hops_never_reaches_its_hairpin() {
     world.run_for(millis(100));
     // Out to the second router, round, and back through the first.
     assert_eq!(heard(&world, right).iter().map(|got| got.1[1]).collect::<Vec<_>>(), [4]);
+}
+
+/// Each box has chance of its own, whatever it is called.
+#[test]
+fn boxes_of_one_name_draw_different_ports() {
+    let mut world = World::new(1);
+    let server = server(&mut world);
+    let config = genkan_sim::nat::presets::linux_masquerade_fully_random();
+    let ports = [11, 12].map(|last| {
+        let nat = world.add_nat("home", ip(last), None, config.clone());
+        let host = behind(&mut world, nat, &format!("host {last}"), 2);
+        seen(&mut world, server, host).port()
+    });
+    assert_ne!(ports[0], ports[1]);
 }

@@ -112,7 +112,8 @@ impl Net {
         let Some(to) = to else { return Some(sent) };
         let down = &self.lines[to.0].down;
         let rate = (down.rate, down.queue);
-        Some(sent + self.pass(Pipe::Down(to), now + sent + latency, rate, bytes)?)
+        let there = now.saturating_add(sent).saturating_add(latency);
+        Some(sent.saturating_add(self.pass(Pipe::Down(to), there, rate, bytes)?))
     }
 
     fn pass(
@@ -123,13 +124,16 @@ impl Net {
         bytes: usize,
     ) -> Option<Duration> {
         let Some(rate) = rate else { return Some(Duration::ZERO) };
-        let takes = |bytes: usize| Duration::from_secs_f64(bytes as f64 / rate.max(1) as f64);
+        let takes = |bytes: usize| {
+            let secs = bytes as f64 / rate.max(1) as f64;
+            Duration::try_from_secs_f64(secs).unwrap_or(Duration::MAX)
+        };
         let free = self.busy.entry(pipe).or_default();
         let waits = free.saturating_sub(now);
-        if !waits.is_zero() && waits + takes(bytes) > takes(queue) {
+        if !waits.is_zero() && waits.saturating_add(takes(bytes)) > takes(queue) {
             return None;
         }
-        *free = now + waits + takes(bytes);
+        *free = now.saturating_add(waits).saturating_add(takes(bytes));
         Some(*free - now)
     }
 }

@@ -53,8 +53,10 @@ pub(crate) enum Stop {
     NoRoute,
     /// That box refuses it.
     Refused(NatId, Refusal),
-    /// Its hop limit is used up, at that box or at a router without a name.
-    Expired(Option<NatId>),
+    /// Its hop limit is used up at that box.
+    Expired(NatId),
+    /// Its hop limit is used up at the router of that number, counted from the sender.
+    ExpiredAt(u8),
 }
 
 impl Stop {
@@ -62,7 +64,7 @@ impl Stop {
         match self {
             Self::NoRoute => Some(Unroutable::NoRoute),
             Self::Refused(..) => Some(Unroutable::Nat),
-            Self::Expired(..) => None,
+            Self::Expired(_) | Self::ExpiredAt(_) => None,
         }
     }
 }
@@ -88,6 +90,12 @@ pub(crate) struct Route<T> {
 /// Whether a packet with this hop limit gets no further than router number `routers`.
 pub(crate) fn ends(limit: Option<u8>, routers: u8) -> bool {
     limit.is_some_and(|limit| limit <= routers)
+}
+
+/// Routers without a name, the last of which is number `last`: the one at which the hop limit is used
+/// up, if it is.
+fn pass_routers(limit: Option<u8>, last: u8) -> Result<(), Stop> {
+    limit.filter(|&limit| limit <= last).map_or(Ok(()), |limit| Err(Stop::ExpiredAt(limit.max(1))))
 }
 
 impl Net {
@@ -133,13 +141,11 @@ impl Net {
         let hops = gateway.nat.config().hops.max(1);
         let mut next = Hop { routers: hop.routers.saturating_add(hops), ..hop };
         let before = next.routers - 1;
-        if ends(limit, before) {
-            return Err(Stop::Expired(None));
-        }
+        pass_routers(limit, before)?;
         let inside = Interface::Inside(nat);
         crossings.push(crossing(inside, true, Hop { routers: before, ..hop }));
         if ends(limit, next.routers) {
-            return Err(Stop::Expired(Some(nat)));
+            return Err(Stop::Expired(nat));
         }
         let refused = |refusal| Stop::Refused(nat, refusal);
         if gateway.nat.external().contains(&hop.to.ip()) {
@@ -147,7 +153,7 @@ impl Net {
             (next.source, next.to, next.delay) = (turned.source, turned.to, turned.delay);
             crossings.push(crossing(inside, false, next));
             next.routers = next.routers.saturating_add(hops - 1);
-            return if ends(limit, next.routers) { Err(Stop::Expired(None)) } else { Ok(next) };
+            return pass_routers(limit, next.routers).map(|()| next);
         }
         next.source = gateway.nat.outbound(now, flow, hop.source, hop.to).map_err(refused)?;
         next.network = gateway.outer;
@@ -197,12 +203,12 @@ impl Net {
         let inside = inside.map_err(|refusal| Stop::Refused(nat, refusal))?;
         let passed = hop.routers.saturating_add(1);
         if ends(limit, passed) {
-            return Err(Stop::Expired(Some(nat)));
+            return Err(Stop::Expired(nat));
         }
         let mut next = Hop { network: gateway.inner, to: inside, routers: passed, ..hop };
         crossings.push(crossing(Interface::Inside(nat), false, next));
         next.routers = hop.routers.saturating_add(gateway.nat.config().hops.max(1));
-        if ends(limit, next.routers) { Err(Stop::Expired(None)) } else { Ok(next) }
+        pass_routers(limit, next.routers).map(|()| next)
     }
 
     /// Whose a packet's destination is at this moment, without touching a mapping.

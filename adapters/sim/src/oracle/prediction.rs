@@ -158,7 +158,12 @@ impl Pair<'_> {
             // One fresh socket after the other, each asked at the port that it was bound to.
             Ports::Chosen => Probability::new(1.0 - power(hard.taken, n.min(m)) - rare(hard), 1.0),
             Ports::Counter { foreign, cycle, .. }
-                if !within_cycle(foreign, gap * 2 + delay, n, cycle) =>
+                if !within_cycle(
+                    foreign,
+                    gap.saturating_mul(2).saturating_add(delay),
+                    n,
+                    cycle,
+                ) =>
             {
                 Probability::UNKNOWN
             }
@@ -305,7 +310,7 @@ impl Pair<'_> {
             // Both kinds of parity come by, and only one is ours.
             Ports::Counter { parity: true, .. } | Ports::Unknown => 0.0,
             Ports::Counter { foreign, cycle, .. } => {
-                if !within_cycle(foreign, gap * 2 + delay, n, cycle) {
+                if !within_cycle(foreign, gap.saturating_mul(2).saturating_add(delay), n, cycle) {
                     return 0.0;
                 }
                 let reach = Drift::new(foreign, delay).window(n as usize);

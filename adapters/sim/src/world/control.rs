@@ -25,28 +25,48 @@ pub enum Death {
 
 impl World {
     /// A host's line in both directions. Each path is the sender's line up, then the receiver's
-    /// line down.
+    /// line down. What stays in one inner network, between its hosts or to and from its box, takes
+    /// [`Faults::lan`] and no line, unless a path of its own is set.
+    ///
+    /// # Panics
+    /// When a setting makes no sense ([`Faults::check`] says so before).
     pub fn set_line(&mut self, host: HostId, faults: &Faults) {
         self.set_up(host, faults.clone());
         self.set_down(host, faults.clone());
     }
 
     /// A host's line towards the network.
+    ///
+    /// # Panics
+    /// As [`World::set_line`].
     pub fn set_up(&mut self, host: HostId, faults: Faults) {
+        refuse_senseless(&faults, || format!("{}'s line", self.name(host)));
         *self.net.lines_mut(host).0 = faults;
     }
 
     /// A host's line from the network.
+    ///
+    /// # Panics
+    /// As [`World::set_line`].
     pub fn set_down(&mut self, host: HostId, faults: Faults) {
+        refuse_senseless(&faults, || format!("{}'s line", self.name(host)));
         *self.net.lines_mut(host).1 = faults;
     }
 
     /// A path of its own from one host to another, in place of their lines.
+    ///
+    /// # Panics
+    /// As [`World::set_line`].
     pub fn set_path(&mut self, from: HostId, to: HostId, faults: Faults) {
+        let path = || format!("the path from {} to {}", self.name(from), self.name(to));
+        refuse_senseless(&faults, path);
         self.net.set_path(from, to, faults);
     }
 
     /// As [`World::set_path`], both ways.
+    ///
+    /// # Panics
+    /// As [`World::set_line`].
     pub fn set_paths(&mut self, a: HostId, b: HostId, faults: &Faults) {
         self.set_path(a, b, faults.clone());
         self.set_path(b, a, faults.clone());
@@ -135,7 +155,14 @@ impl World {
         &mut self.tcp_config
     }
 
-    /// From now on `hook` decides about everything that is sent, before the lines do.
+    /// From now on `hook` decides about what is sent, before the lines do: datagrams (what boxes answer
+    /// themselves too), frames over TCP, SYN, SYN-ACK, FIN and RST each time that they are sent, and
+    /// ICMP errors.
+    ///
+    /// It does not see what lies below a frame: the pieces in which it travels and the times that they
+    /// are sent again, and acknowledgements, which are no packets here. Nor does it see what the test
+    /// itself puts in ([`World::inject`]), the copies that a line makes ([`Faults::duplicate`]), and
+    /// other users' traffic in a box ([`Foreign`](crate::nat::Foreign)), of which only the mappings exist.
     pub fn hook(&mut self, hook: impl FnMut(&mut Packet) -> Verdict + 'static) {
         self.hook = Some(Box::new(hook));
     }
@@ -294,4 +321,15 @@ impl World {
             assert!(nobody, "{who} cannot get {address}: {} has it", holder.unwrap_or_default());
         }
     }
+}
+
+/// Panics when a line is to do what makes no sense.
+fn refuse_senseless(faults: &Faults, whose: impl FnOnce() -> String) {
+    let fault = faults.check().err();
+    assert!(
+        fault.is_none(),
+        "{}: {}",
+        whose(),
+        fault.map_or_else(String::new, |fault| fault.to_string())
+    );
 }

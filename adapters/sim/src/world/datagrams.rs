@@ -78,8 +78,8 @@ impl World {
     pub(crate) fn stopped(&mut self, stop: Stop, mark: Mark) {
         let fate = stop.why().map_or(Fate::Expired, Fate::Unroutable);
         let at = match stop {
-            Stop::Refused(nat, ..) | Stop::Expired(Some(nat)) => Some(self.net.nat_name(nat)),
-            Stop::NoRoute | Stop::Expired(None) => None,
+            Stop::Refused(nat, ..) | Stop::Expired(nat) => Some(self.net.nat_name(nat)),
+            Stop::NoRoute | Stop::ExpiredAt(_) => None,
         };
         self.transcript.settle(mark, fate, at);
     }
@@ -121,7 +121,10 @@ impl World {
         let sender = flight.hop;
         flight.hop.routers = flight.hop.routers.saturating_add(faults.hops);
         match self.crosses((from, way), &faults, &flight) {
-            Ok(waits) => self.launch((from, to), &faults, flight, extra + waits + sender.delay),
+            Ok(waits) => {
+                let extra = extra.saturating_add(waits).saturating_add(sender.delay);
+                self.launch((from, to), &faults, flight, extra);
+            }
             Err(fate) => {
                 self.transcript.settle(flight.mark, fate, None);
                 if fate == Fate::Expired {
@@ -136,7 +139,7 @@ impl World {
                         teller: Teller::Router(limit),
                         receiver: way,
                         place,
-                        after: faults.latency.mul_f64(place) + extra,
+                        after: faults.latency.mul_f64(place).saturating_add(extra),
                     });
                 }
             }
@@ -180,13 +183,13 @@ impl World {
             let packet = self.packet(Via::Udp, (Some(from), to), addresses, parcel);
             let mark = self.record(&packet, Origin::Copy, Fate::InFlight);
             let copy = Flight { bytes: packet.bytes, mark, ..flight };
-            let delay = extra + faults.delay(&mut self.rng);
+            let delay = extra.saturating_add(faults.delay(&mut self.rng));
             self.schedule(delay, Event::Datagram(copy));
         }
         if faults.damage(&mut self.rng, &mut flight.bytes) {
             self.transcript.alter(flight.mark, &flight.bytes);
         }
-        let delay = extra + faults.delay(&mut self.rng);
+        let delay = extra.saturating_add(faults.delay(&mut self.rng));
         self.schedule(delay, Event::Datagram(flight));
     }
 
@@ -271,13 +274,16 @@ impl World {
         let Some(answer) = self.net.port_control(self.now, nat, source, &bytes) else { return };
         let hop = Hop::at(there.network, local, source);
         let receiver = self.host_at(Proto::Udp, hop);
-        let packet = self.packet(Via::Udp, (None, receiver), (local, source), Parcel::new(answer));
-        let mark = self.record(&packet, Origin::Network, Fate::InFlight);
+        let addresses = (local, source);
         let crossing =
             Crossing { interface, inbound: false, source: local, to: source, routers: 0 };
-        self.frame(crossing, None, || Load::Udp(packet.bytes.clone()));
-        let flight = Flight { hop, hop_limit: None, bytes: packet.bytes, mark };
-        self.schedule(Faults::lan().latency, Event::Datagram(flight));
+        let sent = self.pass_hook(Via::Udp, (None, receiver), addresses, Parcel::new(answer));
+        for (bytes, mark, extra) in sent {
+            self.frame(crossing, None, || Load::Udp(bytes.clone()));
+            let flight = Flight { hop, hop_limit: None, bytes, mark };
+            let delay = extra.saturating_add(Faults::lan().latency);
+            self.schedule(delay, Event::Datagram(flight));
+        }
     }
 
     /// The host that has a packet's destination at this moment.

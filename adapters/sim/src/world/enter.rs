@@ -89,7 +89,7 @@ impl World {
         let wait = at.saturating_sub(self.now);
         let late = slot.io.rng.up_to(slot.late);
         let early = slot.io.rng.chance(slot.early).then(|| slot.io.rng.up_to(wait));
-        self.schedule(wait + late, Event::Wake { host, wake });
+        self.schedule(wait.saturating_add(late), Event::Wake { host, wake });
         if let Some(wait) = early {
             self.schedule(wait, Event::Early { host, life });
         }

@@ -97,10 +97,8 @@ impl World {
                 };
                 (error, Teller::Box(nat))
             }
-            Stop::Expired(Some(nat)) => (IcmpError::TimeExceeded, Teller::Box(nat)),
-            Stop::Expired(None) => {
-                (IcmpError::TimeExceeded, Teller::Router(quoted.routers.saturating_add(1)))
-            }
+            Stop::Expired(nat) => (IcmpError::TimeExceeded, Teller::Box(nat)),
+            Stop::ExpiredAt(number) => (IcmpError::TimeExceeded, Teller::Router(number)),
             Stop::NoRoute | Stop::Refused(..) => return,
         };
         let receiver = self.net.end_of_line(self.net.owner(proto, quoted));
@@ -148,7 +146,8 @@ impl World {
         }
         let wait = faults.segment_delay(&mut self.rng).mul_f64(place);
         let errand = Errand { complaint, teller, mark };
-        self.schedule(after + wait + extra, Event::Icmp(errand));
+        let wait = wait.saturating_add(after).saturating_add(extra);
+        self.schedule(wait, Event::Icmp(errand));
         if let Some(host) = from {
             self.icmp_frame(Interface::Host(host), false, (teller, quoted.source), &complaint);
         }

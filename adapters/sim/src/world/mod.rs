@@ -153,7 +153,7 @@ impl World {
         if let (Some(address), Some(sibling)) = (spec.inner, spec.beside) {
             self.refuse_taken(&spec.name, self.net.inner(Some(sibling)), &[address], None);
         }
-        let rng = self.seed.fork(&format!("nat {}", spec.name));
+        let rng = self.seed.fork(&format!("nat {} {}", self.net.next_nat().0, spec.name));
         self.net.add_nat(spec, rng)
     }
 
@@ -317,13 +317,13 @@ impl World {
 
     /// Lets everything happen for that long.
     pub fn run_for(&mut self, duration: Duration) {
-        self.run_until(self.now + duration);
+        self.run_until(self.now.saturating_add(duration));
     }
 
     /// Steps until `done`, which is asked before and after every event; false when that did not
     /// come about in so long.
     pub fn wait_for(&mut self, longest: Duration, mut done: impl FnMut(&Self) -> bool) -> bool {
-        let end = self.now + longest;
+        let end = self.now.saturating_add(longest);
         while !done(self) {
             if self.queue.next_at().is_none_or(|at| at > end) {
                 self.now = end;
@@ -335,7 +335,7 @@ impl World {
     }
 
     pub(crate) fn schedule(&mut self, wait: Duration, event: Event) {
-        self.queue.push(self.now + wait, event);
+        self.queue.push(self.now.saturating_add(wait), event);
     }
 
     pub(crate) fn note(&mut self, host: HostId, text: String) {

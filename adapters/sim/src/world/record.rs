@@ -118,7 +118,10 @@ impl World {
         addresses: Addresses,
         parcel: Parcel,
     ) -> Vec<(Vec<u8>, Mark, Duration)> {
-        let own = if matches!(via, Via::Icmp(_)) { Origin::Network } else { Origin::Sender };
+        let own = match (via, ends.0) {
+            (Via::Icmp(_), _) | (Via::Udp, None) => Origin::Network,
+            _ => Origin::Sender,
+        };
         let mut packet = self.packet(via, ends, addresses, parcel);
         let Some(hook) = self.hook.as_mut() else {
             let mark = self.record(&packet, own, Fate::InFlight);
