@@ -6,7 +6,7 @@ use core::time::Duration;
 use std::process::ExitCode;
 
 use genkan_sim::fleet::Fleet;
-use genkan_sim::nat::presets;
+use genkan_sim::nat::{NatConfig, presets};
 
 fn main() -> ExitCode {
     run(&std::env::args().nth(1).unwrap_or_else(|| "openwrt".into()))
@@ -18,6 +18,11 @@ fn run(name: &str) -> ExitCode {
         eprintln!("no NAT is called {name}; there are: {known}");
         return ExitCode::from(2);
     };
+    reach(&nat)
+}
+
+/// Succeeds when all can be reached.
+fn reach(nat: &NatConfig) -> ExitCode {
     let mut fleet = Fleet::new(1); // the seed: the same run each time
     let phone = fleet.issuer("phone", |_| ());
     let mut appliances = Vec::new();
@@ -37,7 +42,14 @@ fn run(name: &str) -> ExitCode {
     }
     let packets = fleet.world.transcript().packets();
     eprintln!("{registered} registered after an hour, {connected} connected, {packets} packets");
-    ExitCode::SUCCESS
+    if connected == 100 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[test]
+fn who_is_not_reached_is_no_success() {
+    let closed = NatConfig { udp: false, tcp: false, ..NatConfig::default() };
+    assert_eq!(reach(&closed), ExitCode::FAILURE);
+    assert_eq!(reach(&presets::openwrt()), ExitCode::SUCCESS);
 }
 
 #[test]

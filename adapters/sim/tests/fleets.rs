@@ -277,3 +277,29 @@ fn a_story_has_names_in_place_of_ids() {
     assert!(story.contains("server: Requested { issuer: phone, target: lamp, found: true }"));
     assert!(!story.contains("gk1"), "{story}");
 }
+
+/// A holiday: the phone learns that the lamp is away, and finds it again when the power is back, with
+/// what it had in flash.
+#[test]
+fn a_device_can_be_off_for_a_while() {
+    let (mut fleet, lamp, phone) = couple(21);
+    assert!(fleet.wait_registered(lamp, secs(5)));
+    fleet.power_off(lamp, Death::Silent);
+    fleet.power_off(lamp, Death::Silent);
+    fleet.world.run_for(secs(3_600));
+    assert!(!fleet.world.is_on(lamp) && !fleet.is_registered(lamp));
+    let request = fleet.request(phone, lamp);
+    assert!(!fleet.wait_connected(phone, request, secs(60)));
+    fleet.power_on(lamp);
+    fleet.power_on(lamp);
+    assert!(fleet.wait_registered(lamp, secs(60)));
+    let flash = &fleet.world.app::<AcceptorApp>(lamp).flash;
+    assert_eq!((flash.boots, flash.certificate.is_empty()), (1, false));
+    let request = fleet.request(phone, lamp);
+    assert!(fleet.wait_connected(phone, request, secs(10)));
+
+    fleet.power_off(lamp, Death::WithReset);
+    fleet.reboot(lamp, Death::Silent);
+    assert!(fleet.wait_registered(lamp, secs(60)), "a reboot brings it back too");
+    assert_eq!(fleet.world.app::<AcceptorApp>(lamp).flash.boots, 2);
+}

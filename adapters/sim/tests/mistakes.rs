@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use genkan_sim::fleet::Fleet;
 use genkan_sim::nat::presets;
-use genkan_sim::{NatConfig, NatSpec};
+use genkan_sim::{Death, Faults, NatConfig, NatSpec, Verdict};
 
 #[test]
 #[should_panic(expected = "this fleet has a \"lamp\" already; keys are made from names")]
@@ -112,4 +112,58 @@ fn a_pool_serves_those_for_whom_one_address_has_no_room() {
         lamps.iter().filter(|lamp| fleet.is_registered(**lamp)).count()
     };
     assert_eq!((registered(1), registered(2)), (64, 100));
+}
+
+#[test]
+#[should_panic(expected = "lamp's line: loss is 30, which is no probability (0 to 1)")]
+fn thirty_per_cent_are_not_thirty() {
+    let mut fleet = Fleet::new(1);
+    let lamp = fleet.acceptor("lamp", |_| ());
+    fleet.world.set_line(lamp, &Faults::default().with_loss(30.0));
+}
+
+#[test]
+#[should_panic(expected = "the path from lamp to server: latency is")]
+fn nothing_is_on_its_way_for_ever() {
+    let mut fleet = Fleet::new(1);
+    let lamp = fleet.acceptor("lamp", |_| ());
+    fleet.world.set_path(lamp, fleet.server, Faults::latency(Duration::MAX));
+}
+
+/// "For ever" is a time to wait as any other.
+#[test]
+fn whoever_waits_for_ever_waits_until_nothing_is_left_to_happen() {
+    let mut fleet = Fleet::new(1);
+    let lamp = fleet.acceptor("lamp", |_| ());
+    fleet.world.run_for(Duration::from_secs(1));
+    assert!(fleet.wait_registered(lamp, Duration::MAX));
+    fleet.world.set_line(lamp, &Faults::default().with_rate(1, usize::MAX));
+    fleet.world.hook(|_| Verdict::Delay(Duration::MAX));
+    fleet.world.run_for(Duration::from_secs(100));
+    fleet.world.unhook();
+    for host in [fleet.server, lamp] {
+        fleet.world.kill(host, Death::Silent);
+    }
+    assert!(!fleet.wait_registered(lamp, Duration::MAX));
+    fleet.world.run_for(Duration::MAX);
+    fleet.reboot_server(Death::Silent);
+}
+
+#[test]
+#[should_panic(
+    expected = "a fleet has 65535 addresses for NATs: 40000 are taken, 40000 more were asked"
+)]
+fn a_fleet_has_so_many_addresses_for_nats() {
+    let mut fleet = Fleet::new(1);
+    fleet.nat_pool(40_000, presets::cellular());
+    fleet.nat_pool(40_000, presets::cellular());
+}
+
+#[test]
+#[should_panic(expected = "lamp was killed with its flash: Fleet::power_off keeps what is in it")]
+fn a_device_that_was_killed_has_no_flash_to_come_back_with() {
+    let mut fleet = Fleet::new(1);
+    let lamp = fleet.acceptor("lamp", |_| ());
+    fleet.world.kill(lamp, Death::Silent);
+    fleet.reboot(lamp, Death::Silent);
 }

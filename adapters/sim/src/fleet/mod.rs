@@ -1,15 +1,20 @@
 //! A server, an authority, and equipment that trusts it: what most simulations begin with.
 //!
-//! Addresses are from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
+//! Addresses are IPv4, from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
 //! TCP; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on, each address of a pool
-//! counting; equipment in the public internet is 198.51.100.1 and so on, behind NAT number `n` (from 0)
-//! 10.`n`.0.2 and so on, where the box itself is 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16
+//! counting; equipment in the public internet is 198.51.100.`e`, where `e` counts all equipment of the
+//! fleet from 1 on, behind NAT number `n` (from 0; after 255 comes 0 again) it is 10.`n`.`h`.`l`, where
+//! `h`.`l` is `e` + 1, and the box itself 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16
 //! and 60.0.0.0/8. Wall clocks start at [`START`]. Every machine has a key made from its name, which is
 //! why no two have one name, and entropy of its own from the world's seed; each host keeps a [`Flash`]
 //! over its reboots.
+//!
+//! A fleet has at most 65,535 addresses for NATs and 65,533 pieces of equipment. For IPv6, other
+//! addresses or more of them, [`World::add_gateway`] and [`World::add_host`] take any.
 
 mod acts;
 mod devices;
+mod power;
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -23,7 +28,7 @@ use crate::entropy::{EntropySwitch, SimEntropy};
 use crate::host::{Host, Log};
 use crate::nat::NatConfig;
 use crate::net::{HostId, NatId, NatSpec};
-use crate::world::{Death, HostSpec, World};
+use crate::world::{HostSpec, World};
 pub use acts::outcome;
 pub use devices::{AcceptorApp, Flash, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp};
 
@@ -64,6 +69,8 @@ struct Member {
     host: HostId,
     device: Device,
     switch: EntropySwitch,
+    /// What is in flash while it is off.
+    flash: Option<Flash>,
 }
 
 /// A world with a server and its equipment.
@@ -132,6 +139,10 @@ impl Fleet {
     }
 
     /// Adds a NAT to put equipment behind; the first is 192.0.2.1.
+    ///
+    /// # Panics
+    /// When the addresses for NATs are used up, or the settings make no sense
+    /// ([`NatConfig::check`] says so before).
     pub fn nat(&mut self, config: NatConfig) -> NatId {
         self.nat_behind(None, config)
     }
@@ -140,7 +151,7 @@ impl Fleet {
     /// and so on.
     ///
     /// # Panics
-    /// When `carrier` is no NAT of this fleet's world.
+    /// When `carrier` is no NAT of this fleet's world; as [`Fleet::nat`].
     pub fn nat_behind(&mut self, carrier: Option<NatId>, config: NatConfig) -> NatId {
         self.add_nat(carrier, 1, config)
     }
@@ -149,13 +160,18 @@ impl Fleet {
     /// of [`Fleet::nat`], the others follow it. [`NatConfig::pooling`] says who gets which.
     ///
     /// # Panics
-    /// When `addresses` is 0.
+    /// When `addresses` is 0; as [`Fleet::nat`].
     pub fn nat_pool(&mut self, addresses: u16, config: NatConfig) -> NatId {
         self.add_nat(None, addresses, config)
     }
 
     fn add_nat(&mut self, carrier: Option<NatId>, addresses: u16, config: NatConfig) -> NatId {
         assert!(addresses > 0, "a NAT needs an external address: a pool of 0 was asked for");
+        let taken = self.nats;
+        assert!(
+            taken.checked_add(addresses).is_some(),
+            "a fleet has 65535 addresses for NATs: {taken} are taken, {addresses} more were asked for"
+        );
         let network = self.world.net.next_nat().0 as u8;
         let mut spec = NatSpec::new(&format!("nat{}", self.nats + 1), config);
         for _ in 0..addresses {
@@ -181,8 +197,8 @@ impl Fleet {
     /// Adds an acceptor behind a NAT.
     ///
     /// # Panics
-    /// When another of the fleet has that name, since its key is made from it, or `nat` is no NAT of
-    /// the fleet's world.
+    /// When another of the fleet has that name, since its key is made from it, `nat` is no NAT of the
+    /// fleet's world, or the fleet is full.
     pub fn acceptor_behind(
         &mut self,
         nat: Option<NatId>,
@@ -240,66 +256,6 @@ impl Fleet {
         self.member(host).switch.clone()
     }
 
-    /// An equipment's power fails and comes back: memory is lost, flash is kept.
-    ///
-    /// # Panics
-    /// When `host` is not of this fleet, or off.
-    pub fn reboot(&mut self, host: HostId, death: Death) {
-        self.reboot_with(host, death, |_| ());
-    }
-
-    /// As [`Fleet::reboot`]; what is in flash is changed by `spoil` meanwhile, as by a write that the
-    /// power cut short.
-    ///
-    /// # Panics
-    /// When `host` is not of this fleet, or off.
-    pub fn reboot_with(&mut self, host: HostId, death: Death, spoil: impl FnOnce(&mut Flash)) {
-        let device = self.member(host).device.clone();
-        let name = self.world.name(host).to_owned();
-        let mut flash = match &device {
-            Device::Acceptor(_) => self.world.app::<AcceptorApp>(host).flash.clone(),
-            Device::Issuer(_) => self.world.app::<IssuerApp>(host).flash.clone(),
-        };
-        self.world.kill(host, death);
-        flash.boots += 1;
-        spoil(&mut flash);
-        let entropy = self.world.entropy(&format!("{name} {}", flash.boots));
-        if let Some(member) = self.members.iter_mut().find(|member| member.host == host) {
-            member.switch = entropy.switch();
-        }
-        let since = self.world.now().as_secs();
-        match device {
-            Device::Acceptor(config) => {
-                self.world
-                    .restart(host, |now| devices::acceptor(now, *config, entropy, flash, since));
-            }
-            Device::Issuer(config) => {
-                self.world
-                    .restart(host, |now| devices::issuer(now, *config, entropy, flash, since));
-            }
-        }
-    }
-
-    /// The server's program ends and starts again with an empty list.
-    pub fn reboot_server(&mut self, death: Death) {
-        self.world.kill(self.server, death);
-        let mut config = self.config.clone();
-        if config.wall_clock > 0 {
-            config.wall_clock += self.world.now().as_secs();
-        }
-        let entropy = self.world.entropy(&format!("server {:?}", self.world.now()));
-        let tables = self.tables;
-        let boot = |now| Host::new(server(now, config, tables, entropy), Log::default());
-        self.world.restart(self.server, boot);
-    }
-
-    /// The server starts again with tables of other sizes.
-    #[cfg(test)]
-    pub(crate) fn resize(&mut self, tables: Tables) {
-        self.tables = tables;
-        self.reboot_server(Death::Silent);
-    }
-
     fn identity(&self, name: &str) -> Identity {
         let is_own = |member: &Member| self.world.name(member.host) == name;
         assert!(
@@ -312,6 +268,10 @@ impl Fleet {
 
     fn device(&mut self, nat: Option<NatId>, name: &str, device: Device) -> HostId {
         let number = self.members.len() as u32 + 1;
+        assert!(
+            number <= MOST_EQUIPMENT,
+            "a fleet has {MOST_EQUIPMENT} pieces of equipment at most"
+        );
         let address = match (nat, number.to_be_bytes()) {
             (Some(NatId(nat)), _) => {
                 let [.., high, low] = (number + 1).to_be_bytes();
@@ -334,7 +294,7 @@ impl Fleet {
                 .world
                 .add_host(spec, |now| devices::issuer(now, *config, entropy, flash, since)),
         };
-        self.members.push(Member { host, device, switch });
+        self.members.push(Member { host, device, switch, flash: None });
         host
     }
 
@@ -350,6 +310,9 @@ impl Fleet {
         })
     }
 }
+
+/// The last has 10.`n`.255.254 behind a NAT.
+const MOST_EQUIPMENT: u32 = 65_533;
 
 /// What the fleet's own keys are made from.
 const OWN_NAMES: [&str; 2] = ["server", "authority"];

@@ -149,7 +149,7 @@ impl Net {
 
     pub(crate) fn add_nat(&mut self, spec: NatSpec, rng: Rng) -> NatId {
         let id = NatId(self.nats.len());
-        let outer = self.inner(spec.behind);
+        let (outer, beside) = (self.inner(spec.behind), spec.beside.is_some());
         let inner = match spec.beside {
             Some(sibling) => self.nats[sibling.0].inner,
             None => id.0 + 1,
@@ -171,7 +171,10 @@ impl Net {
         if let Some(address) = spec.inner {
             self.claim(inner, address, Owner::Gateway(id));
         }
-        self.reroute();
+        // A box with an inner network of its own has nobody behind it yet.
+        if beside {
+            self.reroute();
+        }
         id
     }
 
