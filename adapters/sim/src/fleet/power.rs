@@ -106,7 +106,7 @@ impl Fleet {
 
     /// The server starts again with tables of other sizes.
     #[cfg(test)]
-    pub(crate) fn resize(&mut self, tables: Tables) {
+    pub(crate) fn resize(&mut self, tables: super::Tables) {
         self.tables = tables;
         self.reboot_server(Death::Silent);
     }
