@@ -7,7 +7,7 @@ use core::time::Duration;
 use genkan_sim::Rng;
 use genkan_sim::nat::{
     Allocation, Behaviour, Blocks, Counter, Filtering, Foreign, Hairpin, Limits, Mapping,
-    NatConfig, Overflow, Pick, Pooling, Preserve, Sharing, Translation, Unsolicited,
+    NatConfig, Overflow, Pick, Pooling, Preserve, Refresh, Sharing, Translation, Unsolicited,
 };
 use genkan_sim::oracle::{End, Gate};
 
@@ -118,6 +118,8 @@ pub(crate) fn config(rng: &mut Rng) -> NatConfig {
         Unsolicited::BlockPort(Duration::from_secs(60)),
     ];
     let translates = rng.chance(0.9);
+    let hold_down = odd(rng, Duration::ZERO, &[Duration::from_secs(1), Duration::from_secs(120)]);
+    let refresh = Refresh { inbound: rng.chance(0.5), rejected: rng.chance(0.2) };
     NatConfig {
         translation: if translates { Translation::AddressAndPort } else { Translation::None },
         behaviour,
@@ -132,6 +134,10 @@ pub(crate) fn config(rng: &mut Rng) -> NatConfig {
         unsolicited: odd(rng, Unsolicited::Drop, &unsolicited),
         icmp_ends_mapping: rng.chance(0.15),
         foreign: foreign(rng),
+        tcp_behaviour: rng.chance(0.2).then(|| self::behaviour(rng)),
+        hold_down,
+        refresh,
+        hops: odd(rng, 1, &[0, 2, 5]),
         udp: rng.chance(0.98),
         tcp: rng.chance(0.98),
         ..NatConfig::default()
@@ -153,7 +159,8 @@ impl fmt::Debug for Placed {
         write!(f, " tcp {:?} then {:?}", c.tcp_behaviour, c.on_conflict)?;
         write!(f, " ports {:?} {} {:?} {:?}", c.ports, c.port_classes, c.blocks, c.extension)?;
         write!(f, " {:?} {:?} {:?} {:?}", c.pooling, c.hairpin, c.limits, c.unsolicited)?;
-        write!(f, " {} {:?} {} {}", c.icmp_ends_mapping, c.foreign, c.udp, c.tcp)
+        write!(f, " {} {:?} {} {}", c.icmp_ends_mapping, c.foreign, c.udp, c.tcp)?;
+        write!(f, " {:?} {:?} {}", c.hold_down, c.refresh, c.hops)
     }
 }
 
