@@ -155,6 +155,9 @@ fn a_connection_is_seen_from_its_syn_to_its_fin_with_the_offsets_of_its_bytes() 
         assert_eq!(handshake[0], (inbound, true, SegmentKind::Syn));
         assert_eq!(handshake[1], (!inbound, false, SegmentKind::SynAck));
         assert_eq!(handshake[2], (inbound, true, SegmentKind::Ack));
+        // The other side closes in its turn.
+        let last = seen.pop().unwrap();
+        assert_eq!((last.0, last.1, last.2, last.3), (!inbound, false, SegmentKind::Fin, 0));
         let last = seen.pop().unwrap();
         assert_eq!((last.2, last.3, last.4.len()), (SegmentKind::Fin, 12, 0));
         let mut stream = Vec::new();
