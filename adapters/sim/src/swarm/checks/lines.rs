@@ -118,12 +118,21 @@ impl Lines {
         Ok(())
     }
 
-    /// A host has lost its memory, and its connections with it.
+    /// A host has lost its memory, and its ends of connections with it. What it had said is on its
+    /// way: that may still arrive, until the other end notices.
     pub(super) fn restarted(&mut self, host: HostId) {
-        let gone = |ends: &Vec<End>| ends.iter().any(|end| end.host == host);
-        self.early.retain(|line, _| !self.lines.get(line).is_some_and(gone));
-        self.names.retain(|_, line| !self.lines.get(line).is_some_and(gone));
-        self.lines.retain(|_, ends| !gone(ends));
+        self.names.retain(|&(owner, _), _| owner != host);
+        for ends in self.lines.values_mut() {
+            ends.retain(|end| end.host != host);
+        }
+        self.lines.retain(|_, ends| !ends.is_empty());
+    }
+
+    /// Forgets what was said to ends that never stood.
+    pub(super) fn turn(&mut self) {
+        let now = self.now;
+        let recent = |said: &(u32, Duration)| said.1 + OVERDUE >= now;
+        self.early.retain(|_, coming| coming.back().is_some_and(recent));
     }
 
     /// A host was called: nothing that it should have heard long ago may be missing.

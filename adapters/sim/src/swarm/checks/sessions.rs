@@ -72,6 +72,7 @@ impl Sessions {
     pub(super) fn turn(&mut self) {
         self.answered.turn();
         self.connects.turn();
+        self.lines.turn();
     }
 
     #[cfg(test)]
