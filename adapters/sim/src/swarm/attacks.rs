@@ -1,6 +1,6 @@
 //! What issuers are made to do, and what attackers do.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::time::Duration;
 
 use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
@@ -15,8 +15,9 @@ use crate::net::HostId;
 use crate::rng::Rng;
 use crate::send::Sent;
 
-/// An attacker's own address: nothing answers there.
-const ATTACKER: [u8; 4] = [198, 51, 100, 250];
+/// An attacker's own addresses: nothing answers there.
+const ATTACKER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 250);
+const ATTACKER_SIX: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xfffe, 0, 0, 0, 0, 0x250);
 
 impl Swarm {
     /// An issuer asks; nothing happens when it has no slot or no randomness.
@@ -68,20 +69,20 @@ impl Swarm {
         let Some((mut bytes, from, to)) = self.checks.borrow().wire.seen(&mut rng) else { return };
         match act {
             Act::Replay => {
-                let source = self.liar(&mut rng, record, from);
+                let source = self.liar(&mut rng, record, (from, to));
                 self.inject(source, to, &bytes);
             }
             Act::Mutate => {
                 mutate(&mut bytes, &mut rng);
-                let source = self.liar(&mut rng, record, from);
+                let source = self.liar(&mut rng, record, (from, to));
                 self.inject(source, to, &bytes);
             }
             Act::Garbage => {
                 let bytes = garbage(&mut rng);
-                let source = self.liar(&mut rng, record, from);
+                let source = self.liar(&mut rng, record, (from, to));
                 self.inject(source, to, &bytes);
             }
-            Act::Flood => self.flood(&mut rng, record, &bytes),
+            Act::Flood => self.flood(&mut rng, record, (&bytes, to.is_ipv6())),
             _ => self.neighbour(&mut rng, record, bytes),
         }
     }
@@ -92,16 +93,23 @@ impl Swarm {
     }
 
     /// The source address that an attacker states: its own, the true one, or the server's.
-    fn liar(&self, rng: &mut Rng, record: Record, truth: SocketAddr) -> SocketAddr {
+    fn liar(
+        &self,
+        rng: &mut Rng,
+        record: Record,
+        (truth, to): (SocketAddr, SocketAddr),
+    ) -> SocketAddr {
+        let own: IpAddr = if to.is_ipv6() { ATTACKER_SIX.into() } else { ATTACKER.into() };
         match record.level() % 4 {
-            0..=1 => (ATTACKER, 1_024 + rng.index(60_000) as u16).into(),
+            0..=1 => (own, 1_024 + rng.index(60_000) as u16).into(),
             2 => truth,
-            _ => self.fleet.server_address(),
+            _ => self.server_for(to.is_ipv6()),
         }
     }
 
-    fn flood(&mut self, rng: &mut Rng, record: Record, seen: &[u8]) {
-        let server = self.fleet.server_address();
+    /// Over the IP version of what was seen.
+    fn flood(&mut self, rng: &mut Rng, record: Record, (seen, six): (&[u8], bool)) {
+        let server = self.server_for(six);
         let (at, initiation) = (self.fleet.world.now(), Kind::Initiation as u8);
         // Each Initiation with a good MAC is real work for the server.
         let most = if seen.first() == Some(&initiation) { 8 } else { 64 };
@@ -115,9 +123,14 @@ impl Swarm {
                 bytes[0] = Kind::CertificateRequest as u8;
                 rng.fill(&mut bytes[2..10]);
             }
-            let source = ([198, 18, rng.below(256) as u8, rng.below(256) as u8], 5_000);
+            let [a, b] = [rng.below(256) as u8, rng.below(256) as u8];
+            let source: IpAddr = if six {
+                [0x2001, 0xdb8, 0xfffd, a.into(), b.into(), 0, 0, 1].into()
+            } else {
+                [198, 18, a, b].into()
+            };
             let at = at + Duration::from_micros(700 * number);
-            self.fleet.world.inject(at, source.into(), server, &bytes);
+            self.fleet.world.inject(at, (source, 5_000).into(), server, &bytes);
         }
     }
 
@@ -127,13 +140,14 @@ impl Swarm {
         let place = places[record.who(places.len())];
         let (Some(nat), host) = (self.own_box(place.house), place.host) else { return };
         let Some(&address) = self.fleet.world.slots[host.0].addresses.first() else { return };
+        let server = self.server_for(address.is_ipv6());
         match record.level() / 4 % 3 {
             0 => {}
             1 => mutate(&mut bytes, rng),
             _ => bytes = garbage(rng),
         }
         let own = SocketAddr::new(address, 1_024 + rng.index(60_000) as u16);
-        let source = if record.level() & 1 == 0 { self.fleet.server_address() } else { own };
+        let source = if record.level() & 1 == 0 { server } else { own };
         let (at, to) = (self.fleet.world.now(), SocketAddr::new(address, PORT));
         self.fleet.world.inject_behind(nat, at, (source, to), &bytes);
     }

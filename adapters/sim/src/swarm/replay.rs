@@ -67,3 +67,28 @@ impl core::fmt::Debug for OnProgress {
         f.write_str("OnProgress(..)")
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_drawn_world_can_be_captured() {
+        // Attackers too must send what is an IP packet: one frame that is none spoils the whole file.
+        let settings = Settings {
+            duration: Duration::from_secs(600),
+            pause: Duration::from_secs(30),
+            ..Settings::default()
+        };
+        let keep = Keep { transcript: false, captures: true };
+        for seed in 0..50 {
+            let go_on = |_| ControlFlow::Continue(());
+            let replay = replay(&settings, &Source::seed(seed), keep, go_on);
+            let world = &replay.fleet.world;
+            let name = |at| world.interface_name(at);
+            let file = crate::see::pcapng::write(world.captured(), name, |_| true);
+            assert!(file.unwrap().len() > 10_000, "seed {seed}");
+        }
+    }
+}

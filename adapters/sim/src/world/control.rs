@@ -172,7 +172,8 @@ impl World {
         self.hook = None;
     }
 
-    /// At that time a datagram with any source address comes out of the public internet.
+    /// At that time a datagram with any source address comes out of the public internet. Where the
+    /// addresses are of two families, it is no packet: no way leads anywhere.
     pub fn inject(&mut self, at: Duration, source: SocketAddr, to: SocketAddr, bytes: &[u8]) {
         let bytes = bytes.to_vec();
         self.at(at, move |world| world.inject_now(None, (source, to), bytes));

@@ -202,6 +202,11 @@ impl World {
         bytes: Vec<u8>,
     ) {
         let (source, to) = addresses;
+        if source.is_ipv4() != to.is_ipv4() {
+            let packet = self.packet(Via::Udp, (None, None), addresses, Parcel::new(bytes));
+            let mark = self.record(&packet, Origin::Injected, Fate::InFlight);
+            return self.stopped(Stop::NoRoute, mark);
+        }
         let hop = Hop::at(self.net.inner(within), source, to);
         let receiver = self.host_at(Proto::Udp, hop);
         let packet = self.packet(Via::Udp, (None, receiver), addresses, Parcel::new(bytes));

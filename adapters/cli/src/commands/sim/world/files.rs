@@ -46,22 +46,23 @@ impl Files {
         Keep { transcript, captures: self.pcapng.is_some() }
     }
 
-    /// Fills them; of the diagram's lines at most so many.
+    /// Fills them, each whatever becomes of the others; of the diagram's lines at most so many.
     pub(super) fn fill(self, replay: &Replay, lines: usize, output: &Output) -> Outcome {
         let fleet = &replay.fleet;
-        fill(self.transcript, || Ok(fleet.story().into_bytes()), output)?;
+        let story = fill(self.transcript, || Ok(fleet.story().into_bytes()), output);
         let capture = || {
             let world = &fleet.world;
             see::pcapng::write(world.captured(), |at| world.interface_name(at), |_| true)
                 .map_err(|error| Failure::other(error.to_string()))
         };
-        fill(self.pcapng, capture, output)?;
+        let captures = fill(self.pcapng, capture, output);
         let all = fleet.world.transcript().lines().len();
         let shown = match replay.failure {
             Some(_) => all.saturating_sub(lines)..all,
             None => 0..lines,
         };
-        fill(self.svg, || Ok(fleet.diagram(shown).into_bytes()), output)
+        let diagram = fill(self.svg, || Ok(fleet.diagram(shown).into_bytes()), output);
+        story.and(captures).and(diagram)
     }
 }
 
