@@ -70,7 +70,10 @@ fn an_interrupted_run_tells_what_it_has_done() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("story");
     let story = ["--seed", "1", "--hours", "100000", "--transcript", file.to_str().unwrap()];
-    for arguments in [&story[..], &["--seeds", "1000000", "--hours", "0.01"]] {
+    let many = ["--seeds", "1000000", "--hours", "0.01"];
+    // No world is over when it is time to stop.
+    let long = ["--seeds", "4", "--hours", "100000"];
+    for arguments in [&story[..], &many, &long] {
         let mut command = genkan();
         command.args(["sim", "world"]).args(arguments);
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

@@ -95,6 +95,7 @@ pub use acts::Act;
 use build::Swarm;
 pub use campaign::{Campaign, Progress, campaign};
 pub use describe::describe;
+use replay::OnProgress;
 pub use replay::{Keep, Replay, replay};
 pub use source::{Source, record};
 
@@ -218,11 +219,21 @@ impl Broken {
 /// [`Failure`]: a rule was broken, or something panicked (I-25). The run is then done again with
 /// its transcript kept, to show what happened last.
 pub fn run(settings: &Settings, source: &Source<'_>) -> Result<Report, Box<Failure>> {
-    let failed = match attempt(settings, source.clone(), false) {
+    watched(settings, source, &|| None)
+}
+
+/// As [`run`], looked at by what `looker` makes for each time that the world is made. Where that
+/// tells it to stop, what comes back means nothing.
+fn watched(
+    settings: &Settings,
+    source: &Source<'_>,
+    looker: &dyn Fn() -> Option<OnProgress>,
+) -> Result<Report, Box<Failure>> {
+    let failed = match attempt(settings, source.clone(), false, looker()) {
         Ok(report) => return Ok(report),
         Err(failed) => failed,
     };
-    match attempt(settings, source.clone(), true) {
+    match attempt(settings, source.clone(), true, looker()) {
         Err(again) if (again.rule, again.at) == (failed.rule, failed.at) => Err(again),
         _ => {
             let what =
@@ -236,8 +247,10 @@ fn attempt(
     settings: &Settings,
     mut source: Source<'_>,
     keep: bool,
+    on_progress: Option<OnProgress>,
 ) -> Result<Report, Box<Failure>> {
     let mut swarm = Swarm::new(settings, &source.padded(), keep);
+    swarm.on_progress = on_progress;
     outcome(&mut swarm, settings, &mut source)
 }
 

@@ -30,15 +30,18 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome {
     let threads = args.threads.unwrap_or(cores).min(4 * cores).min(worlds);
     let stop = Stop::on_signals(false)?;
     let start = Instant::now();
-    let mut shown = 0;
+    let (mut shown, mut next) = (0, Duration::ZERO);
     let campaign = swarm::campaign(&settings, args.from..end, threads, |progress| {
-        if let Err(broken) = progress.outcome {
+        if let Some((seed, Err(broken))) = progress.outcome {
             shown += 1;
             if shown <= SHOWN {
-                tell::broken(args, progress.seed, broken, output);
+                tell::broken(args, seed, broken, output);
             }
         }
-        output.progress(|columns| line(args.seeds, &progress, start.elapsed(), columns));
+        if start.elapsed() >= next {
+            next = start.elapsed() + tell::TICK;
+            output.progress(|columns| line(args, &progress, start.elapsed(), columns));
+        }
         if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     let took = start.elapsed();
@@ -66,16 +69,20 @@ pub(super) fn run(args: &Args, output: &Output) -> Outcome {
     }
 }
 
-fn line(seeds: u64, progress: &Progress<'_>, elapsed: Duration, columns: usize) -> String {
+fn line(args: &Args, progress: &Progress<'_>, elapsed: Duration, columns: usize) -> String {
     let (done, report) = (progress.campaign.seeds, &progress.campaign.report);
-    let part = done as f64 / seeds.max(1) as f64;
-    let left = elapsed.mul_f64((seeds - done.min(seeds)) as f64 / done.max(1) as f64);
+    // A world that is being mended is as good as over.
+    let world = args.settings().duration.as_secs_f64();
+    let begun = (progress.under_way.as_secs_f64() / world).min((args.seeds - done) as f64);
+    let part = ((done as f64 + begun) / args.seeds as f64).clamp(0.0, 1.0);
+    let left = elapsed.as_secs_f64() * (1.0 - part) / part.max(1e-6);
+    let simulated = report.simulated + progress.under_way;
     let parts = [
-        format!("{done}/{seeds} worlds"),
+        format!("{done}/{} worlds", args.seeds),
         format!("{} failed", progress.campaign.failures.len()),
-        format!("{:.0} s left", left.as_secs_f64()),
-        format!("{:.0} h simulated", tell::in_hours(report.simulated)),
-        format!("{:.0} h/s", tell::per_second(report.simulated, elapsed)),
+        format!("{left:.0} s left"),
+        format!("{:.0} h simulated", tell::in_hours(simulated)),
+        format!("{:.0} h/s", tell::per_second(simulated, elapsed)),
     ];
     tell::bar(part, &parts, columns)
 }

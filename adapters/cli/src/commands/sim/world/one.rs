@@ -15,9 +15,6 @@ use crate::exit::{Failure, Outcome};
 use crate::output::{GOOD, KEY, Output};
 use crate::stop::Stop;
 
-/// How often the progress line changes.
-const TICK: Duration = Duration::from_millis(100);
-
 pub(super) fn run(args: &Args, seed: u64, output: &Output) -> Outcome {
     let stop = Stop::on_signals(false)?;
     let files = Files::create(args)?;
@@ -67,7 +64,7 @@ fn progress(
     let mut next = start;
     move |now| {
         if start.elapsed() >= next.duration_since(start) {
-            next = Instant::now() + TICK;
+            next = Instant::now() + tell::TICK;
             output.progress(|columns| line(now, whole, start.elapsed(), columns));
         }
         if stop.is_set() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }

@@ -9,6 +9,8 @@ use super::Args;
 use crate::clock;
 use crate::output::{BAD, KEY, Output};
 
+/// How often the progress line changes.
+pub(super) const TICK: Duration = Duration::from_millis(100);
 /// Cells of a progress bar, at most and at least.
 const BAR: usize = 24;
 const SHORT_BAR: usize = 6;
