@@ -50,7 +50,7 @@
 //!
 //! | rule | how |
 //! |---|---|
-//! | L-1 | an acceptor that was registered as far as it knew is on the list within T (at least 20 s: it may be giving something up) and five round trips; any other within the longest back-off and an attempt, 330 s, and over UDP in another 330 s |
+//! | L-1 | an acceptor that was registered as far as it knew is on the list within T (at least 20 s: it may be giving something up) and five round trips; any other within the longest back-off and an attempt, 330 s, and over UDP in another 330 s; where the list had no room for all, 3 T + 540 s later: those who were switched off are on it for 3 T and 10 s, by a clock that may have been set back 200 s, and an attempt in that time is in vain |
 //! | L-2 | on lines without loss: requests end as they must within 11 s, connected where the issuer can be reached, refused for a wrong password and an unknown target |
 //! | L-2, 30 % loss | in one of four worlds: who asks again and again is told something each time within 11 s; how many are connected within 30 s is in the [`Report`] |
 //! | L-4 | after a restart of all boxes, and again after a change of all addresses, every acceptor can be waked within T and two round trips |
