@@ -55,7 +55,7 @@ fn a_file_that_cannot_be_written_is_told_before_the_world_begins() {
     for option in ["--transcript", "--pcapng", "--svg"] {
         let began = Instant::now();
         // These hours would take longer than anybody waits.
-        let long = ["sim", "world", "--seed", "1", "--hours", "100000"];
+        let long = ["sim", "world", "--seed", "1", "--hours", "100"];
         let ran = run(&[&long[..], &[option, "/no such folder/file"]].concat());
         assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{option}");
         assert!(ran.err.contains("cannot write /no such folder/file"), "{}", ran.err);
@@ -69,7 +69,7 @@ fn a_file_that_cannot_be_written_is_told_before_the_world_begins() {
 fn an_interrupted_run_tells_what_it_has_done() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("story");
-    let story = ["--seed", "1", "--hours", "100000", "--transcript", file.to_str().unwrap()];
+    let story = ["--seed", "1", "--hours", "100", "--appliances", "8", "--transcript", file.to_str().unwrap()];
     let many = ["--seeds", "1000000", "--hours", "0.01"];
     // No world is over when it is time to stop.
     let long = ["--seeds", "4", "--hours", "100000"];
@@ -106,7 +106,7 @@ fn wait_for(file: &Path) {
 
 #[test]
 fn wrong_options_and_names_are_told_in_words() {
-    let wrong: [(&[&str], &str); 12] = [
+    let wrong: [(&[&str], &str); 13] = [
         (&["world", "--seeds", "-1"], "'-1' for '--seeds <N>': a number from 1 on"),
         (&["world", "--seeds", "0"], "a number from 1 on"),
         (&["world", "--threads", "0"], "a number from 1 on"),
@@ -114,6 +114,7 @@ fn wrong_options_and_names_are_told_in_words() {
         (&["world", "--hours", "-1"], "a number of hours from 0.01"),
         (&["world", "--users", "-1"], "a number from 1 to 8"),
         (&["world", "--seed", "1", "--svg", "x", "--lines", "0"], "a number from 1 on"),
+        (&["world", "--seed", "1", "--hours", "101", "--svg", "x"], "of at most 100 hours"),
         (&["world", "--svg", "x"], "files are written of one world only"),
         (&["nats", "openwr"], "no NAT is called 'openwr'; did you mean 'openwrt'?"),
         (&["nats", "zzz"], "no NAT is called 'zzz'\n"),

@@ -14,6 +14,9 @@ use genkan_sim::swarm::{self, Settings};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 
+/// What files are written from stays in memory until the world is over, about 4 MB an hour.
+const WRITTEN_HOURS: f64 = 100.0;
+
 /// Run simulated worlds: a server, appliances, users and attackers, with every fault, every rule
 /// checked after every event
 ///
@@ -50,7 +53,8 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = count::<usize>)]
     #[arg(allow_negative_numbers = true)]
     threads: Option<usize>,
-    /// Write what happened as text
+    /// Write what happened as text; each file keeps about 4 MB of memory for a simulated hour, and
+    /// at most 100 hours can be written
     #[arg(long, value_name = "FILE")]
     transcript: Option<PathBuf>,
     /// Write what passed every interface, for Wireshark
@@ -101,10 +105,16 @@ impl Args {
         }
     }
 
-    /// The command that runs one seed of these again.
-    fn replay(&self, seed: u64) -> String {
+    /// The command that shows again which rule a seed of these broke.
+    fn replay(&self, seed: u64, rule: &str) -> String {
         let (a, b) = (self.appliances, self.users);
-        let mut command = format!("genkan sim world --seed {seed} --hours {}", self.hours);
+        // Only a run of many worlds, if only of one, makes a world twice and compares.
+        let which = if rule == "I-24" {
+            format!("--from {seed} --seeds 1")
+        } else {
+            format!("--seed {seed}")
+        };
+        let mut command = format!("genkan sim world {which} --hours {}", self.hours);
         if a != (1, 8) {
             command += &format!(" --appliances {}-{}", a.0, a.1);
         }
@@ -123,6 +133,10 @@ pub(crate) fn run(args: &Args, output: &Output) -> Outcome {
     if args.seed.is_none() && files.into_iter().any(Option::is_some) {
         return Err(Failure::usage("files are written of one world only").hint("--seed SEED"));
     }
+    if args.hours > WRITTEN_HOURS && files.into_iter().any(Option::is_some) {
+        let why = format!("files are written of at most {WRITTEN_HOURS} hours");
+        return Err(Failure::usage(why).hint("--hours 100"));
+    }
     // What panics in a world is caught there and told as a broken rule.
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
@@ -137,8 +151,26 @@ pub(crate) fn run(args: &Args, output: &Output) -> Outcome {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_not_the_same_twice_is_shown_by_a_command_that_runs_it_twice() {
+        #[derive(clap::Parser)]
+        struct Line {
+            #[command(flatten)]
+            args: Args,
+        }
+        let parse = |line: &str| <Line as clap::Parser>::try_parse_from(line.split(' ')).unwrap();
+        let args = parse("world --hours 0.5 --appliances 2-5 --calm").args;
+        let tail = "--hours 0.5 --appliances 2-5 --calm";
+        assert_eq!(args.replay(7, "I-1"), format!("genkan sim world --seed 7 {tail}"));
+        let twice = args.replay(700, "I-24");
+        assert_eq!(twice, format!("genkan sim world --from 700 --seeds 1 {tail}"));
+        let again = parse(twice.strip_prefix("genkan sim ").unwrap()).args;
+        assert_eq!((again.seed, again.from, again.seeds), (None, 700, 1));
+    }
 
     #[test]
     fn ranges_hours_and_counts_have_limits() {

@@ -19,11 +19,16 @@ const SHORT_BAR: usize = 6;
 pub(super) fn broken(args: &Args, seed: u64, broken: &Failure, output: &Output) {
     output.line(format!("{broken}"));
     output.line(format!("{BAD}seed {seed} broke {}{BAD:#}; to see it:", broken.rule));
-    let replay = args.replay(seed);
-    output.line(format!(
-        "  {KEY}{replay} --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng \
-         --transcript seed-{seed}.txt{KEY:#}"
-    ));
+    let replay = args.replay(seed, broken.rule);
+    // Of a world that is made twice, and of more than can be kept, there are no files.
+    let files = if broken.rule == "I-24" || args.hours > super::WRITTEN_HOURS {
+        String::new()
+    } else {
+        format!(
+            " --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng --transcript seed-{seed}.txt"
+        )
+    };
+    output.line(format!("  {KEY}{replay}{files}{KEY:#}"));
     output.json(&json!({
         "event": "broken", "at": clock::micros(), "seed": seed, "rule": broken.rule,
         "what": broken.what, "virtual_s": broken.at.as_secs_f64(), "replay": replay,
