@@ -69,7 +69,16 @@ fn a_file_that_cannot_be_written_is_told_before_the_world_begins() {
 fn an_interrupted_run_tells_what_it_has_done() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("story");
-    let story = ["--seed", "1", "--hours", "100", "--appliances", "8", "--transcript", file.to_str().unwrap()];
+    let story = [
+        "--seed",
+        "1",
+        "--hours",
+        "100",
+        "--appliances",
+        "8",
+        "--transcript",
+        file.to_str().unwrap(),
+    ];
     let many = ["--seeds", "1000000", "--hours", "0.01"];
     // No world is over when it is time to stop.
     let long = ["--seeds", "4", "--hours", "100000"];

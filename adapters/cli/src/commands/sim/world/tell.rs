@@ -24,9 +24,7 @@ pub(super) fn broken(args: &Args, seed: u64, broken: &Failure, output: &Output) 
     let files = if broken.rule == "I-24" || args.hours > super::WRITTEN_HOURS {
         String::new()
     } else {
-        format!(
-            " --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng --transcript seed-{seed}.txt"
-        )
+        format!(" --svg seed-{seed}.svg --pcapng seed-{seed}.pcapng --transcript seed-{seed}.txt")
     };
     output.line(format!("  {KEY}{replay}{files}{KEY:#}"));
     output.json(&json!({
