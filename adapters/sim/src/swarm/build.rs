@@ -41,7 +41,7 @@ pub(super) const EARLY_KEY: [u8; 16] = *b"early early key!";
 /// How long a server waits before it refuses.
 pub(super) const REFUSAL: Duration = Duration::from_secs(3);
 /// What the server holds, unless a small list is drawn: more than there can be honest members.
-const TABLES: Tables = Tables { clients: 24, requests: 32, streams: 32 };
+pub(super) const TABLES: Tables = Tables { clients: 24, requests: 32, streams: 32 };
 
 /// A world with what is done to it.
 #[derive(Debug)]
@@ -90,19 +90,20 @@ impl Swarm {
         };
         let clients = clients(settings, header);
         let tables = Tables { clients, ..TABLES };
-        let mut key = None;
+        let (mut key, mut certificate) = (None, Vec::new());
         let mut fleet = Fleet::with_tables(word(0), tables, |config| {
             config.delivery = if header[16] & 1 == 0 { Delivery::Auto } else { Delivery::Stream };
             config.refusal_delay = REFUSAL;
             config.wall_clock = if header[16] & 6 == 6 { 0 } else { START };
             config.interval = interval;
             key = Some(config.key.clone());
+            certificate = config.certificate.to_vec();
         });
         fleet.world.keep_transcript(keep);
         let server_six = SocketAddr::new([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1].into(), PORT);
         let both = [fleet.server_address(), server_six];
         fleet.world.renumber_host(fleet.server, &both.map(|address| address.ip()));
-        let roster = Roster::new(fleet.server, key, both);
+        let roster = Roster::new(fleet.server, (key, certificate), both);
         let checks = Rc::new(RefCell::new(Checks::new(roster, clients, interval)));
         fleet.world.watch = Some(Box::new(Watcher(Rc::clone(&checks))));
         let classes = if settings.faults { word(8) } else { 0 };

@@ -21,7 +21,7 @@
 //! | rule | how |
 //! |---|---|
 //! | I-1 | an acceptor's address on the list changes only while the server handles bytes that the acceptor's host made, from the address that its packets come out at, after the server has answered to that address |
-//! | I-2 | bytes of a session that were taken once, by the machine's word or by its state, are discarded when they come again, and change nothing |
+//! | I-2 | bytes of a session that were taken once, by the machine's word or by its state, are discarded when they come again, and change nothing; what opens a session and was taken once ends no session and changes nothing on the list when it comes again |
 //! | I-3 | a notification or wake-up is sealed to the acceptor that the offer in it is for, goes to its address on the list, and names an address that the request came from |
 //! | I-4 | to a source from which nothing authentic has come the server sends no more packets and no more bytes than came from there |
 //! | I-5 | nothing is sent in answer to what was discarded, but a server's Cookie, Challenge and Hint to where it came from; a server answers nothing that only servers send, and equipment nothing that only equipment sends |
@@ -31,7 +31,7 @@
 //! | I-12 | an acceptor sends to public addresses only, by a classifier of the checks' own |
 //! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id; payloads arrive unchanged, once and in order, and none is missing when the other end's farewell comes, or ten minutes later on a connection that stands |
 //! | I-14 | counters under one session's handle only go up, and no ephemeral key is in two of the last 1,024 messages that had one, over all reboots |
-//! | I-15 | bytes that nobody made (injected, damaged) are discarded, and change nothing that a machine holds but rate limits and counts of discards; requests for a certificate, certificates and hints may be anybody's |
+//! | I-15 | bytes that nobody made (injected, damaged) are discarded, and change nothing that a machine holds but rate limits and counts of discards; requests for a certificate, certificates and hints may be anybody's, but the only certificate that a device ever holds is the one that the authority made |
 //! | I-16 | acceptors always have a deadline, and servers and issuers as long as they hold anything; none is further off than what the machine holds allows: 1 s with somebody on a server's list, 5 s while a connection opens or closes, 10 s with a request, 15 s with a connection, 60 s with an issuer's idle session, 75 s with a server's TCP connection, 300 s for an acceptor otherwise |
 //! | I-17 | one call makes at most 48 outputs, one datagram at most 8 datagrams |
 //! | I-18 | the server's list is never longer than its table; nobody falls off it who was heard within the time that entries live, nor by what somebody else says; nobody is turned away while there is room |
@@ -42,7 +42,10 @@
 //!
 //! Not yet: I-9 to I-11 (no punching in version 1), I-19 (one protection level), I-22 and I-23 (no
 //! journal: the server's list is lost in a restart). Not drawn: a server or device that is evil and
-//! has keys, key rotation, more than one server.
+//! has keys, key rotation, more than one server, a server that ends in order or in a newer version, a
+//! clock that stands still, a device that changes its network, other addresses for the server's name. A
+//! flood is of at most 64 datagrams from some of 65,536 sources; a neighbour speaks to the first of
+//! a device's addresses, which is the IPv4 one where it has one.
 //!
 //! # What is checked afterwards
 //!

@@ -63,7 +63,8 @@ pub(super) struct Input {
     pub(super) author: Option<HostId>,
     /// They were taken before.
     pub(super) again: bool,
-    /// Of a datagram that nobody made: what the machine was like before.
+    /// Of a datagram that nobody made, or that opens a session and comes again: what the machine was
+    /// like before.
     pub(super) before: Option<state::State>,
     /// Of a datagram whose effect can be told from what the machine holds: what it held before.
     pub(super) held: Option<u64>,
@@ -223,8 +224,9 @@ impl Watch for Watcher {
         let author = checks.authors.get(&print).filter(|_| over.is_none());
         let again = author.is_some_and(|author| author.taken);
         let author = over.map(|(_, other)| other).or_else(|| author.map(|author| author.host));
-        let before = author.is_none().then(|| state::State::of(role, node, &checks.roster));
         let (kind, len) = (Kind::of(bytes).ok().filter(|_| over.is_none()), bytes.len());
+        let compared = author.is_none() || (again && kind.is_some_and(state::opens));
+        let before = compared.then(|| state::State::of(role, node, &checks.roster));
         let tells = again || author.is_none() || kind.is_some_and(state::counts);
         let held = (tells && over.is_none()).then(|| state::held(role, node));
         checks.input =

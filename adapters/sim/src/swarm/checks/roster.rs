@@ -43,17 +43,19 @@ pub(in crate::swarm) struct Roster {
     /// The server's addresses, for IPv4 and IPv6.
     pub(in crate::swarm) addresses: [SocketAddr; 2],
     pub(in crate::swarm) server_key: Option<StaticKey>,
+    /// The one certificate that the authority has made.
+    pub(in crate::swarm) certificate: Vec<u8>,
     pub(in crate::swarm) members: Vec<Member>,
     issuers: usize,
 }
 
 impl Roster {
-    pub(in crate::swarm) const fn new(
+    pub(in crate::swarm) fn new(
         server: HostId,
-        server_key: Option<StaticKey>,
+        (server_key, certificate): (Option<StaticKey>, Vec<u8>),
         addresses: [SocketAddr; 2],
     ) -> Self {
-        Self { server, addresses, server_key, members: Vec::new(), issuers: 0 }
+        Self { server, addresses, server_key, certificate, members: Vec::new(), issuers: 0 }
     }
 
     pub(in crate::swarm) fn acceptor(

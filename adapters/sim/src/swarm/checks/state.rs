@@ -3,7 +3,7 @@
 
 use core::net::SocketAddr;
 
-use genkan_core::inspect::Inspect;
+use genkan_core::inspect::{Inspect, LoggedRoot};
 use genkan_core::wire::Kind;
 use genkan_core::{Instant, Machine};
 
@@ -18,7 +18,9 @@ use crate::node::{Effect, Node};
 pub(in crate::swarm) struct State {
     entries: (u32, u32),
     addresses: Vec<Option<SocketAddr>>,
-    /// Over the roots of its sessions and its certificate.
+    /// Of its sessions.
+    roots: Vec<LoggedRoot>,
+    /// Over its certificate.
     digest: u64,
     /// When it wants to be called; not a server's, which expects the end of what it has not begun.
     next: Option<Instant>,
@@ -26,9 +28,10 @@ pub(in crate::swarm) struct State {
 
 impl State {
     pub(super) fn of(role: Role, node: &dyn Node, roster: &Roster) -> Self {
-        let mut digest = Digest::new();
-        roots(role, node, &mut |root| digest.bytes(&root.0));
-        let mut state = Self { entries: (0, 0), addresses: Vec::new(), digest: 0, next: None };
+        let (mut digest, mut sessions) = (Digest::new(), Vec::new());
+        roots(role, node, &mut |root| sessions.push(root));
+        let mut state =
+            Self { entries: (0, 0), addresses: Vec::new(), roots: sessions, digest: 0, next: None };
         let machine = node.machine();
         if let Some(server) = machine.downcast_ref::<FleetServer>() {
             state.entries = (server.clients(), server.registered());
@@ -83,6 +86,12 @@ pub(super) const fn counts(kind: Kind) -> bool {
     )
 }
 
+/// Messages that open a session. One that comes again may be answered again: it has nothing that
+/// counts once.
+pub(super) const fn opens(kind: Kind) -> bool {
+    matches!(kind, Kind::Initiation | Kind::Resume | Kind::Response | Kind::Resumed | Kind::Cookie)
+}
+
 /// Whether a call has changed the machine; `None` when that says nothing about what it was shown: a
 /// timer was due as well, or a frame could leave at last that had waited for room.
 pub(super) fn changed(seen: &Seen<'_>) -> Option<bool> {
@@ -96,12 +105,15 @@ pub(super) fn changed(seen: &Seen<'_>) -> Option<bool> {
 
 /// I-15, and I-2 of the machine's word.
 pub(super) fn check(roster: &Roster, seen: &Seen<'_>) -> Verdict {
+    certified(roster, seen)?;
     let Some(input) = seen.input.filter(|input| input.over.is_none()) else { return Ok(()) };
     let name = || roster.member(seen.call.host).map_or("the server", |member| &member.name);
     if input.author.is_none() {
         return unauthentic(roster, seen, input)
             .map_err(|what| Broken::new("I-15", format!("{}: {what}", name())));
     }
+    opened_again(roster, seen, input)
+        .map_err(|what| Broken::new("I-2", format!("{}: {what}", name())))?;
     // A hint is obeyed by whoever sent what it quotes.
     let Some(kind) = input.kind.filter(|&kind| kind != Kind::Hint) else { return Ok(()) };
     let what = match (seen.discarded, seen.changed) {
@@ -112,10 +124,42 @@ pub(super) fn check(roster: &Roster, seen: &Seen<'_>) -> Verdict {
     Err(Broken::new("I-2", format!("{kind:?} is, {} says, {what}", name())))
 }
 
+/// I-2: what would open a session and was taken before begins at most something new: every session
+/// and the list are as they were.
+fn opened_again(roster: &Roster, seen: &Seen<'_>, input: &Input) -> Result<(), String> {
+    let before = input.before.as_ref().filter(|_| input.again && !seen.call.was_due);
+    let Some(before) = before else { return Ok(()) };
+    let after = State::of(seen.role, seen.node, roster);
+    let stands = before.roots.iter().all(|root| after.roots.contains(root));
+    let listed = (before.entries.1, &before.addresses) == (after.entries.1, &after.addresses);
+    if stands && listed {
+        return Ok(());
+    }
+    Err(format!("{:?} that comes again has changed {before:?} to {after:?}", input.kind))
+}
+
+/// I-15: a device has no certificate, or the one that the authority made.
+fn certified(roster: &Roster, seen: &Seen<'_>) -> Verdict {
+    let machine = seen.node.machine();
+    let held = match seen.role {
+        Role::Server => None,
+        Role::Acceptor => machine.downcast_ref().map(FleetAcceptor::certificate),
+        Role::Issuer => machine.downcast_ref().map(FleetIssuer::certificate),
+    };
+    match held {
+        Some(held) if !held.is_empty() && held != roster.certificate => {
+            let what =
+                format!("{:?} holds a certificate that the authority has not made", seen.role);
+            Err(Broken::new("I-15", what))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// I-15: bytes that nobody made.
 fn unauthentic(roster: &Roster, seen: &Seen<'_>, input: &Input) -> Result<(), String> {
     let kind = input.kind;
-    // A hint is obeyed by whoever sent what it quotes; a certificate proves itself.
+    // A hint is obeyed by whoever sent what it quotes; a certificate proves itself, see `certified`.
     if matches!(kind, Some(Kind::Hint | Kind::Certificate)) {
         return Ok(());
     }

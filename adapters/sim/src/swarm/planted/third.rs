@@ -1,6 +1,7 @@
 //! What could be broken for long without being seen: breaches that hide behind the machine's own word,
 //! or that leave something out.
 
+use core::mem::swap;
 use core::time::Duration;
 
 use genkan_core::wire::Kind;
@@ -10,7 +11,7 @@ use super::{
     HANG_UP, PAYLOAD, Plan, REQUEST, SAY, STRANGER, Who, app, blind, broken, corrupt, is, rogue,
 };
 use crate::faults::Faults;
-use crate::fleet::FleetAcceptor;
+use crate::fleet::{Fleet, FleetAcceptor};
 use crate::host::Inbound;
 use crate::node::Effect;
 use crate::swarm::{Settings, Source};
@@ -102,6 +103,31 @@ fn i_2_a_copy_that_is_discarded_in_word_alone() {
 }
 
 #[test]
+fn i_2_a_response_that_is_taken_again_and_ends_the_session() {
+    let plan = Plan::new(0);
+    let mut swarm = plan.swarm();
+    let server = swarm.fleet.server;
+    swarm.fleet.world.set_up(server, Faults { duplicate: 1.0, ..Faults::default() });
+    // One without a session takes its place.
+    let mut other = Fleet::new(0);
+    let spare = other.acceptor("spare", |_| ());
+    let mut spare = other.world.slots[spare.0].node.take().unwrap();
+    let mut last = Vec::new();
+    corrupt(&mut swarm, Who::Lamp, move |node, io, shown| {
+        let Some((_, bytes)) = shown.filter(|(_, bytes)| is(bytes, Kind::Response)) else {
+            return;
+        };
+        if last == bytes {
+            io.effects.retain(|effect| !matches!(effect, Effect::Note(_)));
+            let machine: &mut FleetAcceptor = node.machine_mut().downcast_mut().unwrap();
+            swap(machine, spare.machine_mut().downcast_mut().unwrap());
+        }
+        last = bytes.to_vec();
+    });
+    assert!(broken("I-2", &plan, &mut swarm).contains("Response) that comes again"));
+}
+
+#[test]
 fn i_15_a_forgery_that_is_taken_in_word_alone() {
     let plan = Plan::new(0);
     let mut swarm = plan.swarm();
@@ -118,6 +144,21 @@ fn i_15_a_forgery_that_is_taken_in_word_alone() {
         }
     });
     assert!(broken("I-15", &plan, &mut swarm).contains("has taken"));
+}
+
+#[test]
+fn i_15_a_certificate_that_the_authority_has_not_made() {
+    let plan = Plan::new(0);
+    let mut swarm = plan.swarm();
+    // Whoever has the authority's secret can make one that the lamp's machine believes.
+    let key = swarm.checks.borrow().roster.server_key.clone().unwrap();
+    let forged = swarm.fleet.certificate(&key, 2);
+    let lamp = swarm.acceptors[0].host;
+    swarm.run_until(Duration::from_secs(30)).unwrap();
+    swarm.fleet.world.with(lamp, |machine: &mut FleetAcceptor, _| {
+        machine.restore_certificate(&forged).unwrap();
+    });
+    assert!(broken("I-15", &plan, &mut swarm).contains("has not made"));
 }
 
 #[test]
