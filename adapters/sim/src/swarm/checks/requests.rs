@@ -43,12 +43,6 @@ pub(in crate::swarm) struct Requests {
 }
 
 impl Requests {
-    /// Makes every refusal look early.
-    #[cfg(test)]
-    pub(in crate::swarm) fn forget_deliveries(&mut self) {
-        self.asks.latest_first().for_each(|ask| ask.delivered = None);
-    }
-
     pub(super) fn restarted(&mut self, host: HostId) {
         self.told.remove(&host);
         self.dials.remove(&host);

@@ -3,6 +3,7 @@
 
 mod first;
 mod healing;
+mod rest;
 mod second;
 mod table;
 mod third;
@@ -148,6 +149,10 @@ fn host(swarm: &Swarm, who: Who) -> HostId {
 
 fn rogue(swarm: &mut Swarm, who: Who, change: impl FnOnce(&mut Rogue)) {
     let host = host(swarm, who);
+    rogue_host(swarm, host, change);
+}
+
+fn rogue_host(swarm: &mut Swarm, host: HostId, change: impl FnOnce(&mut Rogue)) {
     let slot = &mut swarm.fleet.world.slots[host.0];
     let inner = slot.node.take().unwrap();
     let (deed, front): (Deed, _) = (Box::new(|_, _, _| ()), |remote, _: &[u8]| Some(remote));
@@ -162,6 +167,15 @@ fn corrupt(
     deed: impl FnMut(&mut dyn Node, &mut Io, Option<(SocketAddr, &[u8])>) + 'static,
 ) {
     rogue(swarm, who, |rogue| rogue.deed = Box::new(deed));
+}
+
+/// As [`corrupt`], of any host.
+fn corrupt_host(
+    swarm: &mut Swarm,
+    host: HostId,
+    deed: impl FnMut(&mut dyn Node, &mut Io, Option<(SocketAddr, &[u8])>) + 'static,
+) {
+    rogue_host(swarm, host, |rogue| rogue.deed = Box::new(deed));
 }
 
 /// As [`corrupt`], of what the machine is shown.

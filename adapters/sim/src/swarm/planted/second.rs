@@ -186,21 +186,6 @@ fn i_20_writes_that_nothing_asks_for() {
 }
 
 #[test]
-fn i_21_a_refusal_that_comes_early() {
-    let plan = Plan::new(1);
-    let mut swarm = plan.swarm();
-    let checks = std::rc::Rc::clone(&swarm.checks);
-    for at in 0..300 {
-        let checks = std::rc::Rc::clone(&checks);
-        let forget = move |_: &mut crate::world::World| {
-            checks.borrow_mut().requests.forget_deliveries();
-        };
-        swarm.fleet.world.at(Duration::from_secs(at), forget);
-    }
-    broken("I-21", &plan, &mut swarm);
-}
-
-#[test]
 fn i_25_a_panic() {
     let plan = Plan::new(0);
     let mut swarm = plan.swarm();

@@ -67,8 +67,9 @@ fn in_worlds_with_too_few_places_nothing_but_room_is_missing() {
 #[test]
 fn i_18_a_table_that_takes_one_more() {
     let plan = Plan::new(0);
-    let mut swarm = small(&plan, 2);
-    swarm.checks.borrow_mut().list.set_capacity(1);
+    let mut swarm = small(&plan, 1);
+    // The server's table is larger than was agreed.
+    swarm.fleet.resize(Tables { clients: 2, requests: 32, streams: 32 });
     assert!(broken("I-18", &plan, &mut swarm).contains("2 entries in 1 places"));
 }
 
