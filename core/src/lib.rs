@@ -116,6 +116,7 @@ mod issuer;
 mod limit;
 mod link;
 mod machine;
+pub mod nat;
 mod peer;
 mod server;
 mod session;

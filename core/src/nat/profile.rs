@@ -1,0 +1,308 @@
+//! What was learned of a NAT, in at most twelve bytes.
+
+use core::time::Duration;
+
+use heapless::Vec;
+
+use super::differential::Differential;
+use super::forecast::Forecast;
+use super::sighting::{MAX_SIGHTINGS, Sighting};
+
+/// Which packets of one socket share an external port (RFC 4787 section 4.1), as far as it was
+/// seen.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Mapping {
+    /// Not measured.
+    #[default]
+    Unknown = 0,
+    /// All.
+    EndpointIndependent = 1,
+    /// Those to one address, whatever the port; other addresses were not tried. Endpoint-independent
+    /// or address-dependent.
+    PortIndependent = 2,
+    /// Those to one address.
+    AddressDependent = 3,
+    /// Those to one address and port ("symmetric").
+    AddressAndPortDependent = 4,
+}
+
+/// Whom a NAT lets in (RFC 4787 section 5), as far as it was seen. A probe that was lost looks like
+/// one that was filtered.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[repr(u8)]
+pub enum Filtering {
+    /// Not measured.
+    #[default]
+    Unknown = 0,
+    /// Anybody.
+    EndpointIndependent = 1,
+    /// Any port of an address that was sent to; other addresses were not tried.
+    PortIndependent = 2,
+    /// Any port of an address that was sent to, and nobody else.
+    AddressDependent = 3,
+    /// Only addresses and ports that were sent to.
+    AddressAndPortDependent = 4,
+}
+
+/// How a NAT gives out ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Allocation {
+    /// Not measured, or too little seen.
+    #[default]
+    Unknown,
+    /// The port that the socket is bound to.
+    Preserving,
+    /// The port that the socket is bound to, for its first destination only.
+    PreservingFirst,
+    /// A counter with this step.
+    Sequential(Differential),
+    /// Drawn; from where, [`NatProfile::span`] says.
+    Random,
+}
+
+/// Between which ports those lie that were seen and not preserved.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Span {
+    /// The lowest; 0 when none was seen.
+    pub low: u16,
+    /// The highest.
+    pub high: u16,
+    /// How many were seen, up to 255.
+    pub seen: u8,
+}
+
+impl Span {
+    fn add(&mut self, port: u16) {
+        self.low = if self.seen == 0 { port } else { self.low.min(port) };
+        self.high = self.high.max(port);
+        self.seen = self.seen.saturating_add(1);
+    }
+
+    fn join(&mut self, other: Self) {
+        if other.seen > 0 {
+            let seen = self.seen.saturating_add(other.seen);
+            self.add(other.low);
+            self.add(other.high);
+            self.seen = seen;
+        }
+    }
+
+    /// How many ports the set has from which these were drawn, as `n` draws let one expect:
+    /// what they span, and the mean gap once more at each end. `None` with fewer than two.
+    #[must_use]
+    pub fn size(self) -> Option<u32> {
+        let gaps = u32::from(self.seen).checked_sub(1).filter(|&gaps| gaps > 0)?;
+        let width = u32::from(self.high).saturating_sub(self.low.into()).saturating_add(1);
+        Some(width.saturating_add(width.saturating_mul(2).checked_div(gaps)?))
+    }
+
+    /// Where the next port is looked for. A set that may have more than half of all ports is taken
+    /// for all that NATs give out.
+    #[must_use]
+    pub fn forecast(self) -> Forecast {
+        match self.size() {
+            Some(size) if size <= 1 << 15 => {
+                let gaps = u32::from(self.seen).saturating_sub(1).max(1);
+                let width = u32::from(self.high).saturating_sub(self.low.into());
+                // Beyond three mean gaps lies a port with a chance of e^-3.
+                let margin = width.saturating_mul(3).checked_div(gaps).unwrap_or(0);
+                let margin = u16::try_from(margin).unwrap_or(u16::MAX);
+                Forecast::Among { low: self.low, high: self.high, margin }
+            }
+            _ => Forecast::Among { low: 1_024, high: u16::MAX, margin: 0 },
+        }
+    }
+}
+
+/// What is known of a NAT.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub struct NatProfile {
+    /// Which packets share a port.
+    pub mapping: Mapping,
+    /// Whom it lets in.
+    pub filtering: Filtering,
+    /// How it gives out ports.
+    pub allocation: Allocation,
+    /// One external address was seen for all packets.
+    pub steady_address: bool,
+    /// Everything that was seen fits what the profile says; otherwise it says what most of it does.
+    pub consistent: bool,
+    /// The profile said something else before, and was measured anew.
+    pub drifted: bool,
+    /// Ports that were seen and not preserved, accumulated.
+    pub span: Span,
+    /// Foreign mappings a second, up to 255; what is not known counts as 0.
+    pub foreign: u8,
+    /// The last port that a counter gave out; 0: none.
+    pub last: u16,
+}
+
+impl NatProfile {
+    /// What sightings of one measurement say, in the order in which the packets were sent. Only the
+    /// first [`MAX_SIGHTINGS`] are looked at.
+    #[must_use]
+    pub fn measure(sightings: &[Sighting]) -> Self {
+        let seen = sightings.get(..MAX_SIGHTINGS.min(sightings.len())).unwrap_or(&[]);
+        let mut profile = Self { consistent: true, ..Self::default() };
+        let Some(first) = seen.first() else { return profile };
+        profile.steady_address = seen.iter().all(|s| s.observed.ip() == first.observed.ip());
+        profile.judge_mapping(seen);
+        profile.judge_allocation(seen);
+        profile
+    }
+
+    /// What packets say that the server sent to the registered address from its other port and from
+    /// its other address, before anything was sent there: whether they arrived, `None` where none
+    /// was sent.
+    pub const fn set_filtering(&mut self, other_port: Option<bool>, other_address: Option<bool>) {
+        self.filtering = match (other_port, other_address) {
+            (_, Some(true)) => Filtering::EndpointIndependent,
+            (Some(true), Some(false)) => Filtering::AddressDependent,
+            (Some(true), None) => Filtering::PortIndependent,
+            (Some(false), _) => Filtering::AddressAndPortDependent,
+            (None, _) => Filtering::Unknown,
+        };
+    }
+
+    fn judge_mapping(&mut self, seen: &[Sighting]) {
+        let mut ports = Votes::default();
+        let mut addresses = Votes::default();
+        for (at, one) in seen.iter().enumerate() {
+            for other in seen.iter().take(at) {
+                if one.socket != other.socket || one.server == other.server {
+                    continue;
+                }
+                let votes = if one.server.shares_address(other.server) {
+                    &mut ports
+                } else {
+                    &mut addresses
+                };
+                votes.add(one.port() == other.port());
+            }
+        }
+        self.consistent &= ports.agree() && addresses.agree();
+        self.mapping = match (ports.same(), addresses.same()) {
+            (Some(false), _) | (None, Some(false)) => Mapping::AddressAndPortDependent,
+            (Some(true), Some(false)) => Mapping::AddressDependent,
+            (_, Some(true)) => Mapping::EndpointIndependent,
+            (Some(true), None) => Mapping::PortIndependent,
+            (None, None) => Mapping::Unknown,
+        };
+    }
+
+    fn judge_allocation(&mut self, seen: &[Sighting]) {
+        // The ports of new mappings, in order: what a socket had already is no new one.
+        let mut fresh = Vec::<u16, MAX_SIGHTINGS>::new();
+        let (mut firsts, mut later) = (Votes::default(), Votes::default());
+        for (at, one) in seen.iter().enumerate() {
+            let before = || seen.iter().take(at).filter(|other| other.socket == one.socket);
+            if before().any(|other| other.port() == one.port()) {
+                continue;
+            }
+            let votes = if before().next().is_none() { &mut firsts } else { &mut later };
+            votes.add(one.is_preserved());
+            let _ = fresh.push(one.port());
+            if !one.is_preserved() {
+                self.span.add(one.port());
+            }
+        }
+        self.allocation = if firsts.mostly() {
+            self.consistent &= firsts.agree() && later.agree();
+            if later.no > 0 { Allocation::PreservingFirst } else { Allocation::Preserving }
+        } else {
+            self.last = fresh.last().copied().unwrap_or(0);
+            self.judge_order(&fresh)
+        };
+    }
+
+    /// The first sighting is the registration's and may be old: the others count more.
+    fn judge_order(&mut self, fresh: &[u16]) -> Allocation {
+        let recent = fresh.get(1..).unwrap_or(&[]);
+        let found = [recent, fresh].into_iter().find_map(Differential::of);
+        match found {
+            Some((differential, all)) => {
+                self.consistent &= all;
+                Allocation::Sequential(differential)
+            }
+            None if fresh.len() > 3 => Allocation::Random,
+            None => Allocation::Unknown,
+        }
+    }
+
+    /// Takes over what a newer measurement says, `apart` after this one was made, and keeps what
+    /// accumulates.
+    pub fn renew(&mut self, newer: &Self, apart: Duration) {
+        let before = *self;
+        *self = *newer;
+        let class = |p: &Self| (p.mapping, p.allocation);
+        self.drifted = before.mapping != Mapping::Unknown && class(&before) != class(newer);
+        if newer.filtering == Filtering::Unknown {
+            self.filtering = before.filtering;
+        }
+        if !self.drifted {
+            self.span.join(before.span);
+            self.foreign = newer.foreign.max(before.foreign);
+        }
+        if let (Allocation::Sequential(step), false) = (newer.allocation, self.drifted) {
+            self.foreign = rate(step, before.last, newer, apart).unwrap_or(before.foreign);
+        }
+    }
+
+    /// Whether the port towards another destination is the one that the server sees, from a socket
+    /// that it has seen.
+    #[must_use]
+    pub const fn is_port_known(&self) -> bool {
+        matches!(self.mapping, Mapping::EndpointIndependent | Mapping::PortIndependent)
+            || matches!(self.allocation, Allocation::Preserving)
+    }
+}
+
+/// Foreign mappings a second between two sightings of one counter; `None` where it may have gone
+/// round, and where the time is too short to tell.
+fn rate(step: Differential, before: u16, newer: &NatProfile, apart: Duration) -> Option<u8> {
+    const SHORTEST: Duration = Duration::from_secs(1);
+    const LONGEST: Duration = Duration::from_secs(120);
+    if before == 0 || newer.last == 0 || !(SHORTEST..=LONGEST).contains(&apart) {
+        return None;
+    }
+    let steps = u64::try_from(step.steps(before, newer.last)?).ok()?;
+    let foreign = steps.saturating_sub(newer.span.seen.into());
+    let a_second =
+        foreign.saturating_mul(1_000).checked_div(u64::try_from(apart.as_millis()).ok()?)?;
+    Some(u8::try_from(a_second).unwrap_or(u8::MAX))
+}
+
+/// How often something was so, and how often not.
+#[derive(Clone, Copy, Default)]
+struct Votes {
+    yes: u8,
+    no: u8,
+}
+
+impl Votes {
+    fn add(&mut self, yes: bool) {
+        let votes = if yes { &mut self.yes } else { &mut self.no };
+        *votes = votes.saturating_add(1);
+    }
+
+    /// What most say; with as many on either side, the harder case.
+    fn same(self) -> Option<bool> {
+        (self.yes > 0 || self.no > 0).then_some(self.yes > self.no)
+    }
+
+    fn agree(self) -> bool {
+        self.yes == 0 || self.no == 0
+    }
+
+    /// At least two thirds say so.
+    fn mostly(self) -> bool {
+        self.yes > 0 && self.yes >= self.no.saturating_mul(2)
+    }
+}
