@@ -118,6 +118,7 @@ mod link;
 mod machine;
 pub mod nat;
 mod peer;
+pub mod punch;
 mod server;
 mod session;
 mod time;

@@ -45,6 +45,12 @@ impl Differential {
         self.0.get()
     }
 
+    /// The same step in the other direction.
+    #[must_use]
+    pub const fn reversed(self) -> Self {
+        Self(self.0.saturating_neg())
+    }
+
     /// The port `count` steps on; beyond the ends of the port space `None`.
     #[must_use]
     pub fn on(self, port: u16, count: i32) -> Option<u16> {

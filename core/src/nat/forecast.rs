@@ -27,6 +27,13 @@ pub enum Forecast {
         /// How many foreign mappings.
         foreign: Count,
     },
+    /// This port, and the ports on from it at the differential: a range in its order.
+    Run {
+        /// The first port.
+        first: u16,
+        /// The step.
+        differential: Differential,
+    },
     /// A counter was seen at both ports and went round the end of its range between them; where
     /// that is, is not known.
     Around {
@@ -88,6 +95,10 @@ impl Iterator for Candidates {
             Forecast::Port(port) => self.tick(1).map(|_| port),
             Forecast::Counter { last, differential, nth, .. } => {
                 self.counted(last, differential, nth)
+            }
+            Forecast::Run { first, differential } => {
+                let at = self.tick(1 << 16).and_then(|at| i32::try_from(at).ok())?;
+                differential.on(first, at)
             }
             Forecast::Around { before, after, differential } => {
                 self.around(before, after, differential)

@@ -1,0 +1,9 @@
+//! How often two ends meet: the planner, the coordinator and both ends' attempts of the core, with
+//! two NATs between them and nothing else, so that thousands of runs take a second.
+//!
+//! There are no keys and no machines here, and the links to the server lose nothing for good: what
+//! is measured is prediction. World runs and the tests of the whole path do the rest.
+
+mod run;
+
+pub use self::run::{Lab, Outcome, meet};

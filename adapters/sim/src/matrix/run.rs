@@ -1,0 +1,348 @@
+//! One meeting of two ends.
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+use genkan_core::Instant;
+use genkan_core::nat::{self, NatProfile, ServerEnd, Sighting};
+use genkan_core::punch::{
+    Action, Attempt, Budget, Burst, Coordinator, End, Hopeless, Limits, Moment, Party, Plan,
+};
+
+use crate::nat::{Flow, Nat, NatConfig};
+use crate::rng::Rng;
+
+/// What a run takes place in.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    /// The issuer's NAT.
+    pub issuer: NatConfig,
+    /// The acceptor's NAT.
+    pub acceptor: NatConfig,
+    /// What the two ends can do.
+    pub limits: [Limits; 2],
+    /// One-way delay of each of the three ways.
+    pub delay: Duration,
+    /// Up to this much longer, drawn for each packet.
+    pub jitter: Duration,
+    /// The chance of a packet's getting lost.
+    pub loss: f64,
+    /// How old the profiles are.
+    pub age: Duration,
+    /// Whether the server has a second address.
+    pub second_address: bool,
+}
+
+impl Lab {
+    /// 25 ms one way, no loss, profiles ten seconds old, a server with two addresses.
+    #[must_use]
+    pub const fn new(issuer: NatConfig, acceptor: NatConfig) -> Self {
+        Self {
+            issuer,
+            acceptor,
+            limits: [Limits::LARGE, Limits::LARGE],
+            delay: Duration::from_millis(25),
+            jitter: Duration::ZERO,
+            loss: 0.0,
+            age: Duration::from_secs(10),
+            second_address: true,
+        }
+    }
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// The plan, or why there is none.
+    pub plan: Result<Plan, Hopeless>,
+    /// From the request until both ends have heard each other; `None`: they have not.
+    pub took: Option<Duration>,
+    /// Packets to the peer and detection packets until then, of both ends.
+    pub packets: u32,
+    /// Mappings at the issuer's and the acceptor's NAT that the attempt has made.
+    pub mappings: [usize; 2],
+}
+
+/// Lets the two ends try to meet.
+#[must_use]
+pub fn meet(lab: &Lab, seed: u64) -> Outcome {
+    Run::new(lab, seed).go()
+}
+
+const SERVER: [SocketAddr; 3] = [
+    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1)), 3_478),
+    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1)), 3_479),
+    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 2)), 3_478),
+];
+
+const fn server(end: ServerEnd) -> SocketAddr {
+    match end {
+        ServerEnd::Main => SERVER[0],
+        ServerEnd::OtherPort => SERVER[1],
+        ServerEnd::OtherAddress => SERVER[2],
+    }
+}
+
+enum Event {
+    Request,
+    Instruct(usize, Burst),
+    Detected(usize, u8, Moment, Sighting),
+    Peer { to: usize, from: SocketAddr, at: SocketAddr, answer: bool },
+    Tick(usize),
+    Coordinate,
+}
+
+/// One end and its NAT.
+struct Host {
+    nat: Nat,
+    inside: IpAddr,
+    attempt: Attempt,
+    /// The ports that sockets are bound to; the first is the registered one.
+    locals: Vec<u16>,
+    rng: Rng,
+    observed: SocketAddr,
+    profile: NatProfile,
+}
+
+impl Host {
+    fn new(config: NatConfig, number: u8, limits: Limits, rng: &Rng) -> Self {
+        let mut own = rng.fork(if number == 1 { "issuer" } else { "acceptor" });
+        let external = IpAddr::from([192, 0, 2, number]);
+        let budget = Budget { packets: limits.guesses.max(128), sockets: limits.sockets.max(3) };
+        Self {
+            nat: Nat::new(&[external], config, own.fork("nat")),
+            inside: IpAddr::from([10, 0, number, 2]),
+            attempt: Attempt::new(budget),
+            locals: vec![ephemeral(&mut own)],
+            rng: own,
+            observed: SocketAddr::new(external, 0),
+            profile: NatProfile::default(),
+        }
+    }
+
+    fn out(&mut self, now: Duration, socket: u8, to: SocketAddr) -> Option<SocketAddr> {
+        let local = *self.locals.get(usize::from(socket))?;
+        let inside = SocketAddr::new(self.inside, local);
+        self.nat.outbound(now, Flow::Udp, inside, to).ok()
+    }
+
+    /// Registers and measures, half a millisecond between packets.
+    fn measure(&mut self, mut now: Duration, second_address: bool) {
+        let mut seen = Vec::new();
+        self.open(2);
+        let mut packets = vec![(0, ServerEnd::Main)];
+        packets.extend(nat::measurement(second_address).iter().map(|p| (p.socket, p.server)));
+        for (socket, end) in packets {
+            if let Some(observed) = self.out(now, socket, server(end)) {
+                let local = self.locals.get(usize::from(socket)).copied().unwrap_or(0);
+                seen.push(Sighting { socket, local, server: end, observed });
+            }
+            now += Duration::from_micros(500);
+        }
+        self.profile = NatProfile::measure(&seen);
+        if let Some(first) = seen.first() {
+            self.observed = first.observed;
+        }
+    }
+
+    fn open(&mut self, count: u8) {
+        self.locals.truncate(1);
+        let first = ephemeral(&mut self.rng);
+        self.locals.extend((0..u16::from(count)).map(|i| first + i));
+    }
+}
+
+fn ephemeral(rng: &mut Rng) -> u16 {
+    32_768 + u16::try_from(rng.below(28_000)).unwrap_or(0)
+}
+
+struct Run<'l> {
+    lab: &'l Lab,
+    rng: Rng,
+    hosts: [Host; 2],
+    coordinator: Option<Coordinator>,
+    events: BTreeMap<(Duration, u64), Event>,
+    count: u64,
+    now: Duration,
+    packets: u32,
+}
+
+impl<'l> Run<'l> {
+    fn new(lab: &'l Lab, seed: u64) -> Self {
+        let rng = Rng::new(seed);
+        let hosts = [
+            Host::new(lab.issuer.clone(), 1, lab.limits[0], &rng),
+            Host::new(lab.acceptor.clone(), 2, lab.limits[1], &rng),
+        ];
+        Self {
+            lab,
+            rng: rng.fork("network"),
+            hosts,
+            coordinator: None,
+            events: BTreeMap::new(),
+            count: 0,
+            now: Duration::from_secs(5),
+            packets: 0,
+        }
+    }
+
+    fn instant(&self) -> Instant {
+        Instant::from_micros(u64::try_from(self.now.as_micros()).unwrap_or(u64::MAX))
+    }
+
+    fn later(&mut self, delay: Duration, event: Event) {
+        self.count += 1;
+        self.events.insert((self.now + delay, self.count), event);
+    }
+
+    fn flight(&mut self) -> Duration {
+        self.lab.delay + self.rng.up_to(self.lab.jitter)
+    }
+
+    fn lost(&mut self) -> bool {
+        self.rng.chance(self.lab.loss)
+    }
+
+    fn go(mut self) -> Outcome {
+        for host in &mut self.hosts {
+            host.measure(self.now, self.lab.second_address);
+        }
+        self.now += self.lab.age;
+        let start = self.now;
+        let before = [self.hosts[0].nat.len(), self.hosts[1].nat.len()];
+        self.later(self.lab.delay, Event::Request);
+        let mut plan = Err(Hopeless::Budget);
+        let mut took = None;
+        while let Some(((at, _), event)) = self.events.pop_first() {
+            self.now = at;
+            if at > start + Duration::from_secs(30) {
+                break;
+            }
+            if let Event::Request = event {
+                match self.begin() {
+                    Ok(made) => plan = Ok(made),
+                    Err(why) => {
+                        plan = Err(why);
+                        break;
+                    }
+                }
+            } else {
+                self.handle(event);
+            }
+            if self.hosts.iter().all(|host| host.attempt.found().is_some()) {
+                took = Some(at - start);
+                break;
+            }
+        }
+        let made = |i: usize| self.hosts[i].nat.len().saturating_sub(before[i]);
+        Outcome { plan, took, packets: self.packets, mappings: [made(0), made(1)] }
+    }
+
+    fn begin(&mut self) -> Result<Plan, Hopeless> {
+        let party = |i: usize| Party {
+            observed: self.hosts[i].observed,
+            profile: self.hosts[i].profile,
+            age: self.lab.age + self.lab.delay,
+            limits: self.lab.limits[i],
+        };
+        let coordinator = Coordinator::new(self.instant(), party(0), party(1))?;
+        let plan = *coordinator.plan();
+        self.coordinator = Some(coordinator);
+        self.instruct();
+        Ok(plan)
+    }
+
+    fn handle(&mut self, event: Event) {
+        match event {
+            Event::Request => {}
+            Event::Instruct(end, burst) => {
+                self.hosts[end].attempt.handle_burst(burst);
+                self.act(end);
+            }
+            Event::Detected(end, round, moment, sighting) => {
+                let now = self.instant();
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.handle_detection(now, ENDS[end], round, moment, &sighting);
+                }
+                self.instruct();
+            }
+            Event::Coordinate => {
+                let now = self.instant();
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.handle_timeout(now);
+                }
+                self.instruct();
+            }
+            Event::Tick(end) => self.act(end),
+            Event::Peer { to, from, at, answer } => {
+                let now = self.instant();
+                let host = &mut self.hosts[to];
+                let Ok(inside) = host.nat.inbound(self.now, Flow::Udp, from, at) else { return };
+                let socket = host.locals.iter().position(|&local| local == inside.port());
+                if let Some(socket) = socket.and_then(|socket| u8::try_from(socket).ok()) {
+                    host.attempt.handle_heard(now, socket, from.port(), answer);
+                    self.act(to);
+                }
+            }
+        }
+    }
+
+    /// Bursts to the ends; the link repeats what is lost.
+    fn instruct(&mut self) {
+        for (i, end) in ENDS.into_iter().enumerate() {
+            let burst = self.coordinator.as_mut().and_then(|c| c.poll_burst(end));
+            let Some(burst) = burst else { continue };
+            let mut delay = self.flight();
+            while self.lost() {
+                delay += Duration::from_millis(100);
+            }
+            self.later(delay, Event::Instruct(i, burst));
+        }
+        let now = self.instant();
+        if let Some(at) = self.coordinator.as_ref().and_then(Coordinator::poll_timeout) {
+            self.later(at.since(now), Event::Coordinate);
+        }
+    }
+
+    fn act(&mut self, end: usize) {
+        let now = self.instant();
+        let peer = self.hosts[1 - end].observed.ip();
+        // Packets of one burst leave 100 µs apart: that is what foreign mappings get.
+        let mut gap = Duration::ZERO;
+        while let Some(action) = self.hosts[end].attempt.poll(now) {
+            match action {
+                Action::Open { count } => {
+                    self.hosts[end].open(count);
+                    let first = self.hosts[end].locals.get(1).copied().unwrap_or(0);
+                    self.hosts[end].attempt.handle_opened(first);
+                }
+                Action::Detect { socket, server: to, round, moment, local } => {
+                    self.packets += 1;
+                    let sent = self.hosts[end].out(self.now + gap, socket, server(to));
+                    gap += Duration::from_micros(100);
+                    let (delay, lost) = (self.flight() + gap, self.lost());
+                    if let (Some(observed), false) = (sent, lost) {
+                        let sighting = Sighting { socket, local, server: to, observed };
+                        self.later(delay, Event::Detected(end, round, moment, sighting));
+                    }
+                }
+                Action::Send { socket, port, answer } => {
+                    self.packets += 1;
+                    let at = SocketAddr::new(peer, port);
+                    let sent = self.hosts[end].out(self.now + gap, socket, at);
+                    gap += Duration::from_micros(100);
+                    let (delay, lost) = (self.flight() + gap, self.lost());
+                    if let (Some(from), false) = (sent, lost) {
+                        self.later(delay, Event::Peer { to: 1 - end, from, at, answer });
+                    }
+                }
+            }
+        }
+        if let Some(at) = self.hosts[end].attempt.poll_timeout(now) {
+            self.later(at.since(now).max(Duration::from_micros(1)), Event::Tick(end));
+        }
+    }
+}
+
+const ENDS: [End; 2] = [End::Issuer, End::Acceptor];

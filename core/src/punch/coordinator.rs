@@ -1,0 +1,440 @@
+//! The server's part of hole punching: it hands out bursts, learns ports from detection packets, and
+//! tries again.
+//!
+//! A try goes through at most two stages. *Measure*: detection packets, with or without bubbles
+//! between them. *Aim*: with the ports that were learned, packets that can meet. Methods whose ports
+//! are known begin with the second. A try that was not reported as successful within [`PATIENCE`]
+//! is followed by the next, with fresh sockets and fresh ports, up to [`ROUNDS`].
+
+use core::time::Duration;
+
+use super::burst::{Bracket, Burst, Moment};
+use super::plan::{End, Hopeless, Kind, Method, Party, Plan, drift, is_by_address, plan};
+use crate::nat::{Allocation, Count, Differential, Forecast, Mapping, PortRange, Sighting};
+use crate::time::{Instant, earliest};
+
+/// How many tries there are.
+pub const ROUNDS: u8 = 5;
+/// How long a try may take before the next one begins; doubles.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// How long the second of two detection packets is waited for: they left together.
+const STRAGGLER: Duration = Duration::from_millis(40);
+/// Foreign mappings of one round trip beyond which a counter is not followed.
+const MOST_DRIFT: u32 = 60;
+/// Ports of one range that are tried at most.
+const WIDEST: u16 = 128;
+
+/// What was learned of one end in this try.
+#[derive(Clone, Copy, Debug, Default)]
+struct Learned {
+    /// The port that the announced or last fresh socket is bound to.
+    local: u16,
+    before: Option<u16>,
+    after: Option<u16>,
+    /// From the burst's leaving the server until its first detection packet came.
+    trip: Option<Duration>,
+    /// A range that the end has computed itself.
+    claimed: Option<PortRange>,
+}
+
+/// The server's side of one attempt.
+#[derive(Clone, Debug)]
+pub struct Coordinator {
+    issuer: Party,
+    acceptor: Party,
+    plan: Plan,
+    round: u8,
+    learned: [Learned; 2],
+    aimed: bool,
+    due: [Option<Burst>; 2],
+    began: Instant,
+    tried_at: Instant,
+    next_try: Option<Instant>,
+    straggler: Option<Instant>,
+}
+
+impl Coordinator {
+    /// Begins with the plan for the two.
+    ///
+    /// # Errors
+    /// [`Hopeless`]: there is none.
+    pub fn new(now: Instant, issuer: Party, acceptor: Party) -> Result<Self, Hopeless> {
+        let plan = plan(&issuer, &acceptor)?;
+        let mut new = Self {
+            issuer,
+            acceptor,
+            plan,
+            round: 0,
+            learned: [Learned::default(); 2],
+            aimed: false,
+            due: [None; 2],
+            began: now,
+            tried_at: now,
+            next_try: None,
+            straggler: None,
+        };
+        new.begin(now);
+        Ok(new)
+    }
+
+    /// Method and roles.
+    #[must_use]
+    pub const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The next burst for an end.
+    pub fn poll_burst(&mut self, end: End) -> Option<Burst> {
+        self.due.get_mut(place(end))?.take()
+    }
+
+    /// When to call [`Coordinator::handle_timeout`] at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        earliest(self.next_try, self.straggler)
+    }
+
+    /// A detection packet of this end was seen, authentic and from its observed address (its port
+    /// may be any). `sighting.local` is what the end says.
+    pub fn handle_detection(
+        &mut self,
+        now: Instant,
+        end: End,
+        round: u8,
+        moment: Moment,
+        sighting: &Sighting,
+    ) {
+        let same_host = sighting.observed.ip() == self.party(end).observed.ip();
+        if round != self.round || !same_host {
+            return;
+        }
+        let trip = now.since(self.tried_at);
+        let Some(learned) = self.learned.get_mut(place(end)) else { return };
+        learned.trip.get_or_insert(trip);
+        match moment {
+            Moment::Announce => learned.local = sighting.local,
+            Moment::Before => learned.before = Some(sighting.port()),
+            Moment::After => {
+                learned.after = Some(sighting.port());
+                learned.local = sighting.local;
+            }
+        }
+        self.straggler = Some(now.after(STRAGGLER));
+        self.aim(false);
+    }
+
+    /// The end has computed its range itself, from the ports that were reported to it (punch claims
+    /// 51, 54, 98). It is used within what was observed here.
+    pub fn handle_range(&mut self, end: End, round: u8, range: PortRange) {
+        if round == self.round
+            && let Some(learned) = self.learned.get_mut(place(end))
+        {
+            learned.claimed = Some(range);
+            self.aim(false);
+        }
+    }
+
+    /// Time has passed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.straggler.is_some_and(|at| at <= now) {
+            self.straggler = None;
+            self.aim(true);
+        }
+        if self.next_try.is_some_and(|at| at <= now) {
+            self.round = self.round.saturating_add(1);
+            self.begin(now);
+        }
+    }
+
+    const fn party(&self, end: End) -> &Party {
+        match end {
+            End::Issuer => &self.issuer,
+            End::Acceptor => &self.acceptor,
+        }
+    }
+
+    fn give(&mut self, end: End, burst: Burst) {
+        if let Some(due) = self.due.get_mut(place(end)) {
+            *due = Some(burst);
+        }
+    }
+
+    fn learned(&self, end: End) -> Learned {
+        self.learned.get(place(end)).copied().unwrap_or_default()
+    }
+
+    /// The first bursts of a try.
+    fn begin(&mut self, now: Instant) {
+        self.learned = [Learned::default(); 2];
+        (self.aimed, self.straggler) = (false, None);
+        let patience = PATIENCE.saturating_mul(1_u32.checked_shl(self.round.into()).unwrap_or(1));
+        self.tried_at = now;
+        // Guesses go on for as long as there are any.
+        let more = self.round.saturating_add(1) < ROUNDS && self.plan.method != Method::Birthday;
+        self.next_try = more.then(|| now.after(patience));
+        self.doubt();
+        let (round, bubbler) = (self.round, self.plan.bubbler);
+        let replier = bubbler.other();
+        let to = self.party(replier).observed.port();
+        match self.plan.method {
+            Method::Direct => {
+                self.aimed = true;
+                self.give(bubbler, Burst::to_port(round, to));
+                let back = self.party(bubbler).observed.port();
+                self.give(replier, Burst::to_port(round, back));
+            }
+            Method::First => self.give(bubbler, Burst::from_fresh(round, 1, to, Bracket::After)),
+            Method::BothFirst => {
+                for end in [bubbler, replier] {
+                    self.give(end, Burst::only(round, Bracket::Announce));
+                }
+            }
+            Method::Bracket => {
+                let bracket = bracket_for(self.party(bubbler));
+                self.give(bubbler, Burst::from_fresh(round, 1, to, bracket));
+            }
+            Method::Birthday => {
+                self.aimed = true;
+                let bubbles = self.plan.bubbles;
+                self.give(bubbler, Burst::from_fresh(round, bubbles, to, Bracket::None));
+                let ports = self.party(bubbler).profile.span.forecast();
+                let replies = Burst::from_registered(round, ports, self.plan.replies);
+                self.give(replier, Burst { once: true, ..replies });
+            }
+            Method::Ramp => {
+                for end in [bubbler, replier] {
+                    let first = self.measure_for_ramp(end);
+                    self.give(end, first);
+                }
+            }
+        }
+    }
+
+    /// A NAT that was only seen from one address of the server may map each address anew: when the
+    /// direct way has failed, its port is looked for.
+    fn doubt(&mut self) {
+        if self.plan.method != Method::Direct || self.round == 0 {
+            return;
+        }
+        for end in [End::Acceptor, End::Issuer] {
+            let doubtful = self.party(end).profile.mapping == Mapping::PortIndependent;
+            let other = Kind::of(&self.party(end.other()).profile);
+            if doubtful && other == Kind::Known && (self.round & 1 == 1) == (end == End::Acceptor) {
+                self.plan.method = Method::Bracket;
+                self.plan.bubbler = end;
+                return;
+            }
+        }
+    }
+
+    fn measure_for_ramp(&self, end: End) -> Burst {
+        let party = self.party(end);
+        if Kind::of(&party.profile) == Kind::First {
+            return Burst {
+                sockets: self.plan.bubbles,
+                ..Burst::only(self.round, Bracket::Announce)
+            };
+        }
+        if is_by_address(&party.profile) {
+            let to = self.party(end.other()).observed.port();
+            return Burst::from_fresh(self.round, 1, to, Bracket::FreshSockets);
+        }
+        Burst::only(self.round, Bracket::After)
+    }
+
+    /// When enough is learned, the bursts that can meet. `late`: what is missing will not come.
+    fn aim(&mut self, late: bool) {
+        if self.aimed {
+            return;
+        }
+        let (round, bubbler) = (self.round, self.plan.bubbler);
+        let replier = bubbler.other();
+        let (one, other) = (self.learned(bubbler), self.learned(replier));
+        match self.plan.method {
+            Method::First if one.local != 0 => {
+                self.aimed = true;
+                self.give(replier, Burst::to_port(round, one.local));
+            }
+            Method::BothFirst if one.local != 0 && other.local != 0 => {
+                self.aimed = true;
+                for (end, port) in [(bubbler, other.local), (replier, one.local)] {
+                    let burst = Burst::from_fresh(round, 1, port, Bracket::None);
+                    self.give(end, Burst { keep: true, ..burst });
+                }
+            }
+            Method::Bracket => {
+                if let Some(ports) = self.bracketed(bubbler, late) {
+                    self.aimed = true;
+                    self.give(replier, Burst::from_registered(round, ports, WIDEST));
+                }
+            }
+            Method::Ramp => self.aim_ramp(late),
+            _ => {}
+        }
+    }
+
+    /// Where the bubble of an end that was bracketed is.
+    fn bracketed(&self, end: End, late: bool) -> Option<Forecast> {
+        let learned = self.learned(end);
+        // A step that has not led to the port twice may be a multiple of the true one.
+        let differential = step(self.party(end)).filter(|_| self.round < 2);
+        let foreign = Count::Poisson { mean: 128 };
+        match (learned.before, learned.after) {
+            (Some(before), Some(after)) => {
+                let observed = PortRange::detect(before, after, differential, 1);
+                let range = learned.claimed.map_or(observed, |range| range.clamp(observed, 0));
+                Some(range.forecast())
+            }
+            (Some(last), None) if late => {
+                let differential = differential.unwrap_or(Differential::ONE);
+                Some(Forecast::Counter { last, differential, nth: 1, foreign })
+            }
+            (None, Some(last)) if late => {
+                let differential = differential.unwrap_or(Differential::ONE).reversed();
+                Some(Forecast::Counter { last, differential, nth: 1, foreign })
+            }
+            _ => None,
+        }
+    }
+
+    fn aim_ramp(&mut self, late: bool) {
+        let (round, bubbler) = (self.round, self.plan.bubbler);
+        let replier = bubbler.other();
+        let (Some(at), Some(to)) = (self.ramp_side(bubbler, late), self.ramp_side(replier, late))
+        else {
+            return;
+        };
+        let (low, high) = drift(self.expected_drift(replier));
+        let (own_low, own_high) = drift(self.expected_drift(bubbler));
+        let climb = u16::from(high.saturating_sub(low)).saturating_add(1);
+        // Where the replier's counter will be when it has climbed.
+        let (bubble, reply) = match (at, to) {
+            (Side::Port(at), Side::Port(to)) => (
+                Burst { sockets: 1, keep: true, ..Burst::from_registered(round, to, WIDEST) },
+                Burst { sockets: 1, keep: true, ..Burst::from_registered(round, at, WIDEST) },
+            ),
+            (Side::Port(at), Side::Counter(last, step)) => {
+                let Some(first) = step.on(last, i32::from(low).saturating_add(1)) else { return };
+                let ports = Forecast::Run { first, differential: step };
+                let bubble = Burst::from_registered(round, ports, climb);
+                let reply = Burst::from_registered(round, at, climb);
+                (Burst { sockets: 1, keep: true, ..bubble }, Burst { sockets: 1, ..reply })
+            }
+            (Side::Counter(last, step), Side::Port(to)) => {
+                // The other way round: the replier's one port is known, the bubbler climbs.
+                let Some(first) = step.on(last, i32::from(own_low).saturating_add(1)) else {
+                    return;
+                };
+                let ports = Forecast::Run { first, differential: step };
+                let count = u16::from(own_high.saturating_sub(own_low)).saturating_add(1);
+                let reply = Burst::from_registered(round, ports, count);
+                let bubble = Burst::from_registered(round, to, count);
+                (Burst { sockets: 1, ..bubble }, Burst { sockets: 1, keep: true, ..reply })
+            }
+            (Side::Counter(..) | Side::Bound(_), Side::Counter(last, step)) => {
+                let Some(goal) = step.on(last, i32::from(high).saturating_add(1)) else { return };
+                let slack = u16::from(own_high.saturating_sub(own_low));
+                let (wanted, keep) = match at {
+                    Side::Bound(_) => (climb, true),
+                    _ => (climb.saturating_add(slack), false),
+                };
+                let most = self.party(bubbler).limits.sockets;
+                let bubbles = u8::try_from(wanted).unwrap_or(u8::MAX).min(most);
+                let bubble = Burst::from_fresh(round, bubbles, goal, Bracket::None);
+                let (first, differential) = match at {
+                    // The reply that leaves from the goal was the `high - drift`-th; the bubbler's
+                    // ports begin at its own drift. With all sockets that are wanted every
+                    // combination meets, with fewer those near the lowest drifts do.
+                    Side::Counter(last, differential) => {
+                        let ahead = i32::from(own_low)
+                            .saturating_add(1)
+                            .saturating_add(bubbles.into())
+                            .saturating_sub(climb.into());
+                        let Some(first) = differential.on(last, ahead) else { return };
+                        (first, differential)
+                    }
+                    Side::Bound(first) => (first, Differential::ONE),
+                    Side::Port(_) => return,
+                };
+                let ports = Forecast::Run { first, differential };
+                let reply = Burst::from_registered(round, ports, climb);
+                (Burst { keep, ..bubble }, Burst { sockets: 1, ..reply })
+            }
+            (Side::Bound(first), Side::Port(to)) => {
+                let bubble = Burst::from_registered(round, to, 1);
+                let reply = Burst::to_port(round, first);
+                (
+                    Burst { sockets: 1, keep: true, ..bubble },
+                    Burst { sockets: 1, keep: true, ..reply },
+                )
+            }
+            (_, Side::Bound(_)) => return,
+        };
+        self.aimed = true;
+        self.give(bubbler, bubble);
+        self.give(replier, reply);
+    }
+
+    /// How many foreign mappings this end's NAT will have made between the detection packet's passing
+    /// and the next burst's: the counter's speed since the profile was measured, for one round trip.
+    fn expected_drift(&self, end: End) -> u32 {
+        let (party, learned) = (self.party(end), self.learned(end));
+        let elapsed = party.age.saturating_add(self.tried_at.since(self.began));
+        let steps = step(party)
+            .zip(learned.after)
+            .and_then(|(step, after)| step.steps(party.profile.last, after))
+            .and_then(|steps| u64::try_from(steps).ok());
+        let (Some(steps), Some(trip)) = (steps, learned.trip) else { return 0 };
+        let micros = u64::try_from(trip.as_micros()).unwrap_or(u64::MAX);
+        let whole = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let mean = steps.saturating_mul(micros).checked_div(whole).unwrap_or(0);
+        u32::try_from(mean).unwrap_or(u32::MAX).min(MOST_DRIFT)
+    }
+
+    /// What a ramp can build on at this end.
+    fn ramp_side(&self, end: End, late: bool) -> Option<Side> {
+        let (party, learned) = (self.party(end), self.learned(end));
+        if Kind::of(&party.profile) == Kind::First {
+            return (learned.local != 0).then_some(Side::Bound(learned.local));
+        }
+        if is_by_address(&party.profile) {
+            return self.bracketed(end, late).map(Side::Port);
+        }
+        Some(Side::Counter(learned.after?, step(party)?))
+    }
+}
+
+/// One end of a ramp.
+#[derive(Clone, Copy)]
+enum Side {
+    /// One port towards the peer, already made.
+    Port(Forecast),
+    /// A counter that was seen here.
+    Counter(u16, Differential),
+    /// Sockets that keep their ports, bound from here on.
+    Bound(u16),
+}
+
+const fn place(end: End) -> usize {
+    match end {
+        End::Issuer => 0,
+        End::Acceptor => 1,
+    }
+}
+
+fn step(party: &Party) -> Option<Differential> {
+    match party.profile.allocation {
+        Allocation::Sequential(step) => Some(step),
+        _ => None,
+    }
+}
+
+/// A NAT that maps each destination anew can be bracketed from the bubble's own socket, which keeps
+/// its parity; any other only by neighbours.
+fn bracket_for(party: &Party) -> Bracket {
+    if party.profile.mapping == Mapping::AddressAndPortDependent {
+        Bracket::SameSocket
+    } else {
+        Bracket::FreshSockets
+    }
+}

@@ -1,0 +1,258 @@
+//! From two profiles to a method and roles, or to "no way".
+//!
+//! What counts of an end is how its port towards the peer can be found out ([`Kind`]) and whether
+//! its filter looks at ports. The methods, from cheap to dear:
+//!
+//! | bubbler's port | replier's port | method |
+//! |---|---|---|
+//! | known | known, or the bubbler's filter looks at addresses only | [`Method::Direct`] |
+//! | kept for a socket's first destination | known | [`Method::First`] |
+//! | kept for a socket's first destination | the same | [`Method::BothFirst`] |
+//! | counted | known | [`Method::Bracket`] |
+//! | counted, or kept for the first | counted | [`Method::Ramp`] |
+//! | drawn | known | [`Method::Birthday`] |
+//! | drawn | anything else | none within the budget |
+//!
+//! Roles follow from it: the bubbler is whose port has to be found, the replier whose port is known;
+//! where both have to be found, the bubbler is the end with more sockets (punch claims 19, 33, 50).
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile};
+
+/// Which of the two ends of an attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum End {
+    /// Whoever asked.
+    Issuer,
+    /// Whoever is asked for.
+    Acceptor,
+}
+
+impl End {
+    /// The other one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Issuer => Self::Acceptor,
+            Self::Acceptor => Self::Issuer,
+        }
+    }
+}
+
+/// What an end can and may do in one attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Limits {
+    /// Fresh sockets that it can open at once.
+    pub sockets: u8,
+    /// Packets to ports that have to be guessed, beyond the first burst.
+    pub guesses: u16,
+}
+
+impl Limits {
+    /// A microcontroller: four sockets, 128 guesses.
+    pub const SMALL: Self = Self { sockets: 4, guesses: 128 };
+    /// A phone or laptop: 255 sockets, 256 guesses.
+    pub const LARGE: Self = Self { sockets: 255, guesses: 256 };
+    /// With the owners' word: 1,024 guesses.
+    pub const BIRTHDAY: Self = Self { sockets: 255, guesses: 1_024 };
+}
+
+/// One end, as the coordinator knows it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Party {
+    /// The address that the server sees its registered socket at.
+    pub observed: SocketAddr,
+    /// Its NAT.
+    pub profile: NatProfile,
+    /// How long ago it was measured.
+    pub age: Duration,
+    /// What it can do.
+    pub limits: Limits,
+}
+
+/// How two ends meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub enum Method {
+    /// Both send to the port that the server sees.
+    Direct,
+    /// A fresh socket's first packet keeps its port: the replier is told the port that the bubbler's
+    /// socket is bound to.
+    First,
+    /// The same on both sides.
+    BothFirst,
+    /// Range detection packets before and after the bubble; replies over the range at the
+    /// differential.
+    Bracket,
+    /// Neither port is known when the packets leave: the bubbler sends from neighbouring ports to
+    /// one port that the replier's counter will reach, the replier climbs past it and sends to
+    /// each of the bubbler's.
+    Ramp,
+    /// Many bubbles from drawn ports, many replies to guessed ones.
+    Birthday,
+}
+
+/// Method and roles.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+pub struct Plan {
+    /// How.
+    pub method: Method,
+    /// Who sends bubbles; the other end replies.
+    pub bubbler: End,
+    /// Bubbles that leave at once.
+    pub bubbles: u8,
+    /// Replies at most in one round.
+    pub replies: u16,
+    /// Packets of both ends that are expected, detection included.
+    pub expected: u16,
+}
+
+/// Why there is no plan.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
+#[non_exhaustive]
+pub enum Hopeless {
+    /// One port is drawn from too many, and the other is not known either.
+    BothUnpredictable,
+    /// The ends' addresses are of different families.
+    Families,
+    /// One port is drawn, and the ends have no budget to guess with.
+    Budget,
+}
+
+/// How an end's port towards the peer can be found out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
+    /// It is the one that the server sees.
+    Known,
+    /// A fresh socket's own port, for its first destination.
+    First,
+    /// Bracketed; `None`: the step is not known.
+    Counted(Option<Differential>),
+    /// Drawn from about so many.
+    Drawn(u32),
+}
+
+impl Kind {
+    pub(super) fn of(profile: &NatProfile) -> Self {
+        match profile.allocation {
+            _ if profile.is_port_known() => Self::Known,
+            // A NAT nobody knows: as most are.
+            _ if profile.mapping == Mapping::Unknown => Self::Known,
+            Allocation::Preserving => Self::Known,
+            Allocation::PreservingFirst => Self::First,
+            Allocation::Sequential(step) => Self::Counted(Some(step)),
+            Allocation::Unknown => Self::Counted(None),
+            Allocation::Random => Self::Drawn(profile.span.size().unwrap_or(ALL).min(ALL)),
+        }
+    }
+}
+
+/// Ports that a NAT draws from when nothing else is known: all but the well-known ones.
+const ALL: u32 = 65_536 - 1_024;
+
+/// Whether the filter lets any port of an address in that was sent to.
+pub(super) const fn is_open(profile: &NatProfile) -> bool {
+    matches!(
+        profile.filtering,
+        Filtering::EndpointIndependent | Filtering::PortIndependent | Filtering::AddressDependent
+    )
+}
+
+/// One mapping for each destination address: bubbles to several ports leave from one port.
+pub(super) const fn is_by_address(profile: &NatProfile) -> bool {
+    matches!(profile.mapping, Mapping::AddressDependent)
+}
+
+/// The cheapest method that has a fair chance.
+///
+/// # Errors
+/// [`Hopeless`]: none has; the pair should be relayed at once.
+pub fn plan(issuer: &Party, acceptor: &Party) -> Result<Plan, Hopeless> {
+    if issuer.observed.is_ipv4() != acceptor.observed.is_ipv4() {
+        return Err(Hopeless::Families);
+    }
+    let (one, other) = (Kind::of(&issuer.profile), Kind::of(&acceptor.profile));
+    let direct = one == Kind::Known && (other == Kind::Known || is_open(&issuer.profile))
+        || other == Kind::Known && is_open(&acceptor.profile);
+    if direct {
+        let bubbler = if other == Kind::Known { End::Acceptor } else { End::Issuer };
+        return Ok(Plan { method: Method::Direct, bubbler, bubbles: 1, replies: 1, expected: 4 });
+    }
+    let forwards = oriented(End::Issuer, issuer, acceptor);
+    let backwards = oriented(End::Acceptor, acceptor, issuer);
+    match (forwards, backwards) {
+        (Ok(one), Ok(other)) => Ok(if one.expected <= other.expected { one } else { other }),
+        (Ok(plan), Err(_)) | (Err(_), Ok(plan)) => Ok(plan),
+        (Err(why), Err(Hopeless::BothUnpredictable)) | (Err(_), Err(why)) => Err(why),
+    }
+}
+
+/// The plan with this end as the bubbler.
+fn oriented(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
+    let plan = |method, bubbles, replies, expected| {
+        Ok(Plan { method, bubbler, bubbles, replies, expected })
+    };
+    match (Kind::of(&one.profile), Kind::of(&other.profile)) {
+        (Kind::First, Kind::Known) => plan(Method::First, 1, 1, 5),
+        (Kind::First, Kind::First) => plan(Method::BothFirst, 1, 1, 6),
+        (Kind::Counted(_), Kind::Known) => plan(Method::Bracket, 1, BRACKET_REPLIES, 6),
+        (Kind::Drawn(size), Kind::Known) => birthday(bubbler, size, one.limits, other.limits),
+        (Kind::First | Kind::Counted(Some(_)), Kind::Counted(Some(_))) => ramp(bubbler, one, other),
+        _ => Err(Hopeless::BothUnpredictable),
+    }
+}
+
+/// Replies over one range at the most.
+const BRACKET_REPLIES: u16 = 64;
+/// Foreign mappings of one NAT, between seeing its counter and using it, that a ramp leaves room for
+/// at least.
+const LEAST_DRIFT: u8 = 4;
+
+/// Between which numbers of foreign mappings a counter's drift will be, when `mean` are expected: two
+/// and a half standard deviations on each side, and at least [`LEAST_DRIFT`] of room.
+pub(super) fn drift(mean: u32) -> (u8, u8) {
+    let spread = mean.isqrt().saturating_mul(5).div_ceil(2);
+    let low = u8::try_from(mean.saturating_sub(spread)).unwrap_or(u8::MAX);
+    let high = u8::try_from(mean.saturating_add(spread)).unwrap_or(u8::MAX);
+    (low, high.max(low.saturating_add(LEAST_DRIFT)))
+}
+
+fn ramp(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
+    let replies = LEAST_DRIFT.saturating_add(1);
+    let wanted = match Kind::of(&one.profile) {
+        _ if is_by_address(&one.profile) => 1,
+        Kind::First => replies,
+        _ => replies.saturating_add(LEAST_DRIFT),
+    };
+    let bubbles = wanted.min(one.limits.sockets);
+    if bubbles == 0 || other.limits.sockets == 0 {
+        return Err(Hopeless::Budget);
+    }
+    // Fewer sockets mean more rounds.
+    let rounds = wanted.div_ceil(bubbles);
+    let packets = u16::from(bubbles).saturating_add(replies.into()).saturating_add(4);
+    let expected = packets.saturating_mul(rounds.into());
+    Ok(Plan { method: Method::Ramp, bubbler, bubbles, replies: replies.into(), expected })
+}
+
+/// `n` mappings among `size` ports and `m` guesses: missed by all with a chance of about
+/// e^(-n·m/size).
+fn birthday(bubbler: End, size: u32, one: Limits, other: Limits) -> Result<Plan, Hopeless> {
+    let replies = other.guesses.min(u16::try_from(size).unwrap_or(u16::MAX));
+    // As many bubbles as guesses: the fewest packets in all.
+    let bubbles = u8::try_from(size.isqrt().max(1)).unwrap_or(u8::MAX).min(one.sockets);
+    let pairs = u32::from(bubbles).saturating_mul(replies.into());
+    // Less than one in sixteen is not worth the packets.
+    if pairs.saturating_mul(16) < size {
+        return Err(Hopeless::Budget);
+    }
+    let wait = size.checked_div(bubbles.into()).unwrap_or(0).min(replies.into());
+    let expected = u16::try_from(wait).unwrap_or(u16::MAX).saturating_add(bubbles.into());
+    Ok(Plan { method: Method::Birthday, bubbler, bubbles, replies, expected })
+}
