@@ -113,3 +113,16 @@ fn table() {
         }
     }
 }
+
+#[test]
+fn debug() {
+    let mut lab = Lab::new(kind("seq1", 5.0), kind("eim", 5.0));
+    lab.loss = 0.05;
+    lab.jitter = Duration::from_millis(3);
+    for seed in 0..3000 {
+        let out = meet(&lab, seed);
+        if out.took.is_none() {
+            println!("seed {seed}: {out:?}");
+        }
+    }
+}

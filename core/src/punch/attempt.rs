@@ -45,10 +45,11 @@ pub struct Budget {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Action {
-    /// Close what fresh sockets there are and open `count` new ones, numbered from 1, bound to
-    /// consecutive ports where that can be. Report the first one's port with
-    /// [`Attempt::handle_opened`].
+    /// Close what sockets have these numbers and open new ones, bound to consecutive ports where
+    /// that can be. Report the first one's port with [`Attempt::handle_opened`].
     Open {
+        /// The first one's number, at least 1.
+        first: u8,
         /// How many.
         count: u8,
     },
@@ -112,6 +113,9 @@ pub struct Attempt {
     /// How many ports the burst has left.
     ports_left: u16,
     repeats: u8,
+    /// The number of the first fresh socket, less one. A try leaves those of the try before open
+    /// where the budget allows it: what was sent to them may still be on its way.
+    base: u8,
     /// Fresh sockets that are open for packets, and the first one's port.
     open: u8,
     local: u16,
@@ -123,6 +127,8 @@ pub struct Attempt {
     found: Option<Found>,
     /// The peer has not shown yet that it hears us: the answer is repeated then.
     answer_again: Option<Instant>,
+    /// It has shown it.
+    confirmed: bool,
 }
 
 impl Attempt {
@@ -138,6 +144,7 @@ impl Attempt {
             socket: 0,
             ports_left: 0,
             repeats: 0,
+            base: 0,
             open: 0,
             local: 0,
             run: 0,
@@ -146,6 +153,7 @@ impl Attempt {
             answered: 0,
             found: None,
             answer_again: None,
+            confirmed: false,
         }
     }
 
@@ -184,11 +192,17 @@ impl Attempt {
     pub fn handle_heard(&mut self, now: Instant, socket: u8, port: u16, answer: bool) {
         let heard = Found { socket, port };
         let first = self.found.is_none();
-        self.found.get_or_insert(heard);
+        // A peer that does not hear us goes on from other sockets; it is heard there then.
+        let elsewhere = !answer && !self.confirmed && self.found != Some(heard);
+        if first || elsewhere {
+            self.found = Some(heard);
+            self.answered = 0;
+        }
         self.burst = None;
         if answer {
+            self.confirmed = true;
             self.answer_again = None;
-        } else if first {
+        } else if !self.confirmed {
             self.answer_again = Some(now.after(REPEAT));
         }
         if !answer || first {
@@ -234,7 +248,9 @@ impl Attempt {
                     self.step = Step::Opening;
                     self.open = burst.sockets;
                     let count = burst.sockets.saturating_add(burst.bracket.extra_sockets());
-                    return Some(Action::Open { count });
+                    let half = self.budget.sockets >> 1;
+                    self.base = if self.base == 0 && count <= half { half } else { 0 };
+                    return Some(Action::Open { first: self.base.saturating_add(1), count });
                 }
                 Step::Opening => return None,
                 Step::Announce => {
@@ -283,7 +299,7 @@ impl Attempt {
         let port = self.target?;
         self.budget.packets = self.budget.packets.checked_sub(1)?;
         let fresh = burst.sockets > 0;
-        let socket = if fresh { self.socket.saturating_add(1) } else { 0 };
+        let socket = if fresh { self.number(self.socket) } else { 0 };
         self.socket = self.socket.saturating_add(1);
         if !fresh || self.socket >= self.open {
             (self.socket, self.target) = (0, None);
@@ -305,6 +321,11 @@ impl Attempt {
         self.rewind(burst);
     }
 
+    /// The number of the fresh socket at this place.
+    const fn number(&self, place: u8) -> u8 {
+        self.base.saturating_add(place).saturating_add(1)
+    }
+
     fn rewind(&mut self, burst: &Burst) {
         self.candidates = burst.ports.ports();
         self.ports_left = burst.count;
@@ -317,14 +338,15 @@ impl Attempt {
         if !burst.bracket.has(moment) || !first_time {
             return None;
         }
-        let extra = self.open.saturating_add(1);
+        let last = self.number(self.open.saturating_sub(1));
+        let extra = self.number(self.open);
         let (socket, server) = match (moment, burst.bracket) {
             (Moment::Announce, _) => (0, ServerEnd::Main),
             (Moment::Before, Bracket::FreshSockets) => (extra, ServerEnd::Main),
             (Moment::After, Bracket::FreshSockets) => (extra.saturating_add(1), ServerEnd::Main),
-            (Moment::Before, _) => (1, ServerEnd::Main),
-            (Moment::After, Bracket::SameSocket) => (self.open.max(1), ServerEnd::OtherPort),
-            (Moment::After, _) => (self.open.max(1), ServerEnd::Main),
+            (Moment::Before, _) => (self.number(0), ServerEnd::Main),
+            (Moment::After, Bracket::SameSocket) => (last, ServerEnd::OtherPort),
+            (Moment::After, _) => (last, ServerEnd::Main),
         };
         Some(Action::Detect { socket, server, round: burst.round, moment, local: self.local })
     }

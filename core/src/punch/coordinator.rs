@@ -19,6 +19,8 @@ pub const ROUNDS: u8 = 5;
 const PATIENCE: Duration = Duration::from_millis(400);
 /// How long the second of two detection packets is waited for: they left together.
 const STRAGGLER: Duration = Duration::from_millis(40);
+/// How long an end that was heard is given to hear the other.
+const GRACE: Duration = Duration::from_millis(1_500);
 /// Foreign mappings of one round trip beyond which a counter is not followed.
 const MOST_DRIFT: u32 = 60;
 /// Ports of one range that are tried at most.
@@ -132,6 +134,12 @@ impl Coordinator {
             learned.claimed = Some(range);
             self.aim(false);
         }
+    }
+
+    /// This end has heard its peer: the next try would close the sockets that the path stands on, so
+    /// it waits until the peer has had time to hear, too.
+    pub fn handle_heard(&mut self, now: Instant) {
+        self.next_try = self.next_try.map(|at| at.max(now.after(GRACE)));
     }
 
     /// Time has passed.

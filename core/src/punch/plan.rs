@@ -148,7 +148,9 @@ impl Kind {
             Allocation::PreservingFirst => Self::First,
             Allocation::Sequential(step) => Self::Counted(Some(step)),
             Allocation::Unknown => Self::Counted(None),
-            Allocation::Random => Self::Drawn(profile.span.size().unwrap_or(ALL).min(ALL)),
+            Allocation::Random => {
+                Self::Drawn(profile.span.size().filter(|&size| size <= 1 << 15).unwrap_or(ALL))
+            }
         }
     }
 }

@@ -90,6 +90,7 @@ enum Event {
     Detected(usize, u8, Moment, Sighting),
     Peer { to: usize, from: SocketAddr, at: SocketAddr, answer: bool },
     Tick(usize),
+    Heard,
     Coordinate,
 }
 
@@ -130,7 +131,7 @@ impl Host {
     /// Registers and measures, half a millisecond between packets.
     fn measure(&mut self, mut now: Duration, second_address: bool) {
         let mut seen = Vec::new();
-        self.open(2);
+        self.open(1, 2);
         let mut packets = vec![(0, ServerEnd::Main)];
         packets.extend(nat::measurement(second_address).iter().map(|p| (p.socket, p.server)));
         for (socket, end) in packets {
@@ -146,10 +147,15 @@ impl Host {
         }
     }
 
-    fn open(&mut self, count: u8) {
-        self.locals.truncate(1);
-        let first = ephemeral(&mut self.rng);
-        self.locals.extend((0..u16::from(count)).map(|i| first + i));
+    /// Opens sockets on consecutive ports; says the first one's.
+    fn open(&mut self, first: u8, count: u8) -> u16 {
+        let local = ephemeral(&mut self.rng);
+        let (from, to) = (usize::from(first), usize::from(first) + usize::from(count));
+        self.locals.resize(self.locals.len().max(to), 0);
+        for (place, port) in self.locals[from..to].iter_mut().zip(local..) {
+            *place = port;
+        }
+        local
     }
 }
 
@@ -219,6 +225,20 @@ impl<'l> Run<'l> {
             if at > start + Duration::from_secs(30) {
                 break;
             }
+            if std::env::var("TRACE").is_ok() {
+                let text = match &event {
+                    Event::Request => "request".into(),
+                    Event::Instruct(e, b) => format!("instruct {e} {b:?}"),
+                    Event::Detected(e, r, m, s) => format!("detected {e} {r} {m:?} {}", s.observed),
+                    Event::Peer { to, from, at, answer } => {
+                        format!("peer to {to} {from} -> {at} {answer}")
+                    }
+                    Event::Tick(e) => format!("tick {e}"),
+                    Event::Coordinate => "coordinate".into(),
+                    Event::Heard => "heard".into(),
+                };
+                eprintln!("{:?} {text}", at - start);
+            }
             if let Event::Request = event {
                 match self.begin() {
                     Ok(made) => plan = Ok(made),
@@ -267,6 +287,12 @@ impl<'l> Run<'l> {
                 }
                 self.instruct();
             }
+            Event::Heard => {
+                let now = self.instant();
+                if let Some(coordinator) = &mut self.coordinator {
+                    coordinator.handle_heard(now);
+                }
+            }
             Event::Coordinate => {
                 let now = self.instant();
                 if let Some(coordinator) = &mut self.coordinator {
@@ -281,22 +307,33 @@ impl<'l> Run<'l> {
                 let Ok(inside) = host.nat.inbound(self.now, Flow::Udp, from, at) else { return };
                 let socket = host.locals.iter().position(|&local| local == inside.port());
                 if let Some(socket) = socket.and_then(|socket| u8::try_from(socket).ok()) {
+                    let first = host.attempt.found().is_none();
                     host.attempt.handle_heard(now, socket, from.port(), answer);
+                    if first {
+                        let delay = self.signal();
+                        self.later(delay, Event::Heard);
+                    }
                     self.act(to);
                 }
             }
         }
     }
 
-    /// Bursts to the ends; the link repeats what is lost.
+    /// Over the link between an end and the server, which repeats what is lost.
+    fn signal(&mut self) -> Duration {
+        let mut delay = self.flight();
+        while self.lost() {
+            delay += Duration::from_millis(100);
+        }
+        delay
+    }
+
+    /// Bursts to the ends.
     fn instruct(&mut self) {
         for (i, end) in ENDS.into_iter().enumerate() {
             let burst = self.coordinator.as_mut().and_then(|c| c.poll_burst(end));
             let Some(burst) = burst else { continue };
-            let mut delay = self.flight();
-            while self.lost() {
-                delay += Duration::from_millis(100);
-            }
+            let delay = self.signal();
             self.later(delay, Event::Instruct(i, burst));
         }
         let now = self.instant();
@@ -312,10 +349,9 @@ impl<'l> Run<'l> {
         let mut gap = Duration::ZERO;
         while let Some(action) = self.hosts[end].attempt.poll(now) {
             match action {
-                Action::Open { count } => {
-                    self.hosts[end].open(count);
-                    let first = self.hosts[end].locals.get(1).copied().unwrap_or(0);
-                    self.hosts[end].attempt.handle_opened(first);
+                Action::Open { first, count } => {
+                    let local = self.hosts[end].open(first, count);
+                    self.hosts[end].attempt.handle_opened(local);
                 }
                 Action::Detect { socket, server: to, round, moment, local } => {
                     self.packets += 1;
