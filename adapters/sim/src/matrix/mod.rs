@@ -4,6 +4,10 @@
 //! There are no keys and no machines here, and the links to the server lose nothing for good: what
 //! is measured is prediction. World runs and the tests of the whole path do the rest.
 
+mod cell;
+mod kinds;
 mod run;
 
+pub use self::cell::{Cell, cell};
+pub use self::kinds::{KINDS, Kind, RFC6081};
 pub use self::run::{Lab, Outcome, meet};
