@@ -16,8 +16,6 @@ use super::burst::{Bracket, Burst, Moment};
 use crate::nat::{Candidates, Forecast, ServerEnd};
 use crate::time::{Instant, earliest};
 
-/// Most fresh sockets of an attempt.
-pub const MAX_PUNCH_SOCKETS: u8 = 255;
 /// Packets that may leave at once.
 const AT_ONCE: u16 = 32;
 /// Between packets beyond them.
@@ -37,7 +35,7 @@ const MAX_ANSWERS: u8 = 8;
 pub struct Budget {
     /// Packets to the peer, answers not counted.
     pub packets: u16,
-    /// Fresh sockets that may be open at once, up to [`MAX_PUNCH_SOCKETS`].
+    /// Fresh sockets that may be open at once.
     pub sockets: u8,
 }
 
@@ -167,7 +165,7 @@ impl Attempt {
     /// path is found, and when it wants more sockets than the budget has.
     pub fn handle_burst(&mut self, burst: Burst) {
         let sockets = burst.sockets.saturating_add(burst.bracket.extra_sockets());
-        if self.found.is_some() || sockets > self.budget.sockets.min(MAX_PUNCH_SOCKETS) {
+        if self.found.is_some() || sockets > self.budget.sockets {
             return;
         }
         self.step = if burst.sockets > 0 && !burst.keep { Step::Open } else { Step::Announce };

@@ -10,6 +10,7 @@ use core::time::Duration;
 
 use super::burst::{Bracket, Burst, Moment};
 use super::plan::{End, Hopeless, Kind, Method, Party, Plan, drift, is_by_address, plan};
+use super::ramp::{self, Foot, Side, WIDEST};
 use crate::nat::{Allocation, Count, Differential, Forecast, Mapping, PortRange, Sighting};
 use crate::time::{Instant, earliest};
 
@@ -23,8 +24,6 @@ const STRAGGLER: Duration = Duration::from_millis(40);
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Foreign mappings of one round trip beyond which a counter is not followed.
 const MOST_DRIFT: u32 = 60;
-/// Ports of one range that are tried at most.
-const WIDEST: u16 = 128;
 
 /// What was learned of one end in this try.
 #[derive(Clone, Copy, Debug, Default)]
@@ -306,81 +305,14 @@ impl Coordinator {
     }
 
     fn aim_ramp(&mut self, late: bool) {
-        let (round, bubbler) = (self.round, self.plan.bubbler);
-        let replier = bubbler.other();
-        let (Some(at), Some(to)) = (self.ramp_side(bubbler, late), self.ramp_side(replier, late))
-        else {
-            return;
-        };
-        let (low, high) = drift(self.expected_drift(replier));
-        let (own_low, own_high) = drift(self.expected_drift(bubbler));
-        let climb = u16::from(high.saturating_sub(low)).saturating_add(1);
-        // Where the replier's counter will be when it has climbed.
-        let (bubble, reply) = match (at, to) {
-            (Side::Port(at), Side::Port(to)) => (
-                Burst { sockets: 1, keep: true, ..Burst::from_registered(round, to, WIDEST) },
-                Burst { sockets: 1, keep: true, ..Burst::from_registered(round, at, WIDEST) },
-            ),
-            (Side::Port(at), Side::Counter(last, step)) => {
-                let Some(first) = step.on(last, i32::from(low).saturating_add(1)) else { return };
-                let ports = Forecast::Run { first, differential: step };
-                let bubble = Burst::from_registered(round, ports, climb);
-                let reply = Burst::from_registered(round, at, climb);
-                (Burst { sockets: 1, keep: true, ..bubble }, Burst { sockets: 1, ..reply })
-            }
-            (Side::Counter(last, step), Side::Port(to)) => {
-                // The other way round: the replier's one port is known, the bubbler climbs.
-                let Some(first) = step.on(last, i32::from(own_low).saturating_add(1)) else {
-                    return;
-                };
-                let ports = Forecast::Run { first, differential: step };
-                let count = u16::from(own_high.saturating_sub(own_low)).saturating_add(1);
-                let reply = Burst::from_registered(round, ports, count);
-                let bubble = Burst::from_registered(round, to, count);
-                (Burst { sockets: 1, ..bubble }, Burst { sockets: 1, keep: true, ..reply })
-            }
-            (Side::Counter(..) | Side::Bound(_), Side::Counter(last, step)) => {
-                let Some(goal) = step.on(last, i32::from(high).saturating_add(1)) else { return };
-                let slack = u16::from(own_high.saturating_sub(own_low));
-                let (wanted, keep) = match at {
-                    Side::Bound(_) => (climb, true),
-                    _ => (climb.saturating_add(slack), false),
-                };
-                let most = self.party(bubbler).limits.sockets;
-                let bubbles = u8::try_from(wanted).unwrap_or(u8::MAX).min(most);
-                let bubble = Burst::from_fresh(round, bubbles, goal, Bracket::None);
-                let (first, differential) = match at {
-                    // The reply that leaves from the goal was the `high - drift`-th; the bubbler's
-                    // ports begin at its own drift. With all sockets that are wanted every
-                    // combination meets, with fewer those near the lowest drifts do.
-                    Side::Counter(last, differential) => {
-                        let ahead = i32::from(own_low)
-                            .saturating_add(1)
-                            .saturating_add(bubbles.into())
-                            .saturating_sub(climb.into());
-                        let Some(first) = differential.on(last, ahead) else { return };
-                        (first, differential)
-                    }
-                    Side::Bound(first) => (first, Differential::ONE),
-                    Side::Port(_) => return,
-                };
-                let ports = Forecast::Run { first, differential };
-                let reply = Burst::from_registered(round, ports, climb);
-                (Burst { keep, ..bubble }, Burst { sockets: 1, ..reply })
-            }
-            (Side::Bound(first), Side::Port(to)) => {
-                let bubble = Burst::from_registered(round, to, 1);
-                let reply = Burst::to_port(round, first);
-                (
-                    Burst { sockets: 1, keep: true, ..bubble },
-                    Burst { sockets: 1, keep: true, ..reply },
-                )
-            }
-            (_, Side::Bound(_)) => return,
-        };
-        self.aimed = true;
-        self.give(bubbler, bubble);
-        self.give(replier, reply);
+        let bubbler = self.plan.bubbler;
+        let feet = self.foot(bubbler, late).zip(self.foot(bubbler.other(), late));
+        let bursts = feet.and_then(|(one, other)| ramp::bursts(self.round, &one, &other));
+        if let Some((bubble, reply)) = bursts {
+            self.aimed = true;
+            self.give(bubbler, bubble);
+            self.give(bubbler.other(), reply);
+        }
     }
 
     /// How many foreign mappings this end's NAT will have made between the detection packet's passing
@@ -399,28 +331,19 @@ impl Coordinator {
         u32::try_from(mean).unwrap_or(u32::MAX).min(MOST_DRIFT)
     }
 
-    /// What a ramp can build on at this end.
-    fn ramp_side(&self, end: End, late: bool) -> Option<Side> {
+    /// What a ramp can build on at this end, once that is known.
+    fn foot(&self, end: End, late: bool) -> Option<Foot> {
         let (party, learned) = (self.party(end), self.learned(end));
-        if Kind::of(&party.profile) == Kind::First {
-            return (learned.local != 0).then_some(Side::Bound(learned.local));
-        }
-        if is_by_address(&party.profile) {
-            return self.bracketed(end, late).map(Side::Port);
-        }
-        Some(Side::Counter(learned.after?, step(party)?))
+        let side = if Kind::of(&party.profile) == Kind::First {
+            Side::Bound(Some(learned.local).filter(|&local| local != 0)?)
+        } else if is_by_address(&party.profile) {
+            Side::Port(self.bracketed(end, late)?)
+        } else {
+            Side::Counter(learned.after?, step(party)?)
+        };
+        let drift = drift(self.expected_drift(end));
+        Some(Foot { side, drift, sockets: party.limits.sockets })
     }
-}
-
-/// One end of a ramp.
-#[derive(Clone, Copy)]
-enum Side {
-    /// One port towards the peer, already made.
-    Port(Forecast),
-    /// A counter that was seen here.
-    Counter(u16, Differential),
-    /// Sockets that keep their ports, bound from here on.
-    Bound(u16),
 }
 
 const fn place(end: End) -> usize {

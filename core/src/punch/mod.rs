@@ -11,6 +11,7 @@
 //! ```text
 //! burst.rs        one instruction for one end
 //! plan.rs         from two profiles to method and roles, or to "no way"
+//! ramp.rs         the bursts for two ends that both have to be foreseen
 //! coordinator.rs  the server's part: rounds, ranges, retries
 //! attempt.rs      an end's part: sockets, pacing, budget, answers
 //! ```
@@ -21,8 +22,9 @@ mod attempt;
 mod burst;
 mod coordinator;
 mod plan;
+mod ramp;
 
-pub use self::attempt::{Action, Attempt, Budget, Found, MAX_PUNCH_SOCKETS};
+pub use self::attempt::{Action, Attempt, Budget, Found};
 pub use self::burst::{Bracket, Burst, Moment};
 pub use self::coordinator::{Coordinator, ROUNDS};
 pub use self::plan::{End, Hopeless, Limits, Method, Party, Plan, plan};

@@ -134,7 +134,11 @@ impl Host {
         self.open(1, 2);
         let mut packets = vec![(0, ServerEnd::Main)];
         packets.extend(nat::measurement(second_address).iter().map(|p| (p.socket, p.server)));
+        let mut filtering = None;
         for (socket, end) in packets {
+            if let (Some(first), None) = (seen.first().copied(), filtering) {
+                filtering = Some(self.probe_filter(now, first, second_address));
+            }
             if let Some(observed) = self.out(now, socket, server(end)) {
                 let local = self.locals.get(usize::from(socket)).copied().unwrap_or(0);
                 seen.push(Sighting { socket, local, server: end, observed });
@@ -142,9 +146,25 @@ impl Host {
             now += Duration::from_micros(500);
         }
         self.profile = NatProfile::measure(&seen);
+        let (port, address) = filtering.unwrap_or_default();
+        self.profile.set_filtering(port, address);
         if let Some(first) = seen.first() {
             self.observed = first.observed;
         }
+    }
+
+    /// Whether packets of the server's other ends come in at the registered socket, to which nothing
+    /// was sent yet.
+    fn probe_filter(
+        &mut self,
+        now: Duration,
+        registered: Sighting,
+        second_address: bool,
+    ) -> (Option<bool>, Option<bool>) {
+        let mut comes_in =
+            |end| self.nat.inbound(now, Flow::Udp, server(end), registered.observed).is_ok();
+        let address = second_address.then(|| comes_in(ServerEnd::OtherAddress));
+        (Some(comes_in(ServerEnd::OtherPort)), address)
     }
 
     /// Opens sockets on consecutive ports; says the first one's.
@@ -224,20 +244,6 @@ impl<'l> Run<'l> {
             self.now = at;
             if at > start + Duration::from_secs(30) {
                 break;
-            }
-            if std::env::var("TRACE").is_ok() {
-                let text = match &event {
-                    Event::Request => "request".into(),
-                    Event::Instruct(e, b) => format!("instruct {e} {b:?}"),
-                    Event::Detected(e, r, m, s) => format!("detected {e} {r} {m:?} {}", s.observed),
-                    Event::Peer { to, from, at, answer } => {
-                        format!("peer to {to} {from} -> {at} {answer}")
-                    }
-                    Event::Tick(e) => format!("tick {e}"),
-                    Event::Coordinate => "coordinate".into(),
-                    Event::Heard => "heard".into(),
-                };
-                eprintln!("{:?} {text}", at - start);
             }
             if let Event::Request = event {
                 match self.begin() {

@@ -347,7 +347,7 @@ pub fn rfc6081() -> [(&'static str, NatConfig); 9] {
     core::array::from_fn(|kind| (NAMES[kind], rfc6081_kind(kind)))
 }
 
-fn rfc6081_kind(kind: usize) -> NatConfig {
+pub(crate) fn rfc6081_kind(kind: usize) -> NatConfig {
     let next = Pick::Sequential { step: 1, counter: Counter::Global, skip_used: true };
     let (apdm, apdf) = (M::AddressAndPortDependent, F::AddressAndPortDependent);
     let (eim, never) = (M::EndpointIndependent, Preserve::Never);
