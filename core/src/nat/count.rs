@@ -6,8 +6,10 @@
 //! ratio of neighbouring weights that is a fraction of small numbers (Panjer's class), and one peak.
 //! So the walk keeps two weights, one for each side, relative to the peak's.
 
+use serde::{Deserialize, Serialize};
+
 /// A distribution of a number of foreign mappings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Count {
     /// A Poisson process: on the average this many 256ths.

@@ -8,6 +8,11 @@
 
 use core::num::NonZeroI8;
 
+use serde::de::{Deserialize, Deserializer, Error as _};
+use serde::ser::{Serialize, Serializer};
+
+use super::sighting::MAX_SIGHTINGS;
+
 /// Largest differential that is looked for, in ports, in either direction.
 pub const MAX_DIFFERENTIAL: u8 = 64;
 
@@ -22,6 +27,21 @@ pub struct Differential(NonZeroI8);
 impl defmt::Format for Differential {
     fn format(&self, f: defmt::Formatter<'_>) {
         defmt::write!(f, "{=i8}", self.get());
+    }
+}
+
+/// One signed byte.
+impl Serialize for Differential {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_i8(self.get())
+    }
+}
+
+/// Nothing but ±1 to ±[`MAX_DIFFERENTIAL`] is one.
+impl<'de> Deserialize<'de> for Differential {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let step = i8::deserialize(from)?;
+        Self::new(step.into()).ok_or_else(|| D::Error::custom("not a differential"))
     }
 }
 
@@ -67,9 +87,11 @@ impl Differential {
 
     /// The differential that explains ports which were given out in this order, and whether it
     /// explains all of them. Fewer than three ports explain nothing. One pair of neighbours may be
-    /// out of line: a wrap around the end of the range, a packet that was overtaken.
+    /// out of line: a wrap around the end of the range, a packet that was overtaken. Only the first
+    /// [`MAX_SIGHTINGS`] are looked at.
     #[must_use]
     pub fn of(ports: &[u16]) -> Option<(Self, bool)> {
+        let ports = ports.get(..MAX_SIGHTINGS).unwrap_or(ports);
         let pairs = ports.len().saturating_sub(1);
         if pairs < 2 {
             return None;
@@ -173,6 +195,17 @@ mod tests {
                 .count();
             assert!(taken <= most, "{taken} of 100,000 within {modulus} ports");
         }
+    }
+
+    /// Threat T16.
+    #[test]
+    fn diff_0() {
+        assert_eq!(Differential::new(0), None);
+        assert_eq!(of(&[4_000; 16]), None);
+        assert_eq!(of(&[4_000, 4_000, 4_002, 4_004]), Some((2, false)), "one pair stood still");
+        assert_eq!(of(&[4_000, 4_000, 4_000, 4_004]), None);
+        let range = super::super::PortRange::detect(4_000, 4_000, Differential::new(0), 1);
+        assert_eq!(range.forecast().ports().count(), 1);
     }
 
     #[test]

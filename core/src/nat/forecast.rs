@@ -3,14 +3,20 @@
 //! A [`Forecast`] is what is known of a port; its [`Candidates`] are an iterator of constant size, so
 //! a microcontroller can spray a range as well as a host. At most [`MAX_CANDIDATE_PORTS`] come of it.
 
+use serde::{Deserialize, Serialize};
+
 use super::count::{Count, Walk};
 use super::differential::Differential;
+use super::range::leads;
 
 /// Most candidates of one forecast: no attempt has a larger budget.
 pub const MAX_CANDIDATE_PORTS: usize = 1_024;
 
+/// How many numbers of foreign mappings are looked at for them: some lead out of the port space.
+const MOST_NUMBERS: u32 = 4_096;
+
 /// What is known of a port that a NAT has given out or will give out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Forecast {
     /// The port itself.
@@ -66,11 +72,20 @@ impl Forecast {
     /// The candidates, the likeliest first. Port 0 is none.
     #[must_use]
     pub fn ports(self) -> Candidates {
-        let walk = match self {
+        let forecast = match self {
+            // The second lies ahead of the first: nothing went round, and all ports between are left.
+            Self::Around { before, after, differential }
+                if before != after && leads(differential, before, after) =>
+            {
+                Self::Between { low: before.min(after), high: before.max(after) }
+            }
+            other => other,
+        };
+        let walk = match forecast {
             Self::Counter { foreign, .. } => Some(foreign.walk()),
             _ => None,
         };
-        Candidates { forecast: self, walk, at: 0, given: 0 }
+        Candidates { forecast, walk, at: 0, given: 0 }
     }
 }
 
@@ -92,7 +107,7 @@ impl Iterator for Candidates {
             return None;
         }
         let port = match self.forecast {
-            Forecast::Port(port) => self.tick(1).map(|_| port),
+            Forecast::Port(port) => self.tick(1).map(|_| port).filter(|&port| port != 0),
             Forecast::Counter { last, differential, nth, .. } => {
                 self.counted(last, differential, nth)
             }
@@ -124,15 +139,14 @@ impl Candidates {
     /// The walk leaves the port space at one end only, so the first port outside of it on the way
     /// up is not the last candidate: those below the peak may be left.
     fn counted(&mut self, last: u16, step: Differential, nth: u16) -> Option<u16> {
-        let walk = self.walk.as_mut()?;
-        for _ in 0..MAX_CANDIDATE_PORTS {
-            let ahead = walk.next()?.saturating_add(nth.into());
+        loop {
+            self.tick(MOST_NUMBERS)?;
+            let ahead = self.walk.as_mut()?.next()?.saturating_add(nth.into());
             let port = i32::try_from(ahead).ok().and_then(|ahead| step.on(last, ahead));
             if port.is_some() {
                 return port;
             }
         }
-        None
     }
 
     /// Forwards from the port before, and backwards from the port after, in turn.
@@ -272,6 +286,12 @@ mod tests {
             Forecast::Among { low: 1, high: u16::MAX, margin: u16::MAX },
             Forecast::Between { low: 0, high: u16::MAX },
             Forecast::Around { before: 30_000, after: 20_000, differential },
+            Forecast::Around { before: 20_000, after: 20_100, differential: Differential::ONE },
+            Forecast::Around { before: 20_000, after: 20_000, differential },
+            Forecast::Port(0),
+            Forecast::Run { first: 0, differential },
+            Forecast::Run { first: u16::MAX, differential: Differential::ONE },
+            Forecast::Among { low: 0, high: 0, margin: 9 },
             Forecast::Counter {
                 last: u16::MAX,
                 differential,
@@ -286,6 +306,7 @@ mod tests {
             ports.sort_unstable();
             ports.dedup();
             assert_eq!(ports.len(), given, "{forecast:?}");
+            assert!(!ports.contains(&0), "{forecast:?}");
         }
     }
 }

@@ -12,6 +12,7 @@
 //! differential.rs   the step between ports that are given out one after the other
 //! profile.rs        mapping, filtering, allocation: what was learned, and how sure it is
 //! range.rs          the ports between two range detection packets
+//! compact.rs        a profile in twelve bytes
 //! count.rs          how many foreign mappings came between: weights of a distribution
 //! forecast.rs       candidate ports, the likeliest first
 //! ```
@@ -19,6 +20,7 @@
 //! All functions are total: whatever is seen, they end after bounded work with an answer or with
 //! "not known".
 
+mod compact;
 mod count;
 mod differential;
 mod forecast;
@@ -26,6 +28,8 @@ mod measure;
 mod profile;
 mod range;
 mod sighting;
+#[cfg(test)]
+mod tests;
 
 pub use self::count::Count;
 pub use self::differential::{Differential, MAX_DIFFERENTIAL};

@@ -237,8 +237,11 @@ impl NatProfile {
     }
 
     /// Takes over what a newer measurement says, `apart` after this one was made, and keeps what
-    /// accumulates.
+    /// accumulates. One that says nothing, since its packets were lost, changes nothing.
     pub fn renew(&mut self, newer: &Self, apart: Duration) {
+        if newer.mapping == Mapping::Unknown && newer.allocation == Allocation::Unknown {
+            return;
+        }
         let before = *self;
         *self = *newer;
         let class = |p: &Self| (p.mapping, p.allocation);

@@ -5,6 +5,8 @@
 //! reports (claims 51, 54, 98). Whoever sends replies walks it at the port differential, from
 //! where the bubble most likely is.
 
+use serde::{Deserialize, Serialize};
+
 use super::count::Count;
 use super::differential::Differential;
 use super::forecast::Forecast;
@@ -13,7 +15,7 @@ use super::forecast::Forecast;
 const OVERTAKEN: i32 = -8;
 
 /// The ports between two sightings.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortRange {
     /// Observed before the bubbles.
@@ -52,13 +54,22 @@ impl PortRange {
     }
 
     /// A range that somebody else computed, held against one's own sightings: its ends are moved
-    /// into the hull of `observed` and `margin` ports around it.
+    /// into the hull of `observed` and `margin` ports around it, and it has as many bubbles. A range
+    /// that goes round the end of the port space reaches beyond its hull: a claim of one, and any
+    /// claim where one was observed, is worth nothing, and the result is `observed`.
     #[must_use]
     pub fn clamp(self, observed: Self, margin: u16) -> Self {
         let (low, high) = observed.hull();
-        let (low, high) = (low.saturating_sub(margin).max(1), high.saturating_add(margin));
+        let low = low.saturating_sub(margin).max(1);
+        let high = high.saturating_add(margin).max(low);
         let within = |port: u16| port.clamp(low, high);
-        Self::detect(within(self.before), within(self.after), self.differential, self.bubbles)
+        let (before, after) = (within(self.before), within(self.after));
+        let claimed = Self::detect(before, after, self.differential, observed.bubbles);
+        if claimed.goes_round() || observed.goes_round() { observed } else { claimed }
+    }
+
+    fn goes_round(self) -> bool {
+        matches!(self.forecast(), Forecast::Around { .. })
     }
 
     /// The candidates for the bubbles' ports, the likeliest first. At least one of them is hit by
@@ -83,11 +94,14 @@ impl PortRange {
 
     /// `steps` mappings lie between the two sightings, the second one included.
     fn bracketed(self, differential: Differential, last: u16, steps: i32) -> Forecast {
-        let bubbles = i32::from(self.bubbles);
-        let foreign = steps.saturating_sub(1).saturating_sub(bubbles).max(0);
+        let between = steps.saturating_sub(1);
+        // Not more bubbles than there is room for: the range reaches no further than its ends.
+        let room = u8::try_from(between).unwrap_or(u8::MAX);
+        let bubbles = self.bubbles.min(room).max(1);
+        let foreign = between.saturating_sub(bubbles.into()).max(0);
         // Of several bubbles the middle one is looked for: most foreign mappings leave it alone.
-        let nth = self.bubbles.div_ceil(2);
-        let rest = self.bubbles.saturating_add(1).saturating_sub(nth);
+        let nth = bubbles.div_ceil(2);
+        let rest = bubbles.saturating_add(1).saturating_sub(nth);
         let number = u16::try_from(foreign).unwrap_or(u16::MAX);
         let foreign = Count::Split { number, part: nth, rest };
         Forecast::Counter { last, differential, nth: nth.into(), foreign }
@@ -95,7 +109,7 @@ impl PortRange {
 }
 
 /// Whether the second port lies in the step's direction from the first.
-const fn leads(step: Differential, before: u16, after: u16) -> bool {
+pub(super) const fn leads(step: Differential, before: u16, after: u16) -> bool {
     (after > before) == (step.get() > 0)
 }
 
@@ -160,6 +174,61 @@ mod tests {
         assert_eq!(inside.clamp(observed, 4), inside);
     }
 
+    /// Threat T15: whatever an equipment says of its own range, replies go to no port that the
+    /// server has not seen a neighbour of on both sides.
+    #[test]
+    fn no_claim_leads_out_of_the_hull() {
+        let steps = [-64, -2, -1, 0, 1, 2, 64].map(Differential::new);
+        let ends = [0, 1, 3_990, 4_000, 4_001, 4_007, 4_010, 4_020, u16::MAX];
+        for observed in [(4_000, 4_010), (4_010, 4_000), (4_000, 4_001), (4_000, 4_000)] {
+            for own in steps {
+                let observed = PortRange::detect(observed.0, observed.1, own, 1);
+                let (low, high) = observed.hull();
+                let honest: Vec<u16> = observed.forecast().ports().collect();
+                for (before, after) in ends.into_iter().flat_map(|a| ends.map(|b| (a, b))) {
+                    for (differential, bubbles) in
+                        steps.into_iter().flat_map(|step| [0, 1, 9, 255].map(|n| (step, n)))
+                    {
+                        let claimed = PortRange { before, after, differential, bubbles };
+                        let mut ports = claimed.clamp(observed, 0).forecast().ports();
+                        let inside = |port| (low..=high).contains(&port) || honest.contains(&port);
+                        assert!(ports.all(inside), "{claimed:?} where {observed:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// More bubbles than steps: one was lost on its way out, or the count is a lie.
+    #[test]
+    fn bubbles_without_room_do_not_widen_the_range() {
+        assert_eq!(range(4_000, 4_001, 1, 255), [4_001]);
+        assert_eq!(range(4_000, 4_004, 1, 255), [4_002]);
+    }
+
+    #[test]
+    fn start_gt_end() {
+        // A few steps back: overtaken. Many: round the end of the port space, or down to where a
+        // counter that counts downwards is.
+        assert_eq!(range(4_004, 4_000, 2, 1), [4_002]);
+        assert_eq!(range(4_004, 4_000, -2, 1), [4_002]);
+        assert_eq!(range(4_004, 4_000, 0, 1), [4_002, 4_003, 4_001]);
+        let ports = range(4_100, 4_000, 1, 1);
+        assert_eq!(ports.get(..4).unwrap(), [4_101, 3_999, 4_102, 3_998]);
+        assert!(ports.iter().all(|port| !(4_000..=4_100).contains(port)));
+    }
+
+    #[test]
+    fn range_end_65535() {
+        assert_eq!(range(65_533, 65_535, 1, 1), [65_534]);
+        assert_eq!(range(65_535, 65_535, 64, 9), [65_535]);
+        assert_eq!(range(65_471, 65_535, 64, 1), [65_535]);
+        let ports = range(1, 65_535, 0, 1);
+        assert_eq!(ports.first(), Some(&32_768));
+        let observed = PortRange::detect(65_000, 65_535, None, 1);
+        assert_eq!(observed.clamp(observed, u16::MAX).hull(), (65_000, 65_535));
+    }
+
     #[test]
     fn every_range_ends_and_never_names_port_0() {
         let edges = [0, 1, 2, 63, 64, 65, 1_023, 32_768, 65_470, 65_534, 65_535];
@@ -167,8 +236,8 @@ mod tests {
             for after in edges {
                 for step in [-64, -7, -1, 0, 1, 2, 64] {
                     let ports = range(before, after, step, 1);
-                    let stray = ports.contains(&0) && before != 0;
-                    assert!(ports.len() <= super::super::MAX_CANDIDATE_PORTS && !stray);
+                    assert!(ports.len() <= super::super::MAX_CANDIDATE_PORTS);
+                    assert!(!ports.contains(&0), "{before} to {after} by {step}");
                 }
             }
         }

@@ -1,0 +1,106 @@
+//! Sightings that no honest equipment has, and bodies that no honest end sends.
+
+extern crate std;
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::vec::Vec;
+
+use super::*;
+
+fn sighting(socket: u8, local: u16, server: ServerEnd, port: u16) -> Sighting {
+    Sighting { socket, local, server, observed: SocketAddr::from(([192, 0, 2, 1], port)) }
+}
+
+const ENDS: [ServerEnd; 3] = [ServerEnd::Main, ServerEnd::OtherPort, ServerEnd::OtherAddress];
+
+/// The work does not grow with what is reported, and neither does the result change.
+#[test]
+fn ten_thousand_observations() {
+    let many: Vec<Sighting> = (0..10_000_u16)
+        .map(|n| {
+            let socket = u8::try_from(n % 3).unwrap();
+            sighting(socket, 0, ENDS[usize::from(n / 3 % 3)], 30_000 + 2 * n)
+        })
+        .collect();
+    let profile = NatProfile::measure(&many);
+    assert_eq!(profile, NatProfile::measure(&many[..MAX_SIGHTINGS]));
+    assert_eq!(profile.allocation, Allocation::Sequential(Differential::new(2).unwrap()));
+    let ports: Vec<u16> = many.iter().map(Sighting::port).collect();
+    assert_eq!(Differential::of(&ports), Some((Differential::new(2).unwrap(), true)));
+    // Two pairs out of line at the very end would make a search over all pairs quadratic, and what
+    // lies beyond a measurement's length is no part of it.
+    let mut marred = ports.clone();
+    marred[9_990] = 1;
+    marred[9_995] = 1;
+    assert_eq!(Differential::of(&marred), Differential::of(&ports));
+}
+
+#[test]
+fn contradictory_sightings_give_the_harder_case_and_say_so() {
+    let main = |port| sighting(0, 0, ServerEnd::Main, port);
+    let other = |port| sighting(0, 0, ServerEnd::OtherPort, port);
+    // One socket, two ends, alike once and different once.
+    let profile = NatProfile::measure(&[main(4_000), other(4_000), main(4_100), other(4_000)]);
+    assert_eq!(profile.mapping, Mapping::AddressAndPortDependent);
+    assert!(!profile.consistent);
+    // One socket at one end with ever other ports says nothing of destinations.
+    let profile = NatProfile::measure(&[main(1), main(60_000), main(2), main(50_000)]);
+    assert_eq!(profile.mapping, Mapping::Unknown);
+    assert_eq!(NatProfile::measure(&[]).mapping, Mapping::Unknown);
+    let strange = Sighting { observed: SocketAddr::from(([0; 16], 0)), ..main(0) };
+    assert!(!NatProfile::measure(&[main(4_000), strange]).steady_address);
+}
+
+/// Packets of a later measurement that were all lost do not take away what an earlier one told.
+#[test]
+fn a_measurement_that_says_nothing_changes_nothing() {
+    let seen: Vec<Sighting> = (0..6_u8)
+        .map(|n| sighting(n / 2, 0, ENDS[usize::from(n % 2)], 40_000 + u16::from(n)))
+        .collect();
+    let told = NatProfile::measure(&seen);
+    assert_eq!(told.allocation, Allocation::Sequential(Differential::ONE));
+    for nothing in [NatProfile::measure(&[]), NatProfile::measure(&seen[..1])] {
+        let mut profile = told;
+        profile.renew(&nothing, Duration::from_secs(30));
+        assert_eq!(profile, told);
+    }
+    // Any time, any order: it ends, and what was seen only grows.
+    let mut profile = told;
+    for apart in [Duration::ZERO, Duration::from_secs(60), Duration::MAX] {
+        profile.renew(&told, apart);
+        assert!(!profile.drifted && profile.span.seen >= told.span.seen);
+    }
+}
+
+#[test]
+fn a_differential_that_is_none_does_not_decode() {
+    for byte in 0..=u8::MAX {
+        let step = i8::from_le_bytes([byte]);
+        let decoded = postcard::from_bytes::<Differential>(&[byte]);
+        assert_eq!(decoded.ok(), Differential::new(step.into()), "{step}");
+        if let Ok(step) = postcard::from_bytes::<Differential>(&[byte]) {
+            let mut space = [0; 2];
+            assert_eq!(*postcard::to_slice(&step, &mut space).unwrap(), [byte]);
+        }
+    }
+}
+
+/// Ranges come from the ends in packets: whatever they say, candidates are few, differ, and exist.
+#[test]
+fn a_range_that_was_not_detected_but_made_up_ends_too() {
+    let ends = [0, 1, 2, 100, 32_768, 65_534, u16::MAX];
+    for (before, after) in ends.into_iter().flat_map(|a| ends.map(|b| (a, b))) {
+        for (step, bubbles) in
+            [-64, -1, 0, 1, 3, 64].into_iter().flat_map(|step| [0, 1, 255].map(|n| (step, n)))
+        {
+            let differential = Differential::new(step);
+            let range = PortRange { before, after, differential, bubbles };
+            let mut ports: Vec<u16> = range.forecast().ports().collect();
+            let given = ports.len();
+            ports.sort_unstable();
+            ports.dedup();
+            assert!(given == ports.len() && given <= MAX_CANDIDATE_PORTS, "{range:?}");
+            assert!(!ports.contains(&0), "{range:?}");
+        }
+    }
+}
