@@ -12,78 +12,28 @@ use core::time::Duration;
 
 use heapless::Deque;
 
+use super::action::{Action, Budget, Found};
 use super::burst::{Bracket, Burst, Moment};
 use crate::nat::{Candidates, Forecast, ServerEnd};
-use crate::time::{Instant, earliest};
+use crate::time::{Instant, earliest, micros};
 
-/// Packets that may leave at once.
-const AT_ONCE: u16 = 32;
+/// Packets that may leave at once, of all bursts together.
+pub(super) const AT_ONCE: u32 = 32;
 /// Between packets beyond them.
-const PACE: Duration = Duration::from_millis(5);
+pub(super) const PACE: Duration = Duration::from_millis(5);
 /// From a burst's end until it is repeated; doubles.
 const REPEAT: Duration = Duration::from_millis(150);
 /// How often it is repeated.
 const REPEATS: u8 = 3;
 /// Answers that wait to leave.
 const ANSWERS: usize = 4;
-/// Answers in all.
-const MAX_ANSWERS: u8 = 8;
-
-/// What an end is willing to send in one attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Budget {
-    /// Packets to the peer, answers not counted.
-    pub packets: u16,
-    /// Fresh sockets that may be open at once.
-    pub sockets: u8,
-}
-
-/// What to do next.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub enum Action {
-    /// Close what sockets have these numbers and open new ones, bound to consecutive ports where
-    /// that can be. Report the first one's port with [`Attempt::handle_opened`].
-    Open {
-        /// The first one's number, at least 1.
-        first: u8,
-        /// How many.
-        count: u8,
-    },
-    /// A detection packet to the server.
-    Detect {
-        /// From this socket; 0 is the registered one.
-        socket: u8,
-        /// To this end.
-        server: ServerEnd,
-        /// The burst's round.
-        round: u8,
-        /// When in it.
-        moment: Moment,
-        /// The port that the socket it is about is bound to; 0: not known.
-        local: u16,
-    },
-    /// A packet to the peer.
-    Send {
-        /// From this socket; 0 is the registered one.
-        socket: u8,
-        /// To this port.
-        port: u16,
-        /// The peer was heard on this path: it need not answer.
-        answer: bool,
-    },
-}
-
-/// A path to the peer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Found {
-    /// Our socket; 0 is the registered one.
-    pub socket: u8,
-    /// The peer's port.
-    pub port: u16,
-}
+/// Answers on one path.
+pub(super) const MAX_ANSWERS: u8 = 8;
+/// Paths that are answered on one after the other: a peer that does not hear us goes on from other
+/// sockets with each try.
+pub(super) const MAX_PATHS: u8 = 8;
+/// Bursts of one attempt. A coordinator gives ten, two in each of its tries.
+pub(super) const MAX_BURSTS: u8 = 32;
 
 /// Where in a burst an attempt is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -116,13 +66,23 @@ pub struct Attempt {
     base: u8,
     /// Fresh sockets that are open for packets, and the first one's port.
     open: u8,
+    /// Whether two more are, for detection packets alone.
+    extra: bool,
+    /// Whether [`Attempt::handle_opened`] is waited for.
+    opening: bool,
     local: u16,
-    /// Packets of the run that leaves without a pause.
-    run: u16,
+    bursts_left: u8,
+    /// When [`AT_ONCE`] packets may leave at once again: the bursts share one allowance, so that a
+    /// server cannot hurry an end with many of them.
+    rested_at: Instant,
+    /// When the next packet may leave at the earliest.
+    free_at: Instant,
     not_before: Option<Instant>,
     answers: Deque<Found, ANSWERS>,
     answered: u8,
     found: Option<Found>,
+    /// How many paths may be found yet.
+    paths_left: u8,
     /// The peer has not shown yet that it hears us: the answer is repeated then.
     answer_again: Option<Instant>,
     /// It has shown it.
@@ -144,12 +104,17 @@ impl Attempt {
             repeats: 0,
             base: 0,
             open: 0,
+            extra: false,
+            opening: false,
             local: 0,
-            run: 0,
+            bursts_left: MAX_BURSTS,
+            rested_at: Instant::START,
+            free_at: Instant::START,
             not_before: None,
             answers: Deque::new(),
             answered: 0,
             found: None,
+            paths_left: MAX_PATHS,
             answer_again: None,
             confirmed: false,
         }
@@ -162,37 +127,56 @@ impl Attempt {
     }
 
     /// The coordinator's next instruction; it replaces what is under way. Without effect once the
-    /// path is found, and when it wants more sockets than the budget has.
+    /// path is found, when it wants more sockets than the budget has or such as were never opened,
+    /// and beyond 32 instructions.
     pub fn handle_burst(&mut self, burst: Burst) {
-        let sockets = burst.sockets.saturating_add(burst.bracket.extra_sockets());
-        if self.found.is_some() || sockets > self.budget.sockets {
+        let Some(sockets) = burst.sockets.checked_add(burst.bracket.extra_sockets()) else {
+            return;
+        };
+        let nothing_to_keep = burst.keep && self.open == 0;
+        if self.found.is_some() || sockets > self.budget.sockets || nothing_to_keep {
             return;
         }
-        self.step = if burst.sockets > 0 && !burst.keep { Step::Open } else { Step::Announce };
+        let Some(bursts_left) = self.bursts_left.checked_sub(1) else { return };
+        self.bursts_left = bursts_left;
+        self.step = match burst.keep {
+            false if sockets > 0 => Step::Open,
+            true if self.opening => Step::Opening,
+            _ => Step::Announce,
+        };
         self.repeats = if burst.once { 0 } else { REPEATS };
-        self.run = 0;
-        self.not_before = None;
+        self.not_before = Some(self.free_at);
         self.burst = Some(burst);
         self.rewind(&burst);
     }
 
     /// The sockets of [`Action::Open`] are open, the first one at this port (0: not known).
     pub fn handle_opened(&mut self, local: u16) {
+        if !self.opening {
+            return;
+        }
+        self.opening = false;
+        self.local = local;
         if self.step == Step::Opening {
-            self.local = local;
             self.step = Step::Announce;
         }
     }
 
     /// An authentic packet of the peer came from this port of its address to this socket. When it
     /// was no answer, or the first thing that was heard, an answer is due; it is repeated until an
-    /// answer of the peer shows that it hears us.
+    /// answer of the peer shows that it hears us. Port 0 cannot be answered and is passed over.
     pub fn handle_heard(&mut self, now: Instant, socket: u8, port: u16, answer: bool) {
+        if port == 0 {
+            return;
+        }
         let heard = Found { socket, port };
         let first = self.found.is_none();
         // A peer that does not hear us goes on from other sockets; it is heard there then.
         let elsewhere = !answer && !self.confirmed && self.found != Some(heard);
         if first || elsewhere {
+            // A peer that is ever elsewhere is not answered for ever.
+            let Some(paths_left) = self.paths_left.checked_sub(1) else { return };
+            self.paths_left = paths_left;
             self.found = Some(heard);
             self.answered = 0;
         }
@@ -200,7 +184,7 @@ impl Attempt {
         if answer {
             self.confirmed = true;
             self.answer_again = None;
-        } else if !self.confirmed {
+        } else if !self.confirmed && self.answered < MAX_ANSWERS {
             self.answer_again = Some(now.after(REPEAT));
         }
         if !answer || first {
@@ -222,7 +206,7 @@ impl Attempt {
         let answer = (!self.answers.is_empty()).then_some(now);
         let waits = self.burst.is_some() && self.step != Step::Opening;
         let burst = waits.then(|| self.not_before.unwrap_or(now));
-        earliest(earliest(answer, burst), self.answer_again)
+        earliest(earliest(answer, burst), self.answer_again).map(|at| at.max(now))
     }
 
     /// What to do at once.
@@ -230,8 +214,8 @@ impl Attempt {
         if let (Some(at), Some(found)) = (self.answer_again, self.found)
             && at <= now
         {
-            self.answer_again = (self.answered < MAX_ANSWERS).then(|| now.after(REPEAT));
             self.answer(found);
+            self.answer_again = (self.answered < MAX_ANSWERS).then(|| now.after(REPEAT));
         }
         if let Some(Found { socket, port }) = self.answers.pop_front() {
             return Some(Action::Send { socket, port, answer: true });
@@ -243,9 +227,10 @@ impl Attempt {
         loop {
             match self.step {
                 Step::Open => {
-                    self.step = Step::Opening;
-                    self.open = burst.sockets;
-                    let count = burst.sockets.saturating_add(burst.bracket.extra_sockets());
+                    let extra = burst.bracket.extra_sockets();
+                    let count = burst.sockets.saturating_add(extra);
+                    (self.step, self.opening) = (Step::Opening, true);
+                    (self.open, self.extra) = (burst.sockets, extra > 0);
                     let half = self.budget.sockets >> 1;
                     self.base = if self.base == 0 && count <= half { half } else { 0 };
                     return Some(Action::Open { first: self.base.saturating_add(1), count });
@@ -273,16 +258,10 @@ impl Attempt {
                         return Some(action);
                     }
                 }
+                Step::Rest if self.burst.is_none() => return None,
                 Step::Rest => match self.not_before {
                     Some(at) if at > now => return None,
-                    Some(_) => {
-                        self.not_before = None;
-                        self.step = Step::Packets;
-                    }
-                    None => {
-                        self.burst = None;
-                        return None;
-                    }
+                    _ => self.step = Step::Packets,
                 },
             }
         }
@@ -291,32 +270,45 @@ impl Attempt {
     /// The next packet of the burst: each port from each socket.
     fn packet(&mut self, now: Instant, burst: &Burst) -> Option<Action> {
         if self.target.is_none() {
-            self.ports_left = self.ports_left.checked_sub(1)?;
+            let ports_left = self.ports_left.checked_sub(1)?;
             self.target = Some(self.candidates.next()?);
+            self.ports_left = ports_left;
         }
         let port = self.target?;
         self.budget.packets = self.budget.packets.checked_sub(1)?;
         let fresh = burst.sockets > 0;
         let socket = if fresh { self.number(self.socket) } else { 0 };
         self.socket = self.socket.saturating_add(1);
-        if !fresh || self.socket >= self.open {
+        if self.socket >= self.sockets(burst) {
             (self.socket, self.target) = (0, None);
         }
-        self.run = self.run.saturating_add(1);
-        self.not_before = (self.run >= AT_ONCE).then(|| now.after(PACE));
+        // A bucket of so many packets that gets one more with each pace.
+        self.rested_at = self.rested_at.max(now).after(PACE);
+        let run = PACE.saturating_mul(AT_ONCE.saturating_sub(1));
+        let free = self.rested_at.as_micros().saturating_sub(micros(run));
+        self.free_at = Instant::from_micros(free);
+        self.not_before = Some(self.free_at).filter(|&at| at > now);
         Some(Action::Send { socket, port, answer: false })
     }
 
-    /// The burst has left; it is repeated after a pause.
+    /// The burst has left; it is repeated after a pause, if there was anything and may be again.
     fn rest(&mut self, now: Instant, burst: &Burst) {
         self.step = Step::Rest;
-        self.not_before = None;
-        let Some(left) = self.repeats.checked_sub(1) else { return };
         let doubled = u32::from(REPEATS.saturating_sub(self.repeats));
-        self.repeats = left;
+        let last = self.repeats == 0;
+        self.repeats = self.repeats.saturating_sub(1);
+        if last || self.ports_left == burst.count || self.budget.packets == 0 {
+            self.burst = None;
+            return;
+        }
         let pause = REPEAT.saturating_mul(1_u32.checked_shl(doubled).unwrap_or(1));
         self.not_before = Some(now.after(pause));
         self.rewind(burst);
+    }
+
+    /// How many sockets the burst's packets leave from.
+    fn sockets(&self, burst: &Burst) -> u8 {
+        burst.sockets.min(self.open)
     }
 
     /// The number of the fresh socket at this place.
@@ -336,13 +328,17 @@ impl Attempt {
         if !burst.bracket.has(moment) || !first_time {
             return None;
         }
-        let last = self.number(self.open.saturating_sub(1));
+        let own = |place| if burst.sockets == 0 { 0 } else { self.number(place) };
+        let last = own(self.sockets(burst).saturating_sub(1));
+        if moment != Moment::Announce && burst.bracket.extra_sockets() > 0 && !self.extra {
+            return None;
+        }
         let extra = self.number(self.open);
         let (socket, server) = match (moment, burst.bracket) {
             (Moment::Announce, _) => (0, ServerEnd::Main),
             (Moment::Before, Bracket::FreshSockets) => (extra, ServerEnd::Main),
             (Moment::After, Bracket::FreshSockets) => (extra.saturating_add(1), ServerEnd::Main),
-            (Moment::Before, _) => (self.number(0), ServerEnd::Main),
+            (Moment::Before, _) => (own(0), ServerEnd::Main),
             (Moment::After, Bracket::SameSocket) => (last, ServerEnd::OtherPort),
             (Moment::After, _) => (last, ServerEnd::Main),
         };

@@ -1,9 +1,11 @@
 //! One instruction for one end.
 
+use serde::{Deserialize, Serialize};
+
 use crate::nat::Forecast;
 
 /// Which packets to the server go with a burst, so that the ports of its packets can be worked out.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Bracket {
     /// None: the ports are known, or cannot be.
@@ -52,7 +54,7 @@ impl Bracket {
 }
 
 /// When in a burst a detection packet leaves.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Moment {
     /// From the registered socket, about a fresh one that has not sent anything yet.
@@ -64,7 +66,7 @@ pub enum Moment {
 }
 
 /// From `sockets` sockets to each of `count` ports of the peer's address.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Burst {
     /// The coordinator's number for what it learns by this.

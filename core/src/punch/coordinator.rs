@@ -9,7 +9,10 @@
 use core::time::Duration;
 
 use super::burst::{Bracket, Burst, Moment};
-use super::plan::{End, Hopeless, Kind, Method, Party, Plan, drift, is_by_address, plan};
+use super::plan::{
+    End, Hopeless, Kind, Method, Party, Plan, bracket_for, drift, is_by_address, plan,
+    sockets_to_look,
+};
 use super::ramp::{self, Foot, Side, WIDEST};
 use crate::nat::{Allocation, Count, Differential, Forecast, Mapping, PortRange, Sighting};
 use crate::time::{Instant, earliest};
@@ -30,12 +33,23 @@ const MOST_DRIFT: u32 = 60;
 struct Learned {
     /// The port that the announced or last fresh socket is bound to.
     local: u16,
+    announced: bool,
     before: Option<u16>,
     after: Option<u16>,
     /// From the burst's leaving the server until its first detection packet came.
     trip: Option<Duration>,
     /// A range that the end has computed itself.
     claimed: Option<PortRange>,
+}
+
+impl Learned {
+    const fn has(&self, moment: Moment) -> bool {
+        match moment {
+            Moment::Announce => self.announced,
+            Moment::Before => self.before.is_some(),
+            Moment::After => self.after.is_some(),
+        }
+    }
 }
 
 /// The server's side of one attempt.
@@ -52,6 +66,8 @@ pub struct Coordinator {
     tried_at: Instant,
     next_try: Option<Instant>,
     straggler: Option<Instant>,
+    /// An end was given time in this try.
+    graced: bool,
 }
 
 impl Coordinator {
@@ -73,6 +89,7 @@ impl Coordinator {
             tried_at: now,
             next_try: None,
             straggler: None,
+            graced: false,
         };
         new.begin(now);
         Ok(new)
@@ -96,7 +113,8 @@ impl Coordinator {
     }
 
     /// A detection packet of this end was seen, authentic and from its observed address (its port
-    /// may be any). `sighting.local` is what the end says.
+    /// may be any). `sighting.local` is what the end says. The first of each moment counts; whatever
+    /// contradicts it later is passed over.
     pub fn handle_detection(
         &mut self,
         now: Instant,
@@ -106,18 +124,24 @@ impl Coordinator {
         sighting: &Sighting,
     ) {
         let same_host = sighting.observed.ip() == self.party(end).observed.ip();
-        if round != self.round || !same_host {
+        let known = self.learned(end).has(moment);
+        if round != self.round || !same_host || known || sighting.port() == 0 {
             return;
         }
         let trip = now.since(self.tried_at);
         let Some(learned) = self.learned.get_mut(place(end)) else { return };
         learned.trip.get_or_insert(trip);
         match moment {
-            Moment::Announce => learned.local = sighting.local,
+            Moment::Announce => {
+                learned.announced = true;
+                learned.local = sighting.local;
+            }
             Moment::Before => learned.before = Some(sighting.port()),
             Moment::After => {
                 learned.after = Some(sighting.port());
-                learned.local = sighting.local;
+                if !learned.announced {
+                    learned.local = sighting.local;
+                }
             }
         }
         self.straggler = Some(now.after(STRAGGLER));
@@ -136,9 +160,13 @@ impl Coordinator {
     }
 
     /// This end has heard its peer: the next try would close the sockets that the path stands on, so
-    /// it waits until the peer has had time to hear, too.
+    /// it waits until the peer has had time to hear, too. Once in each try: an end that says so again
+    /// and again does not hold up the other.
     pub fn handle_heard(&mut self, now: Instant) {
-        self.next_try = self.next_try.map(|at| at.max(now.after(GRACE)));
+        if !self.graced {
+            self.graced = true;
+            self.next_try = self.next_try.map(|at| at.max(now.after(GRACE)));
+        }
     }
 
     /// Time has passed.
@@ -173,7 +201,9 @@ impl Coordinator {
     /// The first bursts of a try.
     fn begin(&mut self, now: Instant) {
         self.learned = [Learned::default(); 2];
-        (self.aimed, self.straggler) = (false, None);
+        // What nobody has asked for speaks of ports that are gone.
+        self.due = [None; 2];
+        (self.aimed, self.graced, self.straggler) = (false, false, None);
         let patience = PATIENCE.saturating_mul(1_u32.checked_shl(self.round.into()).unwrap_or(1));
         self.tried_at = now;
         // Guesses go on for as long as there are any.
@@ -197,7 +227,7 @@ impl Coordinator {
                 }
             }
             Method::Bracket => {
-                let bracket = bracket_for(self.party(bubbler));
+                let bracket = bracket_for(&self.party(bubbler).profile);
                 self.give(bubbler, Burst::from_fresh(round, 1, to, bracket));
             }
             Method::Birthday => {
@@ -226,7 +256,12 @@ impl Coordinator {
         for end in [End::Acceptor, End::Issuer] {
             let doubtful = self.party(end).profile.mapping == Mapping::PortIndependent;
             let other = Kind::of(&self.party(end.other()).profile);
-            if doubtful && other == Kind::Known && (self.round & 1 == 1) == (end == End::Acceptor) {
+            let can = self.party(end).limits.sockets >= sockets_to_look(&self.party(end).profile);
+            if doubtful
+                && can
+                && other == Kind::Known
+                && (self.round & 1 == 1) == (end == End::Acceptor)
+            {
                 self.plan.method = Method::Bracket;
                 self.plan.bubbler = end;
                 return;
@@ -357,15 +392,5 @@ fn step(party: &Party) -> Option<Differential> {
     match party.profile.allocation {
         Allocation::Sequential(step) => Some(step),
         _ => None,
-    }
-}
-
-/// A NAT that maps each destination anew can be bracketed from the bubble's own socket, which keeps
-/// its parity; any other only by neighbours.
-fn bracket_for(party: &Party) -> Bracket {
-    if party.profile.mapping == Mapping::AddressAndPortDependent {
-        Bracket::SameSocket
-    } else {
-        Bracket::FreshSockets
     }
 }

@@ -13,18 +13,23 @@
 //! plan.rs         from two profiles to method and roles, or to "no way"
 //! ramp.rs         the bursts for two ends that both have to be foreseen
 //! coordinator.rs  the server's part: rounds, ranges, retries
+//! action.rs       what an end's part asks for
 //! attempt.rs      an end's part: sockets, pacing, budget, answers
 //! ```
 //!
 //! Nothing here knows wire formats, keys or clocks. `core/docs/NAT.md` explains why it works.
 
+mod action;
 mod attempt;
 mod burst;
 mod coordinator;
 mod plan;
 mod ramp;
+#[cfg(test)]
+mod tests;
 
-pub use self::attempt::{Action, Attempt, Budget, Found};
+pub use self::action::{Action, Budget, Found};
+pub use self::attempt::Attempt;
 pub use self::burst::{Bracket, Burst, Moment};
 pub use self::coordinator::{Coordinator, ROUNDS};
 pub use self::plan::{End, Hopeless, Limits, Method, Party, Plan, plan};

@@ -19,10 +19,14 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
+use super::burst::Bracket;
+use super::ramp::WIDEST;
 use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile};
 
 /// Which of the two ends of an attempt.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum End {
     /// Whoever asked.
@@ -106,7 +110,7 @@ pub struct Plan {
     pub bubbler: End,
     /// Bubbles that leave at once.
     pub bubbles: u8,
-    /// Replies at most in one round.
+    /// Replies in one round: at most so many; for a ramp, so many while the NAT is quiet.
     pub replies: u16,
     /// Packets of both ends that are expected, detection included.
     pub expected: u16,
@@ -197,21 +201,39 @@ pub fn plan(issuer: &Party, acceptor: &Party) -> Result<Plan, Hopeless> {
 
 /// The plan with this end as the bubbler.
 fn oriented(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
+    let can_look = |party: &Party| party.limits.sockets >= sockets_to_look(&party.profile);
     let plan = |method, bubbles, replies, expected| {
-        Ok(Plan { method, bubbler, bubbles, replies, expected })
+        let able = can_look(one) && (method != Method::BothFirst || can_look(other));
+        able.then_some(Plan { method, bubbler, bubbles, replies, expected }).ok_or(Hopeless::Budget)
     };
     match (Kind::of(&one.profile), Kind::of(&other.profile)) {
         (Kind::First, Kind::Known) => plan(Method::First, 1, 1, 5),
         (Kind::First, Kind::First) => plan(Method::BothFirst, 1, 1, 6),
-        (Kind::Counted(_), Kind::Known) => plan(Method::Bracket, 1, BRACKET_REPLIES, 6),
+        (Kind::Counted(_), Kind::Known) => plan(Method::Bracket, 1, WIDEST, 6),
         (Kind::Drawn(size), Kind::Known) => birthday(bubbler, size, one.limits, other.limits),
         (Kind::First | Kind::Counted(Some(_)), Kind::Counted(Some(_))) => ramp(bubbler, one, other),
         _ => Err(Hopeless::BothUnpredictable),
     }
 }
 
-/// Replies over one range at the most.
-const BRACKET_REPLIES: u16 = 64;
+/// A NAT that maps each destination anew can be bracketed from the bubble's own socket, which keeps
+/// its parity; any other only by neighbours.
+pub(super) fn bracket_for(profile: &NatProfile) -> Bracket {
+    if profile.mapping == Mapping::AddressAndPortDependent {
+        Bracket::SameSocket
+    } else {
+        Bracket::FreshSockets
+    }
+}
+
+/// How many fresh sockets an end needs so that its port can be found out.
+pub(super) fn sockets_to_look(profile: &NatProfile) -> u8 {
+    match Kind::of(profile) {
+        Kind::First => 1,
+        _ => bracket_for(profile).extra_sockets().saturating_add(1),
+    }
+}
+
 /// Foreign mappings of one NAT, between seeing its counter and using it, that a ramp leaves room for
 /// at least.
 const LEAST_DRIFT: u8 = 4;
@@ -228,12 +250,13 @@ pub(super) fn drift(mean: u32) -> (u8, u8) {
 fn ramp(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
     let replies = LEAST_DRIFT.saturating_add(1);
     let wanted = match Kind::of(&one.profile) {
-        _ if is_by_address(&one.profile) => 1,
         Kind::First => replies,
+        _ if is_by_address(&one.profile) => 1,
         _ => replies.saturating_add(LEAST_DRIFT),
     };
     let bubbles = wanted.min(one.limits.sockets);
-    if bubbles == 0 || other.limits.sockets == 0 {
+    let can_look = |party: &Party| party.limits.sockets >= sockets_to_look(&party.profile);
+    if !can_look(one) || !can_look(other) {
         return Err(Hopeless::Budget);
     }
     // Fewer sockets mean more rounds.
