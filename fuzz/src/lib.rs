@@ -12,6 +12,7 @@
 //! certificate  issuing, parsing and checking certificates
 //! addresses    which addresses an appliance may dial
 //! files        key files, certificates, a state directory (in a folder), and the text of ids and keys
+//! punch        two ends and a coordinator that try to meet, and what predicts ports
 //! server       a server among equipment with real keys and no manners, and strangers
 //! trial        what the next two share: a machine with a hostile server (far)
 //! acceptor     an appliance with hostile issuers (caller)
@@ -36,6 +37,7 @@ mod files;
 mod folder;
 mod issuer;
 mod peer;
+mod punch;
 mod record;
 mod server;
 mod speech;
@@ -51,6 +53,7 @@ pub use certificate::certificate;
 pub use datagram::datagram;
 pub use files::files;
 pub use issuer::issuer;
+pub use punch::punch;
 pub use server::server;
 pub use stream::stream;
 pub use swarm::swarm;
@@ -69,12 +72,13 @@ pub struct Target {
 }
 
 /// All of them, the quick ones first.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "addresses", run: addresses, seeds: addresses::seeds },
     Target { name: "datagram", run: datagram, seeds: datagram::seeds },
     Target { name: "certificate", run: certificate, seeds: certificate::seeds },
     Target { name: "stream", run: stream, seeds: stream::seeds },
     Target { name: "files", run: files, seeds: files::seeds },
+    Target { name: "punch", run: punch, seeds: punch::seeds },
     Target { name: "server", run: server, seeds: server::seeds },
     Target { name: "acceptor", run: acceptor, seeds: acceptor::seeds },
     Target { name: "issuer", run: issuer, seeds: issuer::seeds },
