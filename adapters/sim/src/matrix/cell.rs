@@ -1,10 +1,9 @@
 //! Many runs of one pair.
 
-use core::num::NonZeroUsize;
-use core::ops::Range;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::ops::{ControlFlow, Range};
 use core::time::Duration;
-use std::sync::Mutex;
+use std::sync::{Mutex, mpsc};
+use std::thread;
 
 use genkan_core::punch::{Hopeless, Plan};
 
@@ -27,6 +26,8 @@ pub struct Cell {
     pub mappings: usize,
     /// The plan of the run with the lowest seed.
     first: Option<(u64, Result<Plan, Hopeless>)>,
+    /// Packets of the runs in which the pair was taken for hopeless.
+    pub wasted: u64,
 }
 
 impl Cell {
@@ -34,6 +35,22 @@ impl Cell {
     #[must_use]
     pub fn rate(&self) -> f64 {
         self.met as f64 / self.runs.max(1) as f64
+    }
+
+    /// The share in percent with at most one decimal, cut off: "100" is every run.
+    #[must_use]
+    pub fn percent(&self) -> String {
+        let tenths = self.met.saturating_mul(1_000) / self.runs.max(1);
+        match (tenths / 10, tenths % 10) {
+            (100, _) => "100".into(),
+            (whole, tenth) => format!("{whole}.{tenth}"),
+        }
+    }
+
+    /// Whether every run took the pair for hopeless.
+    #[must_use]
+    pub const fn is_hopeless(&self) -> bool {
+        self.runs > 0 && self.hopeless == self.runs
     }
 
     /// The interval that holds the true share with 95 % (Wilson's score).
@@ -69,6 +86,7 @@ impl Cell {
         self.runs += other.runs;
         self.met += other.met;
         self.hopeless += other.hopeless;
+        self.wasted += other.wasted;
         self.packets.extend(other.packets);
         self.took.extend(other.took);
         self.mappings = self.mappings.max(other.mappings);
@@ -84,37 +102,81 @@ fn at<T: Copy>(sorted: &[T], share: f64) -> Option<T> {
     sorted.get((last as f64 * share.clamp(0.0, 1.0)) as usize).copied()
 }
 
-/// Runs of one thread between two looks at the counter.
+/// Seeds of one job.
 const CHUNK: u64 = 64;
 
-/// Lets the pair try once for each seed, on so many threads. The result does not depend on how many.
-#[must_use]
-pub fn cell(lab: &Lab, seeds: Range<u64>, threads: NonZeroUsize) -> Cell {
-    let next = AtomicU64::new(seeds.start);
-    let sum = Mutex::new(Cell::default());
-    std::thread::scope(|scope| {
-        for _ in 0..threads.get() {
-            scope.spawn(|| {
-                let mut own = Cell::default();
-                loop {
-                    let from = next.fetch_add(CHUNK, Ordering::Relaxed);
-                    if from >= seeds.end {
-                        break;
+/// How far the runs have come, after each few of them.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Progress {
+    /// Runs that are done.
+    pub runs: u64,
+    /// Runs in all.
+    pub of: u64,
+}
+
+/// Lets each pair try once for each seed, on so many threads (at least one), and tells `on_progress`
+/// after some runs each; when that breaks off, those that are under way are the last, and a pair has
+/// fewer runs, or none. The result of all runs does not depend on the number of threads.
+pub fn cells(
+    labs: &[Lab],
+    seeds: Range<u64>,
+    threads: usize,
+    mut on_progress: impl FnMut(Progress) -> ControlFlow<()>,
+) -> Vec<Cell> {
+    let each = seeds.end.saturating_sub(seeds.start);
+    let of = u64::try_from(labs.len()).unwrap_or(u64::MAX).saturating_mul(each);
+    let mut cells = vec![Cell::default(); labs.len()];
+    let mut runs = 0;
+    let jobs = Mutex::new(jobs(labs.len(), seeds));
+    let (tell, told) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..threads.max(1) {
+            let (tell, jobs) = (tell.clone(), &jobs);
+            scope.spawn(move || {
+                let next = || jobs.lock().ok().and_then(|mut jobs| jobs.next());
+                while let Some((place, seeds)) = next() {
+                    let cell = labs.get(place).map(|lab| some(lab, seeds)).unwrap_or_default();
+                    if tell.send((place, cell)).is_err() {
+                        return;
                     }
-                    for seed in from..seeds.end.min(from + CHUNK) {
-                        own.join(one(lab, seed));
-                    }
-                }
-                if let Ok(mut sum) = sum.lock() {
-                    sum.join(own);
                 }
             });
         }
+        // What is received ends when the last thread has ended; when nobody receives, they end.
+        drop(tell);
+        for (place, cell) in told {
+            runs += cell.runs;
+            if let Some(sum) = cells.get_mut(place) {
+                sum.join(cell);
+            }
+            if on_progress(Progress { runs, of }).is_break() {
+                break;
+            }
+        }
     });
-    let mut cell = sum.into_inner().unwrap_or_default();
-    cell.packets.sort_unstable();
-    cell.took.sort_unstable();
-    cell
+    for cell in &mut cells {
+        cell.packets.sort_unstable();
+        cell.took.sort_unstable();
+    }
+    cells
+}
+
+/// Each pair's place with some of the seeds.
+fn jobs(pairs: usize, seeds: Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> {
+    (0..pairs).flat_map(move |place| {
+        let end = seeds.end;
+        let parts = (seeds.start..end).step_by(usize::try_from(CHUNK).unwrap_or(1));
+        parts.map(move |from| (place, from..end.min(from.saturating_add(CHUNK))))
+    })
+}
+
+fn some(lab: &Lab, seeds: Range<u64>) -> Cell {
+    let mut sum = Cell::default();
+    for seed in seeds {
+        sum.join(one(lab, seed));
+    }
+    sum
 }
 
 fn one(lab: &Lab, seed: u64) -> Cell {
@@ -123,6 +185,7 @@ fn one(lab: &Lab, seed: u64) -> Cell {
         runs: 1,
         met: u64::from(outcome.took.is_some()),
         hopeless: u64::from(outcome.plan.is_err()),
+        wasted: outcome.plan.err().map_or(0, |_| outcome.packets.into()),
         packets: outcome.took.map(|_| outcome.packets).into_iter().collect(),
         took: outcome.took.into_iter().collect(),
         mappings: outcome.mappings.into_iter().max().unwrap_or(0),

@@ -101,6 +101,29 @@ impl Kind {
         config
     }
 
+    /// Whether an end behind it would have a port mapping of the box's own (UPnP IGD). Nothing is
+    /// asked for one here.
+    #[must_use]
+    pub const fn has_port_mapping(self) -> bool {
+        matches!(self.class, Class::Rfc6081(3 | 4))
+    }
+
+    /// The place in RFC 6081's figure, if it is from there.
+    #[must_use]
+    pub const fn place(self) -> Option<usize> {
+        match self.class {
+            Class::Rfc6081(place) => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Whether the server sees the port that every peer sees too; and whether what comes in may
+    /// come from any port of an address that was sent to.
+    pub(super) fn is_known_and_open(self) -> (bool, bool) {
+        let behaviour = self.config(0.0).behaviour;
+        (behaviour.mapping == Mapping::EndpointIndependent, behaviour.filtering != APDF)
+    }
+
     /// Whether a block has room for others at this rate: at least a quarter of it stays free.
     #[must_use]
     pub fn has_room(self, rate: f64) -> bool {

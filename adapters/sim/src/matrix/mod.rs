@@ -5,9 +5,13 @@
 //! is measured is prediction. World runs and the tests of the whole path do the rest.
 
 mod cell;
+pub mod heat;
 mod kinds;
+pub mod peers;
 mod run;
+mod table;
 
-pub use self::cell::{Cell, cell};
+pub use self::cell::{Cell, Progress, cells};
 pub use self::kinds::{KINDS, Kind, RFC6081};
 pub use self::run::{Lab, Outcome, meet};
+pub use self::table::{Conditions, Table, table};

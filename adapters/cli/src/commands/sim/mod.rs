@@ -1,6 +1,7 @@
 //! `genkan sim`: fleets, NATs and faults in virtual time, without a socket.
 
 mod judge;
+mod matrix;
 mod nats;
 mod world;
 
@@ -15,6 +16,7 @@ pub(crate) enum Command {
     World(Box<world::Args>),
     Nats(nats::Args),
     Judge(judge::Args),
+    Matrix(matrix::Args),
 }
 
 pub(crate) fn run(command: &Command, output: &Output) -> Outcome {
@@ -22,5 +24,6 @@ pub(crate) fn run(command: &Command, output: &Output) -> Outcome {
         Command::World(args) => world::run(args, output),
         Command::Nats(args) => nats::run(args, output),
         Command::Judge(args) => judge::run(args, output),
+        Command::Matrix(args) => matrix::run(args, output),
     }
 }

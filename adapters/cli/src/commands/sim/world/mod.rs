@@ -6,6 +6,8 @@ mod many;
 mod one;
 mod tell;
 
+pub(super) use tell::bar;
+
 use core::time::Duration;
 use std::path::PathBuf;
 
@@ -70,7 +72,7 @@ pub(crate) struct Args {
 }
 
 /// A number from 1 on.
-fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
+pub(super) fn count<T: TryFrom<u64>>(text: &str) -> Result<T, String> {
     let number = text.parse::<u64>().ok().filter(|&number| number > 0);
     number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| "a number from 1 on".into())
 }

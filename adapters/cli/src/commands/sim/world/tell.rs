@@ -74,7 +74,7 @@ pub(super) fn per_second(simulated: Duration, took: Duration) -> f64 {
 /// A bar that is full up to `part` of 1, and as many of `parts` as fit beside it into so many
 /// columns, the first ones first. The first part comes before the bar where there is room for one
 /// of them only.
-pub(super) fn bar(part: f64, parts: &[String], columns: usize) -> String {
+pub(in crate::commands::sim) fn bar(part: f64, parts: &[String], columns: usize) -> String {
     let mut text = String::new();
     for part in parts {
         let (separator, room) = if text.is_empty() {
