@@ -19,6 +19,8 @@ use crate::time::{Instant, earliest, micros};
 
 /// Packets that may leave at once, of all bursts together.
 pub(super) const AT_ONCE: u32 = 32;
+/// Guesses that may: fewer, since those that leave before a hit is heard of are for nothing.
+const GUESSES_AT_ONCE: u32 = 16;
 /// Between packets beyond them.
 pub(super) const PACE: Duration = Duration::from_millis(5);
 /// From a burst's end until it is repeated; doubles.
@@ -284,7 +286,8 @@ impl Attempt {
         }
         // A bucket of so many packets that gets one more with each pace.
         self.rested_at = self.rested_at.max(now).after(PACE);
-        let run = PACE.saturating_mul(AT_ONCE.saturating_sub(1));
+        let at_once = if burst.once { GUESSES_AT_ONCE } else { AT_ONCE };
+        let run = PACE.saturating_mul(at_once.saturating_sub(1));
         let free = self.rested_at.as_micros().saturating_sub(micros(run));
         self.free_at = Instant::from_micros(free);
         self.not_before = Some(self.free_at).filter(|&at| at > now);

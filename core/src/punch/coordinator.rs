@@ -27,6 +27,8 @@ const STRAGGLER: Duration = Duration::from_millis(40);
 const GRACE: Duration = Duration::from_millis(1_500);
 /// Foreign mappings of one round trip beyond which a counter is not followed.
 const MOST_DRIFT: u32 = 60;
+/// Sockets that an end which keeps their ports opens for a ramp.
+const BOUND: u8 = 32;
 
 /// What was learned of one end in this try.
 #[derive(Clone, Copy, Debug, Default)]
@@ -60,6 +62,8 @@ pub struct Coordinator {
     plan: Plan,
     round: u8,
     learned: [Learned; 2],
+    /// Where the try before saw each end's counter, and when that try began.
+    seen: [Option<(u16, Instant)>; 2],
     aimed: bool,
     due: [Option<Burst>; 2],
     began: Instant,
@@ -83,6 +87,7 @@ impl Coordinator {
             plan,
             round: 0,
             learned: [Learned::default(); 2],
+            seen: [None; 2],
             aimed: false,
             due: [None; 2],
             began: now,
@@ -200,7 +205,8 @@ impl Coordinator {
 
     /// The first bursts of a try.
     fn begin(&mut self, now: Instant) {
-        self.learned = [Learned::default(); 2];
+        let before = core::mem::take(&mut self.learned);
+        self.seen = before.map(|learned| Some((learned.after?, self.tried_at)));
         // What nobody has asked for speaks of ports that are gone.
         self.due = [None; 2];
         (self.aimed, self.graced, self.straggler) = (false, false, None);
@@ -272,10 +278,9 @@ impl Coordinator {
     fn measure_for_ramp(&self, end: End) -> Burst {
         let party = self.party(end);
         if Kind::of(&party.profile) == Kind::First {
-            return Burst {
-                sockets: self.plan.bubbles,
-                ..Burst::only(self.round, Bracket::Announce)
-            };
+            // A socket that has not sent makes no mapping; how many are needed is not known yet.
+            let sockets = party.limits.sockets.min(BOUND);
+            return Burst { sockets, ..Burst::only(self.round, Bracket::Announce) };
         }
         if is_by_address(&party.profile) {
             let to = self.party(end.other()).observed.port();
@@ -351,17 +356,23 @@ impl Coordinator {
     }
 
     /// How many foreign mappings this end's NAT will have made between the detection packet's passing
-    /// and the next burst's: the counter's speed since the profile was measured, for one round trip.
+    /// and the next burst's: the counter's speed since it was seen last, for one round trip. A fast
+    /// counter may have gone round since its profile was measured; not since the try before.
     fn expected_drift(&self, end: End) -> u32 {
         let (party, learned) = (self.party(end), self.learned(end));
-        let elapsed = party.age.saturating_add(self.tried_at.since(self.began));
+        let whole = party.age.saturating_add(self.tried_at.since(self.began));
+        let seen = self.seen.get(place(end)).copied().flatten();
+        let (from, whole) = match seen {
+            Some((port, at)) => (port, self.tried_at.since(at)),
+            None => (party.profile.last, whole),
+        };
         let steps = step(party)
             .zip(learned.after)
-            .and_then(|(step, after)| step.steps(party.profile.last, after))
+            .and_then(|(step, after)| step.steps(from, after))
             .and_then(|steps| u64::try_from(steps).ok());
         let (Some(steps), Some(trip)) = (steps, learned.trip) else { return 0 };
         let micros = u64::try_from(trip.as_micros()).unwrap_or(u64::MAX);
-        let whole = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX);
+        let whole = u64::try_from(whole.as_micros()).unwrap_or(u64::MAX);
         let mean = steps.saturating_mul(micros).checked_div(whole).unwrap_or(0);
         u32::try_from(mean).unwrap_or(u32::MAX).min(MOST_DRIFT)
     }

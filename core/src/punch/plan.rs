@@ -266,12 +266,16 @@ fn ramp(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
     Ok(Plan { method: Method::Ramp, bubbler, bubbles, replies: replies.into(), expected })
 }
 
+/// So many pairs of a bubble and a guess for each port, where that can be: e^-6 is 1 in 400.
+const SURE: u32 = 6;
+
 /// `n` mappings among `size` ports and `m` guesses: missed by all with a chance of about
 /// e^(-n·m/size).
 fn birthday(bubbler: End, size: u32, one: Limits, other: Limits) -> Result<Plan, Hopeless> {
     let replies = other.guesses.min(u16::try_from(size).unwrap_or(u16::MAX));
-    // As many bubbles as guesses: the fewest packets in all.
-    let bubbles = u8::try_from(size.isqrt().max(1)).unwrap_or(u8::MAX).min(one.sockets);
+    // As many bubbles as guesses: the fewest packets in all. More where the guesses would not do.
+    let enough = size.saturating_mul(SURE).div_ceil(u32::from(replies).max(1));
+    let bubbles = u8::try_from(size.isqrt().max(enough)).unwrap_or(u8::MAX).min(one.sockets);
     let pairs = u32::from(bubbles).saturating_mul(replies.into());
     // Less than one in sixteen is not worth the packets.
     if pairs.saturating_mul(16) < size {
