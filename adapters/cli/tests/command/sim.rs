@@ -52,11 +52,14 @@ fn what_is_kept_for_files_changes_nothing_in_a_world() {
 
 #[test]
 fn a_file_that_cannot_be_written_is_told_before_the_world_begins() {
-    for option in ["--transcript", "--pcapng", "--svg"] {
+    // These hours and seeds would take longer than anybody waits.
+    let world: &[&str] = &["sim", "world", "--seed", "1", "--hours", "100"];
+    let matrix: &[&str] = &["sim", "matrix", "--seeds", "1000000000"];
+    for (long, option) in
+        [(world, "--transcript"), (world, "--pcapng"), (world, "--svg"), (matrix, "--svg")]
+    {
         let began = Instant::now();
-        // These hours would take longer than anybody waits.
-        let long = ["sim", "world", "--seed", "1", "--hours", "100"];
-        let ran = run(&[&long[..], &[option, "/no such folder/file"]].concat());
+        let ran = run(&[long, &[option, "/no such folder/file"]].concat());
         assert_eq!((ran.status, ran.out.as_str()), (1, ""), "{option}");
         assert!(ran.err.contains("cannot write /no such folder/file"), "{}", ran.err);
         assert!(began.elapsed() < Duration::from_secs(20));
@@ -105,6 +108,25 @@ fn an_interrupted_run_tells_what_it_has_done() {
 }
 
 #[cfg(unix)]
+#[test]
+fn an_interrupted_matrix_tells_what_it_has_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let svg = dir.path().join("m.svg");
+    let mut command = genkan();
+    command.args(["sim", "matrix", "--seeds", "1000000000", "--svg"]).arg(&svg);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    wait_for(&svg);
+    std::thread::sleep(Duration::from_millis(500));
+    crate::support::signal(child.id().into(), "INT");
+    let ran = crate::support::Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.status, 130, "{}{}", ran.out, ran.err);
+    assert!(ran.err.contains("interrupted"), "{}", ran.err);
+    // The first pair has some runs, the last has none.
+    assert!(ran.out.contains(" 1 cone     100") && ran.out.contains(" runs in "), "{}", ran.out);
+    assert!(std::fs::read_to_string(svg).unwrap().contains(">not run</text>"));
+}
+
+#[cfg(unix)]
 fn wait_for(file: &Path) {
     let began = Instant::now();
     while !file.exists() {
@@ -114,8 +136,40 @@ fn wait_for(file: &Path) {
 }
 
 #[test]
+fn a_matrix_tells_each_pair_in_a_table_as_events_and_in_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let svg = dir.path().join("m.svg");
+    let few = ["sim", "matrix", "--kinds", "port,seq+2,random", "--seeds", "30"];
+    let all = events(&[&few[..], &["--rates", "0,5", "--svg", svg.to_str().unwrap()]].concat());
+    let pairs: Vec<&Value> = all.iter().filter(|event| event["event"] == "pair").collect();
+    assert_eq!(pairs.len(), 2 * 9);
+    let of = |issuer: &str, acceptor: &str| {
+        let is = |pair: &&&Value| pair["issuer"] == issuer && pair["acceptor"] == acceptor;
+        **pairs.iter().find(is).unwrap()
+    };
+    let [plain, counted] = [of("port", "port"), of("seq+2", "port")];
+    assert_eq!((&plain["met"], &counted["met"]), (&30.into(), &30.into()));
+    assert_eq!((&plain["method"], &counted["method"]), (&"direct".into(), &"bracket".into()));
+    let hopeless = of("random", "seq+2");
+    assert_eq!((&hopeless["hopeless"], &hopeless["packets"]), (&30.into(), &Value::Null));
+    assert_eq!((&all[18]["event"], &all[18]["runs"]), (&"matrix".into(), &(18 * 30).into()));
+    assert!(std::fs::read_to_string(svg).unwrap().matches("<g class=").count() > 18);
+
+    let table = run(&few);
+    for part in ["1    2    3\n", "100  100", "–", "seq+2, port"] {
+        assert!(table.out.contains(part), "{part} in {}", table.out);
+    }
+    let longest = table.out.lines().map(|line| line.chars().count()).max();
+    assert!(longest < Some(80), "{longest:?}");
+}
+
+#[test]
 fn wrong_options_and_names_are_told_in_words() {
-    let wrong: [(&[&str], &str); 13] = [
+    let wrong: [(&[&str], &str); 16] = [
+        (&["matrix", "--seeds", "0"], "a number from 1 on"),
+        (&["matrix", "--rates", "5,-1"], "numbers from 0 to 1000"),
+        (&["matrix", "--loss", "51"], "numbers from 0 to 50"),
+        (&["matrix", "--kinds", "port,prot"], "no kind is called 'prot'; there are all, rfc6081"),
         (&["world", "--seeds", "-1"], "'-1' for '--seeds <N>': a number from 1 on"),
         (&["world", "--seeds", "0"], "a number from 1 on"),
         (&["world", "--threads", "0"], "a number from 1 on"),

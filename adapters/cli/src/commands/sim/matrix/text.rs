@@ -125,21 +125,35 @@ fn wrapped(text: &str, indent: usize, output: &Output) {
 
 /// What other systems reach, beside ours.
 pub(super) fn peers(tables: &[Table], output: &Output) {
+    let mut told = false;
     for table in tables {
         if table.kinds.iter().all(|kind| kind.place().is_some()) {
             figure_1(table, output);
         } else {
-            classes(table, output);
+            told |= classes(table, output);
         }
     }
+    if told {
+        wrapped(
+            "Genkan: the worst pair's percent and median packets. Others: ● at least 99 %, ◐ 20 \
+             to 98 %, ○ less or not tried; median packets where known. They are models of \
+             published constants, not measurements.",
+            0,
+            output,
+        );
+        for (name, what) in PEERS {
+            wrapped(&format!("{name}: {what}"), 2, output);
+        }
+    }
+    output.line("");
 }
 
-/// Classes of pairs, as the figures of other systems are for these.
-fn classes(table: &Table, output: &Output) {
+/// Classes of pairs, as the figures of other systems are for these. `false`: there is none.
+fn classes(table: &Table, output: &Output) -> bool {
     let rows: Vec<(&Row, (f64, Option<u32>))> =
         ROWS.iter().filter_map(|row| Some((row, row.ours(table)?))).collect();
     if rows.is_empty() {
-        return;
+        return false;
     }
     let with_packets = room(output) >= PAIR + (PEERS.len() + 1) * PEER;
     let wide = if with_packets { PEER } else { MARK };
@@ -159,22 +173,18 @@ fn classes(table: &Table, output: &Output) {
     output.line(format!("{HEAD}{:PAIR$}{:>wide$}{heads}{HEAD:#}", "pair", "Genkan"));
     for (row, (share, packets)) in rows {
         let tenths = (share * 1_000.0).floor() / 10.0;
-        let mut ours = if share >= 1.0 { "100".into() } else { format!("{tenths:.1}") };
-        if let (true, Some(packets)) = (with_packets, packets) {
-            ours += &format!(" {packets:>4}");
+        let mut ours = match share {
+            0.0 => "–".into(),
+            1.0.. => "100".into(),
+            _ => format!("{tenths:.1}"),
+        };
+        if with_packets {
+            ours += &packets.map_or_else(|| " ".repeat(5), |packets| format!(" {packets:>4}"));
         }
         let peers = row.peers.map(|reach| format!("{:>wide$}", words_of(reach, with_packets)));
         output.line(format!("{:PAIR$}{ours:>wide$}{}", row.name, peers.concat()));
     }
-    wrapped(
-        "Genkan: the worst pair's percent and median packets. Others: ● at least 99 %, ◐ 20 to \
-         98 %, ○ less or not tried; median packets where known.",
-        0,
-        output,
-    );
-    for (name, what) in PEERS {
-        wrapped(&format!("{name}: {what}"), 2, output);
-    }
+    true
 }
 
 fn short(name: &str, wide: usize) -> String {
