@@ -145,7 +145,7 @@ fn a_matrix_tells_each_pair_in_a_table_as_events_and_in_a_picture() {
     assert_eq!(pairs.len(), 2 * 9);
     let of = |issuer: &str, acceptor: &str| {
         let is = |pair: &&&Value| pair["issuer"] == issuer && pair["acceptor"] == acceptor;
-        **pairs.iter().find(is).unwrap()
+        *pairs.iter().find(is).unwrap()
     };
     let [plain, counted] = [of("port", "port"), of("seq+2", "port")];
     assert_eq!((&plain["met"], &counted["met"]), (&30.into(), &30.into()));
