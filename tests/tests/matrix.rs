@@ -3,6 +3,7 @@
 //!
 //! A bound that is as near to what is measured as chance allows: the limit says what is wanted, and
 //! the runs are so many, that a fault of the size that it excludes does not pass.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use core::ops::ControlFlow;
 use core::time::Duration;

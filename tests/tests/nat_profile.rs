@@ -1,4 +1,5 @@
 //! Profiles that are measured through simulated NATs, from six packets, say what those NATs are.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
