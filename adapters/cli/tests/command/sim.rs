@@ -165,7 +165,7 @@ fn a_matrix_tells_each_pair_in_a_table_as_events_and_in_a_picture() {
 
 #[test]
 fn wrong_options_and_names_are_told_in_words() {
-    let wrong: [(&[&str], &str); 16] = [
+    let wrong: [(&[&str], &str); 17] = [
         (&["matrix", "--seeds", "0"], "a number from 1 on"),
         (&["matrix", "--rates", "5,-1"], "numbers from 0 to 1000"),
         (&["matrix", "--loss", "51"], "numbers from 0 to 50"),
