@@ -4,7 +4,7 @@
 //! observed address, with range detection packets to the server before and after. A bubble and a
 //! reply are the same packet; which is which, only the order of events says. The server, which
 //! alone sees both ends, is the [`Coordinator`]: it chooses a [`Method`] and the roles from the two
-//! profiles ([`plan`]), and hands out bursts round by round as it learns ports. An end is an
+//! profiles ([`plan()`]), and hands out bursts round by round as it learns ports. An end is an
 //! [`Attempt`], which carries bursts out within its own budget, answers what it hears, and finds the
 //! path.
 //!
