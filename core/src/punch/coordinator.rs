@@ -9,12 +9,13 @@
 use core::time::Duration;
 
 use super::burst::{Bracket, Burst, Moment};
+use super::learned::Learned;
 use super::plan::{
     End, Hopeless, Kind, Method, Party, Plan, bracket_for, drift, is_by_address, plan,
     sockets_to_look,
 };
 use super::ramp::{self, Foot, Side, WIDEST};
-use crate::nat::{Allocation, Count, Differential, Forecast, Mapping, PortRange, Sighting};
+use crate::nat::{Allocation, Differential, Forecast, Mapping, PortRange, Sighting};
 use crate::time::{Instant, earliest};
 
 /// How many tries there are.
@@ -29,30 +30,6 @@ const GRACE: Duration = Duration::from_millis(1_500);
 const MOST_DRIFT: u32 = 60;
 /// Sockets that an end which keeps their ports opens for a ramp.
 const BOUND: u8 = 32;
-
-/// What was learned of one end in this try.
-#[derive(Clone, Copy, Debug, Default)]
-struct Learned {
-    /// The port that the announced or last fresh socket is bound to.
-    local: u16,
-    announced: bool,
-    before: Option<u16>,
-    after: Option<u16>,
-    /// From the burst's leaving the server until its first detection packet came.
-    trip: Option<Duration>,
-    /// A range that the end has computed itself.
-    claimed: Option<PortRange>,
-}
-
-impl Learned {
-    const fn has(&self, moment: Moment) -> bool {
-        match moment {
-            Moment::Announce => self.announced,
-            Moment::Before => self.before.is_some(),
-            Moment::After => self.after.is_some(),
-        }
-    }
-}
 
 /// The server's side of one attempt.
 #[derive(Clone, Debug)]
@@ -322,26 +299,9 @@ impl Coordinator {
 
     /// Where the bubble of an end that was bracketed is.
     fn bracketed(&self, end: End, late: bool) -> Option<Forecast> {
-        let learned = self.learned(end);
         // A step that has not led to the port twice may be a multiple of the true one.
         let differential = step(self.party(end)).filter(|_| self.round < 2);
-        let foreign = Count::Poisson { mean: 128 };
-        match (learned.before, learned.after) {
-            (Some(before), Some(after)) => {
-                let observed = PortRange::detect(before, after, differential, 1);
-                let range = learned.claimed.map_or(observed, |range| range.clamp(observed, 0));
-                Some(range.forecast())
-            }
-            (Some(last), None) if late => {
-                let differential = differential.unwrap_or(Differential::ONE);
-                Some(Forecast::Counter { last, differential, nth: 1, foreign })
-            }
-            (None, Some(last)) if late => {
-                let differential = differential.unwrap_or(Differential::ONE).reversed();
-                Some(Forecast::Counter { last, differential, nth: 1, foreign })
-            }
-            _ => None,
-        }
+        self.learned(end).bracketed(differential, late)
     }
 
     fn aim_ramp(&mut self, late: bool) {

@@ -12,6 +12,7 @@
 //! burst.rs        one instruction for one end
 //! plan.rs         from two profiles to method and roles, or to "no way"
 //! ramp.rs         the bursts for two ends that both have to be foreseen
+//! learned.rs      what the server has seen of one end in one try
 //! coordinator.rs  the server's part: rounds, ranges, retries
 //! action.rs       what an end's part asks for
 //! attempt.rs      an end's part: sockets, pacing, budget, answers
@@ -23,6 +24,7 @@ mod action;
 mod attempt;
 mod burst;
 mod coordinator;
+mod learned;
 mod plan;
 mod ramp;
 #[cfg(test)]
