@@ -1,4 +1,4 @@
-//! What was learned of a NAT, in at most twelve bytes.
+//! What was learned of a NAT.
 
 use core::time::Duration;
 
