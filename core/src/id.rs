@@ -94,6 +94,14 @@ pub struct SocketId(pub u16);
 impl SocketId {
     /// The UDP socket that every machine has; the caller opens it before anything else.
     pub const MAIN: Self = Self(0);
+    /// A server's second UDP port, on the address of the first; the caller opens it at start, where
+    /// the server is configured to have one.
+    pub const OTHER_PORT: Self = Self(2);
+    /// A server's UDP socket on a second address; as [`SocketId::OTHER_PORT`].
+    pub const OTHER_ADDRESS: Self = Self(3);
+    /// The first number of the UDP sockets that equipment opens and closes by
+    /// [`Command::Bind`](crate::Command::Bind) and [`Command::Unbind`](crate::Command::Unbind).
+    pub const FRESH: Self = Self(16);
     /// The TCP listener: a server's, opened by the caller at start; an issuer's, opened on
     /// [`Command::Listen`](crate::Command::Listen).
     pub const LISTENER: Self = Self(1);

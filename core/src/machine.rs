@@ -63,8 +63,8 @@ pub trait Machine: Outbox {
         remote: SocketAddr,
     ) -> Option<StreamId>;
 
-    /// The answer to [`Command::Listen`]: the local address that the listener is bound to, or
-    /// `None` when it could not be opened.
+    /// The answer to [`Command::Listen`] and [`Command::Bind`]: the local address that the listener
+    /// or first socket is bound to, or `None` when it could not be opened.
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>);
 
     /// Time has passed. Harmless when called early.
@@ -243,6 +243,22 @@ pub enum Command {
     Unlisten {
         /// Which.
         socket: SocketId,
+    },
+    /// Open so many UDP sockets, on the address of the main one and on consecutive ports where that
+    /// can be. Answer with [`Machine::handle_bound`] for the first one: its local address, or `None`
+    /// when not all of them could be opened (none of them stays open then).
+    Bind {
+        /// The name of the first; the others have the numbers that follow.
+        first: SocketId,
+        /// How many, at least 1.
+        count: u8,
+    },
+    /// Close so many UDP sockets. Numbers that are not open are passed over.
+    Unbind {
+        /// The name of the first; the others have the numbers that follow.
+        first: SocketId,
+        /// How many.
+        count: u8,
     },
 }
 

@@ -36,7 +36,7 @@ const V4: SocketAddr =
 #[test]
 fn first_bytes_are_frozen() {
     let bytes: Vec<u8> = Kind::ALL.iter().map(|&kind| kind as u8).collect();
-    assert_eq!(hex(&bytes), "41614262634464456566476748686 94a6a".replace(' ', ""));
+    assert_eq!(hex(&bytes), "41614262634464456566476748686 94a6a4b6b4c6c".replace(' ', ""));
     assert_eq!(VERSION, 1);
 }
 

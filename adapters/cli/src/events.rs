@@ -137,6 +137,10 @@ const fn kind_name(kind: Kind) -> &'static str {
         Kind::Answer => "answer",
         Kind::IssuerTransport => "issuer-transport",
         Kind::AcceptorTransport => "acceptor-transport",
+        Kind::Detect => "detect",
+        Kind::FilterProbe => "filter-probe",
+        Kind::IssuerPunch => "issuer-punch",
+        Kind::AcceptorPunch => "acceptor-punch",
     }
 }
 

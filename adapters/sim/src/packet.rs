@@ -10,8 +10,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_core::wire::{
-    ANSWER_LEN, CERTIFICATE_REQUEST_LEN, COOKIE_LEN, ECHO_LEN, HELLO_LEN, IK1_OVERHEAD,
-    INITIATION_OVERHEAD, KEEPALIVE_LEN, Kind, MAX_BODY, RESPONSE_LEN, RESUME_LEN,
+    ANSWER_LEN, CERTIFICATE_REQUEST_LEN, COOKIE_LEN, DETECT_LEN, ECHO_LEN, HELLO_LEN, IK1_OVERHEAD,
+    INITIATION_OVERHEAD, KEEPALIVE_LEN, Kind, MAX_BODY, PUNCH_LEN, RESPONSE_LEN, RESUME_LEN,
     TRANSPORT_OVERHEAD,
 };
 use genkan_core::{FRAME_PREFIX, MAX_DATAGRAM};
@@ -149,7 +149,10 @@ fn has_form(kind: Kind, message: &[u8]) -> bool {
         Kind::Keepalive | Kind::KeepaliveAnswer | Kind::Challenge | Kind::Hint => {
             KEEPALIVE_LEN..=KEEPALIVE_LEN
         }
+        Kind::FilterProbe => KEEPALIVE_LEN..=KEEPALIVE_LEN,
         Kind::Echo => ECHO_LEN..=ECHO_LEN,
+        Kind::Detect => DETECT_LEN..=DETECT_LEN,
+        Kind::IssuerPunch | Kind::AcceptorPunch => PUNCH_LEN..=PUNCH_LEN,
         Kind::Resume | Kind::Resumed => RESUME_LEN..=RESUME_LEN,
         Kind::Answer => ANSWER_LEN..=ANSWER_LEN,
         Kind::Transport
@@ -163,7 +166,12 @@ fn has_form(kind: Kind, message: &[u8]) -> bool {
         | Kind::ServerTransport
         | Kind::IssuerTransport
         | Kind::AcceptorTransport => [byte(6), byte(7)] == [0, 0],
+        // Whether it is an answer.
+        Kind::IssuerPunch | Kind::AcceptorPunch => byte(1) <= 1,
+        // Three bits of status, and a handful of packets.
+        Kind::Detect => byte(1) <= 7 && byte(17) <= 6,
         // Two bits of status.
+        Kind::FilterProbe => byte(1) <= 3,
         Kind::Keepalive | Kind::KeepaliveAnswer | Kind::Echo | Kind::Challenge | Kind::Hint => {
             byte(1) <= 3
         }

@@ -4,7 +4,9 @@ use super::admission::AdmissionPolicy;
 use crate::addr::AddressPolicy;
 use crate::id::{ConnectionId, EquipmentId};
 use crate::link::{Anchors, Identity, ServerAddress, Transport};
+use crate::nat::NatProfile;
 use crate::peer::{CloseCause, Path};
+use crate::punch::Ability;
 use crate::wire::message::Verdict;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -30,6 +32,9 @@ pub struct AcceptorConfig {
     pub spread: Duration,
     /// Register over TCP when UDP stays unanswered.
     pub stream_fallback: bool,
+    /// What it can do to punch UDP holes; `None`: it only dials back over TCP. It works where the
+    /// server supports it, too.
+    pub punch: Option<Ability>,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 11).
     pub fetch_certificate_each: bool,
@@ -37,7 +42,7 @@ pub struct AcceptorConfig {
 
 impl AcceptorConfig {
     /// A configuration with nobody admitted, public addresses only, a spread of 25 s (the server's
-    /// default interval) and the TCP fallback on.
+    /// default interval), the TCP fallback on and the hole punching of a microcontroller.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -49,6 +54,7 @@ impl AcceptorConfig {
             wall_clock: None,
             spread: Duration::from_secs(25),
             stream_fallback: true,
+            punch: Some(Ability::SMALL),
             fetch_certificate_each: false,
         }
     }
@@ -94,6 +100,15 @@ pub enum AcceptorEvent {
         /// Who is at the other end.
         peer: EquipmentId,
         /// What carries it.
+        path: Path,
+    },
+    /// What the NAT in front of it is like, by what the server saw of a measurement.
+    Nat(NatProfile),
+    /// A connection goes another way from now on.
+    PathChanged {
+        /// Its name.
+        connection: ConnectionId,
+        /// What carries it now.
         path: Path,
     },
     /// A connection, or the attempt at one, has ended.

@@ -135,7 +135,12 @@ impl View<'_> {
                 self.state.registration.back_off(self.state.now, jitter);
                 self.state.event(AcceptorEvent::RegistrationLost);
             }
-            ToEquipment::Plan(_) | ToEquipment::Refused(_) => return Err(Discard::Unexpected),
+            ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
+                return Err(Discard::Unexpected);
+            }
+            ToEquipment::Plan(_) | ToEquipment::Refused(_) | ToEquipment::Hopeless(_) => {
+                return Err(Discard::Unexpected);
+            }
         }
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! What an issuer is told, and what it tells.
 
+use crate::addr::AddressPolicy;
 use crate::id::{ConnectionId, EquipmentId};
 use crate::link::{Anchors, Identity, ServerAddress, Transport};
+use crate::nat::NatProfile;
 use crate::peer::{CloseCause, Path};
+use crate::punch::{Ability, Hopeless};
 use crate::wire::message::{MAX_CANDIDATES, Reason};
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -39,13 +42,19 @@ pub struct IssuerConfig {
     pub deadline: Duration,
     /// The issuer's own addresses. They travel in the sealed offer; acceptors do not use them yet.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// What it can do to punch UDP holes; `None`: it only waits for a dial-back over TCP. It works
+    /// where the server and the acceptor support it, too.
+    pub punch: Option<Ability>,
+    /// Which addresses it may send to when it punches.
+    pub addresses: AddressPolicy,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 7).
     pub fetch_certificate_each: bool,
 }
 
 impl IssuerConfig {
-    /// A configuration that races UDP and TCP, with 10 s for a request.
+    /// A configuration that races UDP and TCP, with 10 s for a request, and punches holes
+    /// to public addresses.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -56,6 +65,8 @@ impl IssuerConfig {
             wall_clock: None,
             deadline: Duration::from_secs(10),
             candidates: Vec::new(),
+            punch: Some(Ability::LARGE),
+            addresses: AddressPolicy::default(),
             fetch_certificate_each: false,
         }
     }
@@ -137,6 +148,23 @@ pub enum IssuerEvent {
         /// Its name.
         connection: ConnectionId,
         /// What carries it.
+        path: Path,
+    },
+    /// What the NAT in front of it is like, by what the server saw of a measurement.
+    Nat(NatProfile),
+    /// The two NATs cannot be punched: without a dial-back over TCP the two ends can only meet at a
+    /// relay.
+    Hopeless {
+        /// Which request.
+        connection: ConnectionId,
+        /// Why.
+        why: Hopeless,
+    },
+    /// A connection goes another way from now on.
+    PathChanged {
+        /// Its name.
+        connection: ConnectionId,
+        /// What carries it now.
         path: Path,
     },
     /// The acceptor has given us its early key: keep it for the next [`Target`].

@@ -8,6 +8,7 @@
 
 use core::time::Duration;
 
+use super::ability::Detector;
 use super::burst::{Bracket, Burst, Moment};
 use super::learned::Learned;
 use super::plan::{
@@ -38,6 +39,7 @@ pub struct Coordinator {
     acceptor: Party,
     plan: Plan,
     round: u8,
+    last_round: u8,
     learned: [Learned; 2],
     /// Where the try before saw each end's counter, and when that try began.
     seen: [Option<(u16, Instant)>; 2],
@@ -57,12 +59,27 @@ impl Coordinator {
     /// # Errors
     /// [`Hopeless`]: there is none.
     pub fn new(now: Instant, issuer: Party, acceptor: Party) -> Result<Self, Hopeless> {
+        Self::from_round(now, issuer, acceptor, 0)
+    }
+
+    /// As [`Coordinator::new`], for two of which more is known than when another began: rounds are
+    /// counted on from this number, so that what was seen for the other is not taken for ours.
+    ///
+    /// # Errors
+    /// [`Hopeless`]: there is no plan.
+    pub fn from_round(
+        now: Instant,
+        issuer: Party,
+        acceptor: Party,
+        round: u8,
+    ) -> Result<Self, Hopeless> {
         let plan = plan(&issuer, &acceptor)?;
         let mut new = Self {
             issuer,
             acceptor,
             plan,
-            round: 0,
+            round,
+            last_round: round.saturating_add(ROUNDS.saturating_sub(1)),
             learned: [Learned::default(); 2],
             seen: [None; 2],
             aimed: false,
@@ -75,6 +92,17 @@ impl Coordinator {
         };
         new.begin(now);
         Ok(new)
+    }
+
+    /// The number of the round that is under way.
+    #[must_use]
+    pub const fn round(&self) -> u8 {
+        self.round
+    }
+
+    /// How many tries there were before this one.
+    const fn tries(&self) -> u8 {
+        self.round.saturating_sub(self.last_round.saturating_sub(ROUNDS.saturating_sub(1)))
     }
 
     /// Method and roles.
@@ -126,7 +154,12 @@ impl Coordinator {
                 }
             }
         }
-        self.straggler = Some(now.after(STRAGGLER));
+        let reported = match self.party(end).detector {
+            Detector::Server => Duration::ZERO,
+            // There and back once more.
+            Detector::Equipment => trip.saturating_mul(2),
+        };
+        self.straggler = Some(now.after(STRAGGLER.saturating_add(reported)));
         self.aim(false);
     }
 
@@ -187,10 +220,11 @@ impl Coordinator {
         // What nobody has asked for speaks of ports that are gone.
         self.due = [None; 2];
         (self.aimed, self.graced, self.straggler) = (false, false, None);
-        let patience = PATIENCE.saturating_mul(1_u32.checked_shl(self.round.into()).unwrap_or(1));
+        let tries = self.tries();
+        let patience = PATIENCE.saturating_mul(1_u32.checked_shl(tries.into()).unwrap_or(1));
         self.tried_at = now;
         // Guesses go on for as long as there are any.
-        let more = self.round.saturating_add(1) < ROUNDS && self.plan.method != Method::Birthday;
+        let more = self.round < self.last_round && self.plan.method != Method::Birthday;
         self.next_try = more.then(|| now.after(patience));
         self.doubt();
         let (round, bubbler) = (self.round, self.plan.bubbler);
@@ -233,7 +267,7 @@ impl Coordinator {
     /// A NAT that was only seen from one address of the server may map each address anew: when the
     /// direct way has failed, its port is looked for.
     fn doubt(&mut self) {
-        if self.plan.method != Method::Direct || self.round == 0 {
+        if self.plan.method != Method::Direct || self.tries() == 0 {
             return;
         }
         for end in [End::Acceptor, End::Issuer] {
@@ -243,7 +277,7 @@ impl Coordinator {
             if doubtful
                 && can
                 && other == Kind::Known
-                && (self.round & 1 == 1) == (end == End::Acceptor)
+                && (self.tries() & 1 == 1) == (end == End::Acceptor)
             {
                 self.plan.method = Method::Bracket;
                 self.plan.bubbler = end;
@@ -300,8 +334,13 @@ impl Coordinator {
     /// Where the bubble of an end that was bracketed is.
     fn bracketed(&self, end: End, late: bool) -> Option<Forecast> {
         // A step that has not led to the port twice may be a multiple of the true one.
-        let differential = step(self.party(end)).filter(|_| self.round < 2);
-        self.learned(end).bracketed(differential, late)
+        let differential = step(self.party(end)).filter(|_| self.tries() < 2);
+        let learned = self.learned(end);
+        // An end that computes its range itself is waited for, a while.
+        if self.party(end).detector == Detector::Equipment && learned.claimed.is_none() && !late {
+            return None;
+        }
+        learned.bracketed(differential, late)
     }
 
     fn aim_ramp(&mut self, late: bool) {

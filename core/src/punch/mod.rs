@@ -14,12 +14,14 @@
 //! ramp.rs         the bursts for two ends that both have to be foreseen
 //! learned.rs      what the server has seen of one end in one try
 //! coordinator.rs  the server's part: rounds, ranges, retries
+//! ability.rs      what an end can do, and whose detector works for it
 //! action.rs       what an end's part asks for
 //! attempt.rs      an end's part: sockets, pacing, budget, answers
 //! ```
 //!
 //! Nothing here knows wire formats, keys or clocks. `core/docs/NAT.md` explains why it works.
 
+mod ability;
 mod action;
 mod attempt;
 mod burst;
@@ -30,6 +32,7 @@ mod ramp;
 #[cfg(test)]
 mod tests;
 
+pub use self::ability::{Ability, Detector};
 pub use self::action::{Action, Budget, Found};
 pub use self::attempt::Attempt;
 pub use self::burst::{Bracket, Burst, Moment};

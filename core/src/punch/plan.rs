@@ -21,6 +21,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::ability::Detector;
 use super::burst::Bracket;
 use super::ramp::WIDEST;
 use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile};
@@ -76,6 +77,8 @@ pub struct Party {
     pub age: Duration,
     /// What it can do.
     pub limits: Limits,
+    /// Who computes its ranges.
+    pub detector: Detector,
 }
 
 /// How two ends meet.
@@ -117,7 +120,7 @@ pub struct Plan {
 }
 
 /// Why there is no plan.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Hopeless {

@@ -5,6 +5,8 @@ use crate::entropy::EntropyError;
 use crate::error::CertificateError;
 use crate::id::EquipmentId;
 use crate::link::Transport;
+use crate::nat::NatProfile;
+use crate::punch::{Hopeless, Plan};
 use crate::wire::certificate::MAX_CERTIFICATE;
 use crate::wire::message::Reason;
 use core::net::SocketAddr;
@@ -42,6 +44,13 @@ pub struct ServerConfig {
     /// Seconds since 1970 at construction; 0 without a clock: then no request is taken in a first
     /// message.
     pub wall_clock: u64,
+    /// The UDP port of a second socket on the main one's address ([`SocketId::OTHER_PORT`](crate::SocketId::OTHER_PORT)), as
+    /// equipment reaches it. With one, the server measures NATs and lets the two ends punch holes;
+    /// `None`: it does neither.
+    pub other_port: Option<u16>,
+    /// A socket on another address ([`SocketId::OTHER_ADDRESS`](crate::SocketId::OTHER_ADDRESS)), which tells address-dependent
+    /// mapping and filtering from the endpoint-independent kind.
+    pub other_address: Option<SocketAddr>,
     /// How many TCP connections may come from one address.
     pub streams_per_address: usize,
     /// Handshakes at once before cookies are demanded, and how fast that many come back.
@@ -62,6 +71,8 @@ impl ServerConfig {
             register_every: 8,
             refusal_delay: Duration::from_secs(3),
             wall_clock: 0,
+            other_port: None,
+            other_address: None,
             streams_per_address: 32,
             handshakes: crate::limit::Rate::new(200, 5),
         }
@@ -146,6 +157,22 @@ pub enum ServerEvent {
         target: EquipmentId,
         /// Why.
         reason: Reason,
+    },
+    /// An equipment's NAT has been measured.
+    Measured {
+        /// Whose.
+        id: EquipmentId,
+        /// What it is like.
+        profile: NatProfile,
+    },
+    /// How an issuer and an acceptor are to meet through their NATs.
+    Planned {
+        /// Who asked.
+        issuer: EquipmentId,
+        /// For whom.
+        target: EquipmentId,
+        /// Method and roles, or why there is none.
+        plan: Result<Plan, Hopeless>,
     },
     /// The equipment list is full; a new equipment was turned away.
     Full,

@@ -61,10 +61,17 @@ pub enum ToServer<'a> {
     Reply(NotifyReply),
     /// The acceptor fetches what it was woken for.
     Fetch(Fetch),
+    /// What the equipment can do, as [`capability`] bits: an issuer's first word in a session, since
+    /// it does not register.
+    Can(u32),
+    /// The equipment has heard its peer on a direct path.
+    Heard(Heard),
+    /// The range that the equipment has computed from what was reported to it.
+    Range(Range),
 }
 
 /// From the server to an equipment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub enum ToEquipment<'a> {
     /// Answers a registration.
     Registered(Registered),
@@ -79,6 +86,14 @@ pub enum ToEquipment<'a> {
     Refused(Refused),
     /// The server lets this session go; the equipment may come again at once.
     Goodbye,
+    /// Show me your NAT: send the packets of [`nat::measurement`](crate::nat::measurement).
+    Measure(Measure),
+    /// Where detection packets came from.
+    Seen(Seen),
+    /// What to send towards the peer.
+    Punch(Punch),
+    /// The two NATs cannot be punched.
+    Hopeless(Hopeless),
 }
 
 /// Equipment registration signal.
@@ -95,7 +110,8 @@ pub struct Register {
     pub early_key: Option<[u8; 16]>,
 }
 
-/// What an acceptor can do, as bits of [`Register::capabilities`].
+/// What an equipment can do, as bits of [`Register::capabilities`] and [`ToServer::Can`]. Bits 8 to
+/// 31 say how it punches, see [`Ability`](crate::punch::Ability).
 pub mod capability {
     /// Takes [`ConnectNotify`](super::ConnectNotify) as a datagram.
     pub const NOTIFY_DATAGRAM: u32 = 1;
@@ -103,6 +119,74 @@ pub mod capability {
     pub const NOTIFY_STREAM: u32 = 2;
     /// Can dial back over TCP.
     pub const DIAL_BACK: u32 = 4;
+    /// Can punch UDP holes, and knows the messages for it.
+    pub const PUNCH: u32 = 8;
+    /// Computes its ranges itself ([`Detector::Equipment`](crate::punch::Detector::Equipment)).
+    pub const DETECTS: u32 = 16;
+}
+
+/// The server's other ends; sent to equipment that can punch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Measure {
+    /// The UDP port beside the main one, on the same address.
+    pub other_port: u16,
+    /// An end on another address.
+    pub other_address: Option<SocketAddr>,
+    /// Send the packets; otherwise the equipment's NAT is known well enough and this only tells
+    /// the ends.
+    pub now: bool,
+}
+
+/// The most packets in one [`Seen`].
+pub const MAX_SEEN: usize = crate::nat::MEASURE_PACKETS;
+
+/// Detection port information: where the equipment's detection packets came from.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Seen {
+    /// The equipment's number for the request; 0: the measurement.
+    pub request: u32,
+    /// The burst's round.
+    pub round: u8,
+    /// Which packet, and its source address and port.
+    pub packets: Vec<(u8, SocketAddr), MAX_SEEN>,
+}
+
+/// One burst, and where to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Punch {
+    /// The equipment's number for the request.
+    pub request: u32,
+    /// The peer's address as the server sees it. The IP address stays for the whole attempt.
+    pub peer: SocketAddr,
+    /// What to send.
+    pub burst: crate::punch::Burst,
+}
+
+/// The two NATs cannot be punched; another kind of path may still do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Hopeless {
+    /// The equipment's number for the request.
+    pub request: u32,
+    /// Why.
+    pub why: crate::punch::Hopeless,
+}
+
+/// The equipment has heard its peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Heard {
+    /// The equipment's number for the request.
+    pub request: u32,
+}
+
+/// A range that the equipment has computed itself; the server clamps it to what it saw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Range {
+    /// The equipment's number for the request.
+    pub request: u32,
+    /// The burst's round.
+    pub round: u8,
+    /// Ports and differential.
+    pub range: crate::nat::PortRange,
 }
 
 /// Answer to a registration.

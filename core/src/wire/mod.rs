@@ -15,6 +15,8 @@
 //! | 8 | `Transport`: a body for the server | `Transport`: a body for the equipment |
 //! | 9 | | `Answer`: the communication request |
 //! | 10 | `PeerTransport` of the issuer | `PeerTransport` of the acceptor |
+//! | 11 | `Detect`: which port does this leave from?, 37 bytes | `FilterProbe`, 28 bytes |
+//! | 12 | `Punch` of the issuer, 22 bytes | `Punch` of the acceptor, 22 bytes |
 //!
 //! The direction bit makes it impossible for two servers to answer each other (threat T10). Bodies
 //! ([`message`]) are postcard; headers are fixed and big-endian.
@@ -22,6 +24,7 @@
 pub mod certificate;
 pub(crate) mod codec;
 pub mod message;
+pub(crate) mod punch;
 
 use crate::machine::Discard;
 
@@ -85,6 +88,14 @@ kinds! {
     IssuerTransport = 10, 0;
     /// An encrypted body from the acceptor.
     AcceptorTransport = 10, 1;
+    /// A range, differential or profile detection packet: the server looks where it comes from.
+    Detect = 11, 0;
+    /// From another end of the server, to see whether a NAT lets it in.
+    FilterProbe = 11, 1;
+    /// A bubble, reply or check of the issuer.
+    IssuerPunch = 12, 0;
+    /// A bubble, reply or check of the acceptor.
+    AcceptorPunch = 12, 1;
 }
 
 impl Kind {
@@ -120,6 +131,10 @@ pub const ECHO_LEN: usize = 34;
 pub const RESUME_LEN: usize = 38;
 /// Length of a [`Kind::Cookie`] in bytes.
 pub const COOKIE_LEN: usize = 50;
+/// Length of a [`Kind::Detect`] in bytes.
+pub const DETECT_LEN: usize = 37;
+/// Length of [`Kind::IssuerPunch`] and [`Kind::AcceptorPunch`] in bytes.
+pub const PUNCH_LEN: usize = 22;
 /// Noise IK message 1 without payload: ephemeral key, encrypted static key, tag.
 pub const IK1_OVERHEAD: usize = 32 + 32 + TAG_LEN + TAG_LEN;
 /// Noise IK message 2 without payload: ephemeral key, tag.

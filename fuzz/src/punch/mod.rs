@@ -44,7 +44,7 @@ use genkan_core::nat::{
     Allocation, Differential, Forecast, NatProfile, PortRange, ServerEnd, Sighting,
 };
 use genkan_core::punch::{
-    Bracket, Burst, Coordinator, End, Limits, Method, Moment, Party, ROUNDS, plan,
+    Bracket, Burst, Coordinator, Detector, End, Limits, Method, Moment, Party, ROUNDS, plan,
 };
 
 use crate::record::{Record, split};
@@ -83,6 +83,7 @@ fn party(header: &Record<HEADER>, number: u8) -> Party {
         profile: NatProfile::from_bytes(&bytes),
         age: Duration::from_secs(header.byte(at + 14).into()),
         limits: Limits { sockets: header.byte(at + 15), guesses: header.word(at + 16) },
+        detector: if header.flag(0, 2 + number) { Detector::Equipment } else { Detector::Server },
     }
 }
 

@@ -107,7 +107,11 @@ impl<'k> Reader<'k> {
                 What::Reply { request: reply.request, verdict: reply.verdict }
             }
             ToServer::Fetch(fetch) => What::Fetch { request: fetch.request },
-            ToServer::Confirm | ToServer::Deregister => What::OtherSealed,
+            ToServer::Confirm
+            | ToServer::Deregister
+            | ToServer::Can(_)
+            | ToServer::Heard(_)
+            | ToServer::Range(_) => What::OtherSealed,
         }
     }
 
@@ -124,7 +128,11 @@ impl<'k> Reader<'k> {
                 What::Plan { acceptor: plan.acceptor, accepted: plan.accepted }
             }
             ToEquipment::Refused(_) => What::Refused,
-            ToEquipment::Goodbye => What::OtherSealed,
+            ToEquipment::Goodbye
+            | ToEquipment::Measure(_)
+            | ToEquipment::Seen(_)
+            | ToEquipment::Punch(_)
+            | ToEquipment::Hopeless(_) => What::OtherSealed,
         }
     }
 

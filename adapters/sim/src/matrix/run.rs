@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use genkan_core::Instant;
 use genkan_core::nat::{self, NatProfile, ServerEnd, Sighting};
 use genkan_core::punch::{
-    Action, Attempt, Budget, Burst, Coordinator, End, Hopeless, Limits, Moment, Party, Plan,
+    Action, Attempt, Budget, Burst, Coordinator, Detector, End, Hopeless, Limits, Moment, Party,
+    Plan,
 };
 
 use crate::nat::{Flow, Nat, NatConfig};
@@ -271,6 +272,7 @@ impl<'l> Run<'l> {
             profile: self.hosts[i].profile,
             age: self.lab.age + self.lab.delay,
             limits: self.lab.limits[i],
+            detector: Detector::Server,
         };
         let coordinator = Coordinator::new(self.instant(), party(0), party(1))?;
         let plan = *coordinator.plan();

@@ -10,7 +10,7 @@ mod plan;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::{Limits, Party};
+use super::{Detector, Limits, Party};
 use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile, Span};
 
 /// Numbers in a fixed order that looks like none.
@@ -90,5 +90,5 @@ fn profiles() -> impl Iterator<Item = NatProfile> {
 
 fn party(number: u8, profile: NatProfile, limits: Limits) -> Party {
     let observed = SocketAddr::from(([192, 0, 2, number], 40_000 + u16::from(number)));
-    Party { observed, profile, age: Duration::from_secs(10), limits }
+    Party { observed, profile, age: Duration::from_secs(10), limits, detector: Detector::Server }
 }

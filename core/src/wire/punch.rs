@@ -1,0 +1,172 @@
+//! The datagrams of detection and punching: fixed layout, authenticated by SipHash.
+//!
+//! ```text
+//! Detect  kind 1 | status 1 | handle 4 | counter 6 | request 4 | round 1 | which 1 | socket 1 | local 2 | tag 16
+//! Punch   kind 1 | status 1 | index 4 | tag 16
+//! ```
+//!
+//! A Detect is tagged under the keepalive key up of the session that its handle names, and takes a
+//! counter of that session's, so that it is counted once and cannot be made up; it may come from any
+//! port of the session's address. A Punch is tagged under the offer's punch key, which only issuer
+//! and acceptor know; the index is the issuer's for the session. All Punch datagrams of one end and
+//! status are alike: one that is replayed proves nothing but what the first one proved, and the
+//! session that follows is what counts (threat T18).
+
+use super::codec::{Reader, Writer};
+use super::{DETECT_LEN, Kind, PUNCH_LEN, TAG_LEN};
+use crate::crypto::mac;
+
+/// Status bit: report to me where this came from.
+pub(crate) const REPORT: u8 = 1;
+/// Status bit: a probe from the server's other port has reached me.
+pub(crate) const FROM_OTHER_PORT: u8 = 2;
+/// Status bit: a probe from the server's other address has.
+pub(crate) const FROM_OTHER_ADDRESS: u8 = 4;
+/// Status bits that must be zero.
+const RESERVED: u8 = !(REPORT | FROM_OTHER_PORT | FROM_OTHER_ADDRESS);
+/// [`Detect::request`] of a measurement.
+pub(crate) const MEASUREMENT: u32 = 0;
+/// Length of what a Detect's tag covers.
+const DETECT_HEAD: usize = DETECT_LEN - TAG_LEN;
+
+/// A detection packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Detect {
+    pub(crate) status: u8,
+    pub(crate) handle: u32,
+    /// 48 bits.
+    pub(crate) counter: u64,
+    /// The equipment's number for the request; 0: the measurement.
+    pub(crate) request: u32,
+    pub(crate) round: u8,
+    /// A burst's moment; in a measurement the packet's place in it, counted from 1.
+    pub(crate) which: u8,
+    /// The equipment's number for the socket.
+    pub(crate) socket: u8,
+    /// The port that the socket is bound to; 0 = not told.
+    pub(crate) local: u16,
+}
+
+impl Detect {
+    pub(crate) fn parse(message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
+        let mut reader = Reader(message.get(1..)?);
+        let (status, handle) = (reader.u8()?, reader.u32()?);
+        let [a, b, c, d, e, f] = reader.array()?;
+        let (request, round, which) = (reader.u32()?, reader.u8()?, reader.u8()?);
+        let (socket, local) = (reader.u8()?, u16::from_be_bytes(reader.array()?));
+        let tag = reader.array()?;
+        let counter = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+        let sane = reader.0.is_empty() && status & RESERVED == 0;
+        sane.then_some((
+            Self { status, handle, counter, request, round, which, socket, local },
+            tag,
+        ))
+    }
+
+    fn head(&self) -> [u8; DETECT_HEAD] {
+        let mut head = [0; DETECT_HEAD];
+        let mut writer = Writer::new(&mut head);
+        writer.put(&[Kind::Detect as u8, self.status]);
+        writer.put(&self.handle.to_be_bytes());
+        let [_, _, counter @ ..] = self.counter.to_be_bytes();
+        writer.put(&counter);
+        writer.put(&self.request.to_be_bytes());
+        writer.put(&[self.round, self.which, self.socket]);
+        writer.put(&self.local.to_be_bytes());
+        head
+    }
+
+    pub(crate) fn tag(&self, key: &[u8; 16]) -> [u8; TAG_LEN] {
+        mac::tag(key, &[&self.head()])
+    }
+
+    /// Writes the message under `key`.
+    pub(crate) fn write(&self, key: &[u8; 16], out: &mut [u8]) {
+        let mut writer = Writer::new(out);
+        writer.put(&self.head());
+        writer.put(&self.tag(key));
+    }
+}
+
+/// A bubble, reply or check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Check {
+    pub(crate) kind: Kind,
+    /// The sender has heard the peer on this path.
+    pub(crate) answer: bool,
+    /// The issuer's index for the session.
+    pub(crate) index: u32,
+}
+
+impl Check {
+    pub(crate) fn parse(kind: Kind, message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
+        let mut reader = Reader(message.get(1..)?);
+        let (status, index, tag) = (reader.u8()?, reader.u32()?, reader.array()?);
+        let sane = reader.0.is_empty() && status <= 1;
+        sane.then_some((Self { kind, answer: status == 1, index }, tag))
+    }
+
+    fn head(&self) -> [u8; PUNCH_LEN - TAG_LEN] {
+        let mut head = [0; PUNCH_LEN - TAG_LEN];
+        let mut writer = Writer::new(&mut head);
+        writer.put(&[self.kind as u8, u8::from(self.answer)]);
+        writer.put(&self.index.to_be_bytes());
+        head
+    }
+
+    pub(crate) fn tag(&self, key: &[u8; 16]) -> [u8; TAG_LEN] {
+        mac::tag(key, &[b"punch", &self.head()])
+    }
+
+    /// Writes the message under `key`.
+    pub(crate) fn write(&self, key: &[u8; 16], out: &mut [u8]) {
+        let mut writer = Writer::new(out);
+        writer.put(&self.head());
+        writer.put(&self.tag(key));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn detections_survive_their_wire_form() {
+        let sent = Detect {
+            status: REPORT | FROM_OTHER_ADDRESS,
+            handle: 9,
+            counter: (1 << 48) - 2,
+            request: 0xa1b2_c3d4,
+            round: 3,
+            which: 2,
+            socket: 255,
+            local: 0xfffe,
+        };
+        let mut bytes = [0; DETECT_LEN];
+        sent.write(&[5; 16], &mut bytes);
+        assert_eq!(Detect::parse(&bytes), Some((sent, sent.tag(&[5; 16]))));
+        assert!(Detect::parse(&bytes[..DETECT_LEN - 1]).is_none());
+        bytes[1] = 8;
+        assert!(Detect::parse(&bytes).is_none(), "a reserved status bit");
+    }
+
+    #[test]
+    fn checks_survive_their_wire_form_and_no_two_have_one_tag() {
+        let mut tags = std::vec::Vec::new();
+        for kind in [Kind::IssuerPunch, Kind::AcceptorPunch] {
+            for answer in [false, true] {
+                let sent = Check { kind, answer, index: 7 };
+                let mut bytes = [0; PUNCH_LEN];
+                sent.write(&[5; 16], &mut bytes);
+                assert_eq!(Check::parse(kind, &bytes), Some((sent, sent.tag(&[5; 16]))));
+                assert!(Check::parse(kind, &bytes[..PUNCH_LEN - 1]).is_none());
+                tags.push(sent.tag(&[5; 16]));
+            }
+        }
+        tags.sort_unstable();
+        tags.dedup();
+        assert_eq!(tags.len(), 4);
+    }
+
+    extern crate std;
+}
