@@ -111,6 +111,7 @@ mod crypto;
 mod entropy;
 mod error;
 mod frame;
+mod hole;
 mod id;
 #[cfg(feature = "inspect")]
 pub mod inspect;

@@ -3,8 +3,11 @@
 //! ```text
 //! Free ─► Parked ─► Dialling ─► Answering ─► Unconfirmed ─► Open ─► Closing ─► Free
 //!            │ password try     │ TCP up     │ written      │ the issuer's first message
-//!            └ being persisted
+//!            └ being persisted  └─ path punched ─┘
 //! ```
+//!
+//! TCP and a hole are tried side by side; the answer goes over each path that comes about, until the
+//! issuer's first message confirms one. A hole that is found later still replaces TCP.
 //!
 //! Every stage but Free has a deadline, so nothing stays half open (threat T30).
 
@@ -12,11 +15,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::error::SendError;
+use crate::hole::Hole;
 use crate::id::StreamId;
 use crate::link::Transport;
-use crate::peer::Peer;
 use crate::peer::slots::Slot;
-use crate::time::Instant;
+use crate::peer::{Path, Peer};
+use crate::time::{Instant, earliest};
 use crate::wire::ANSWER_LEN;
 use crate::wire::message::Verdict;
 
@@ -47,6 +51,15 @@ pub struct ConnectionSlot {
     pub(super) stage: Stage,
     pub(super) until: Option<Instant>,
     pub(super) peer: Option<Peer>,
+    /// The dial-back, from its start to its end.
+    pub(super) stream: Option<StreamId>,
+    /// It stands, and the answer has not left on it.
+    pub(super) answer_due: bool,
+    /// The way through the NATs, while it is looked for.
+    pub(super) hole: Option<Hole>,
+    /// Sockets of this slot's numbers were opened.
+    pub(super) bound: bool,
+    pub(super) punch_key: [u8; 16],
     pub(super) answer: [u8; ANSWER_LEN],
     /// The server's number for the request, and the link that it came over.
     pub(super) request: u32,
@@ -65,6 +78,11 @@ impl ConnectionSlot {
         stage: Stage::Free,
         until: None,
         peer: None,
+        stream: None,
+        answer_due: false,
+        hole: None,
+        bound: false,
+        punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
         request: 0,
         over: Transport::Datagram,
@@ -92,15 +110,29 @@ impl ConnectionSlot {
         }
     }
 
-    pub(super) fn stream(&self) -> Option<StreamId> {
-        self.peer.as_ref()?.path.stream()
+    /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
+    /// from the address that its hole leads to.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        match path {
+            Path::Stream { stream, .. } => self.stream == Some(*stream),
+            Path::Datagram { remote, .. } => {
+                let hole = self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip());
+                hole || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+            }
+        }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When the connection itself has something due.
+    pub(super) fn own_deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Open => self.peer.as_ref().map(Peer::deadline),
             _ => self.until,
         }
+    }
+
+    /// When anything is due; `now` is the machine's time.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        earliest(self.own_deadline(), self.hole.as_ref().map(|hole| hole.deadline(now)))
     }
 }
 

@@ -103,7 +103,11 @@ impl View<'_> {
                 state.registration.stage = Registered::Trying;
             }
             match over {
-                Transport::Datagram => state.registration.datagram_at = None,
+                Transport::Datagram => {
+                    state.registration.datagram_at = None;
+                    state.gauge.forget_server();
+                    state.words.clear();
+                }
                 Transport::Stream => state.registration.retry_datagram(now, jitter),
             }
         }

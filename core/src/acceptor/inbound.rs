@@ -6,11 +6,11 @@ use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
 use crate::entropy::Draw;
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
 use crate::peer::slots::name;
-use crate::peer::{CloseCause, Opened};
+use crate::peer::{CloseCause, Opened, Path};
 use crate::session::keepalive::{ADDRESS_UNCHANGED, Keepalive};
 use crate::wire::Kind;
 use crate::wire::codec::{body_len, read_body};
@@ -21,15 +21,21 @@ impl View<'_> {
         Draw { source: self.entropy, hedge: &mut self.state.hedge }
     }
 
-    /// A datagram from `remote`.
+    /// A datagram from `remote` on one of our sockets.
     pub(super) fn datagram<'d>(
         &mut self,
+        socket: SocketId,
         remote: SocketAddr,
         message: &'d mut [u8],
     ) -> Result<Received<'d>, Discard> {
         let kind = Kind::of(message)?;
-        if kind == Kind::IssuerTransport {
-            return self.peer_message(kind, message, None);
+        match kind {
+            Kind::IssuerTransport => {
+                return self.peer_message(kind, message, Path::Datagram { socket, remote });
+            }
+            Kind::IssuerPunch => return self.check(socket, remote, message),
+            Kind::FilterProbe => return self.filter_probe(message),
+            _ => {}
         }
         if !kind.is_downward() {
             return Err(Discard::WrongDirection);
@@ -56,7 +62,8 @@ impl View<'_> {
         if kind != Kind::IssuerTransport {
             return Err(Discard::WrongDirection);
         }
-        self.peer_message(kind, message, Some(stream))
+        let remote = self.state.equipment.server.stream; // Not looked at.
+        self.peer_message(kind, message, Path::Stream { stream, remote })
     }
 
     pub(super) fn server_message(
@@ -135,9 +142,9 @@ impl View<'_> {
                 self.state.registration.back_off(self.state.now, jitter);
                 self.state.event(AcceptorEvent::RegistrationLost);
             }
-            ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
-                return Err(Discard::Unexpected);
-            }
+            ToEquipment::Measure(measure) => self.measure(over, &measure)?,
+            ToEquipment::Seen(seen) => self.seen(&seen)?,
+            ToEquipment::Punch(punch) => self.punch(over, &punch)?,
             ToEquipment::Plan(_) | ToEquipment::Refused(_) | ToEquipment::Hopeless(_) => {
                 return Err(Discard::Unexpected);
             }
@@ -187,27 +194,34 @@ impl View<'_> {
         Ok(())
     }
 
-    /// A transport message of an issuer.
+    /// A transport message of an issuer, which came by `path`.
     pub(super) fn peer_message<'d>(
         &mut self,
         kind: Kind,
         message: &'d mut [u8],
-        stream: Option<StreamId>,
+        path: Path,
     ) -> Result<Received<'d>, Discard> {
         let header = crate::session::Header::parse(kind, message).ok_or(Discard::Malformed)?;
         let connection = ConnectionId::from_handle(header.receiver);
         let now = self.state.now;
         let slot = crate::peer::slots::find(self.slots, connection)
             .map_err(|_| Discard::UnknownSession)?;
-        if slot.stream() != stream
+        if !slot.is_of(&path)
             || !matches!(slot.stage, Stage::Answering | Stage::Unconfirmed | Stage::Open)
         {
             return Err(Discard::UnknownSession);
         }
         let unconfirmed = slot.stage != Stage::Open;
+        let path = match (path, slot.address) {
+            (Path::Stream { stream, .. }, Some(remote)) => Path::Stream { stream, remote },
+            _ => path,
+        };
         let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
+        let newest = peer.session.is_newest(header.counter);
         let opened = peer.open(now, kind, message)?;
-        let (id, path) = (peer.id, peer.path);
+        let id = peer.id;
+        let moved = newest && peer.follow(path);
+        let path = peer.path;
         if unconfirmed {
             let by_password = slot.by_password;
             slot.enter(Stage::Open, None);
@@ -215,6 +229,11 @@ impl View<'_> {
                 self.state.event(AcceptorEvent::Persist);
             }
             self.state.event(AcceptorEvent::Connected { connection, peer: id, path });
+        } else if moved {
+            self.state.event(AcceptorEvent::PathChanged { connection, path });
+        }
+        if unconfirmed || moved {
+            self.settle_path(usize::from(connection.index), unconfirmed);
         }
         match opened {
             Opened::Payload(channel, plaintext) => {
@@ -228,14 +247,32 @@ impl View<'_> {
         }
     }
 
+    /// The path of a connection is known, or another one: what is not needed any more is let go.
+    fn settle_path(&mut self, index: usize, new: bool) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let Some(Path::Datagram { socket, .. }) = slot.peer.as_ref().map(|peer| peer.path) else {
+            return; // A hole may still come about, and replaces TCP then.
+        };
+        if new && let Some(stream) = slot.stream.take() {
+            // Nothing was said over TCP yet, and nothing will be.
+            self.state.command(Command::Shutdown { stream });
+        } else if let Some(peer) = &mut slot.peer {
+            // The issuer closes its TCP connection when it hears us here.
+            peer.say(PeerMessage::Alive);
+        }
+        self.close_hole(index, Some(socket));
+    }
+
     /// Frees a slot, closes its stream and tells the application.
     pub(super) fn end(&mut self, index: usize, cause: CloseCause) {
         let connection = name(self.slots, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
         let told = slot.stage == Stage::Parked;
-        let stream = slot.stream();
+        let stream = slot.stream;
         let dialled = matches!(slot.stage, Stage::Dialling | Stage::Answering);
         let (over, request) = (slot.over, slot.request);
+        self.close_hole(index, None);
+        let Some(slot) = self.slots.get_mut(index) else { return };
         slot.free();
         if told {
             return;
@@ -263,21 +300,33 @@ impl View<'_> {
             }
             return;
         }
-        let found = self.slots.iter().position(|slot| {
-            slot.stage != Stage::Free
-                && slot.stage != Stage::Parked
-                && slot.stream() == Some(stream)
-        });
+        let found = self.slots.iter().position(|slot| slot.stream == Some(stream));
         let Some(index) = found else { return };
-        match state {
-            StreamState::Connected => {
-                if let Some(slot) = self.slots.get_mut(index)
-                    && slot.stage == Stage::Dialling
-                {
-                    slot.enter(Stage::Answering, Some(now.after(CONFIRM)));
-                }
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        match (state, slot.stage) {
+            (StreamState::Connected, Stage::Dialling) => {
+                slot.answer_due = true;
+                slot.enter(Stage::Answering, Some(now.after(CONFIRM)));
             }
-            StreamState::Closed => self.end(index, CloseCause::PathLost),
+            (StreamState::Connected, Stage::Unconfirmed) => slot.answer_due = true,
+            (StreamState::Connected, _) => {}
+            (StreamState::Closed, _) => self.stream_lost(index),
+        }
+    }
+
+    /// The dial-back has failed or ended. A hole goes on without it, and may still come about where
+    /// the server lets equipment punch.
+    fn stream_lost(&mut self, index: usize) {
+        let hoped = self.state.gauge.is_invited();
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        (slot.stream, slot.answer_due) = (None, false);
+        let elsewhere = match slot.stage {
+            Stage::Dialling => hoped,
+            Stage::Answering => slot.hole.is_some(),
+            _ => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none()),
+        };
+        if !elsewhere {
+            self.end(index, CloseCause::PathLost);
         }
     }
 

@@ -6,6 +6,7 @@
 //! driving.rs        attempts, links and losses
 //! offers.rs         from a sealed offer to the dial-back
 //! admission.rs      whether an offer may become a connection: password, pairing, budgets
+//! holes.rs          measuring its NAT and punching
 //! connection.rs     one slot for each connection, from dialling to closing
 //! inbound.rs        what arrives
 //! outbound.rs       what is due to leave
@@ -21,6 +22,7 @@ pub(crate) mod admission;
 mod config;
 pub(crate) mod connection;
 mod driving;
+mod holes;
 mod inbound;
 #[cfg(feature = "inspect")]
 mod inspect;
@@ -36,6 +38,7 @@ use crate::addr::AddressPolicy;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, SendError};
+use crate::hole::{Gauge, Words};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::{Equipment, Link, PLAIN_INITIATION, Transport};
 use crate::machine::{
@@ -43,6 +46,7 @@ use crate::machine::{
 };
 use crate::peer::payload::Payload;
 use crate::peer::slots::ConnectionInfo;
+use crate::punch::Ability;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{NotifyReply, PeerMessage};
@@ -70,6 +74,9 @@ pub(crate) struct State {
     pub(crate) registration: Registration,
     pub(crate) admission: Admission,
     pub(crate) addresses: AddressPolicy,
+    pub(crate) punch: Option<Ability>,
+    pub(crate) gauge: Gauge,
+    pub(crate) words: Words,
     /// Replies to notifications that are due, and the link that they go over.
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
     pub(crate) events: Deque<AcceptorEvent, QUEUE>,
@@ -134,6 +141,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             registration: Registration::new(config.stream_fallback),
             admission: Admission::new(now, admission),
             addresses,
+            punch: config.punch,
+            gauge: Gauge::new(),
+            words: Words::new(),
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),
@@ -280,11 +290,11 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     fn handle_datagram<'d>(
         &mut self,
         now: Instant,
-        _socket: SocketId,
+        socket: SocketId,
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
         self.state.counters.tally(result)
     }
 
@@ -315,8 +325,8 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         None
     }
 
-    fn handle_bound(&mut self, _: Instant, _: SocketId, local: Option<SocketAddr>) {
-        self.state.registration.local = local;
+    fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
+        self.view(now).bound(socket, local);
     }
 
     fn handle_timeout(&mut self, now: Instant) {
@@ -334,7 +344,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     fn poll_timeout(&self) -> Option<Wakeup> {
         let mut wakeup = self.state.deadline();
         for slot in self.slots.as_ref() {
-            if let Some(at) = slot.deadline() {
+            if let Some(at) = slot.deadline(self.state.now) {
                 let ours = Wakeup { at, reason: TimerKind::Connection };
                 wakeup =
                     Some(wakeup.map_or(ours, |other| if other.at <= at { other } else { ours }));

@@ -139,6 +139,7 @@ impl View<'_> {
             generation: slot.generation,
         };
         let path = Path::Stream { stream, remote: address };
+        slot.punch_key = offer.punch_key;
         slot.peer = Some(Peer::new(self.state.now, who, root, Direction::Down, offer.index, path));
         slot.request = notify.request;
         slot.over = over;
@@ -152,6 +153,7 @@ impl View<'_> {
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.enter(Stage::Dialling, Some(now.after(DIAL)));
         if let Some(Path::Stream { stream, remote }) = slot.peer.as_ref().map(|peer| peer.path) {
+            slot.stream = Some(stream);
             self.state.command(Command::Connect { stream, remote });
         }
     }

@@ -7,7 +7,8 @@ use super::{State, View};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::{Expiry, Transport};
 use crate::machine::{FRAME_PREFIX, TimerKind, Wakeup};
-use crate::peer::CloseCause;
+use crate::peer::{CloseCause, Path, Peer};
+use crate::punch::Ability;
 use crate::session::Session;
 use crate::session::keepalive::{Keepalive, WANTS_ANSWER};
 use crate::time::Instant;
@@ -29,6 +30,12 @@ pub enum Ticket {
     Reply(Transport),
     /// Fetches what the acceptor was woken for.
     Fetch,
+    /// What the acceptor has to say about punching.
+    Word,
+    /// A packet of the measurement.
+    Measure,
+    /// A packet of the hole of the connection in this slot.
+    Hole(usize),
     /// The communication request of the connection in this slot.
     Answer(usize),
     /// A control message of the connection in this slot.
@@ -62,6 +69,11 @@ impl State {
         {
             return Some((Ticket::Reply(over), transport_len(&ToServer::Reply(*reply))));
         }
+        if let Some(word) = self.words.front()
+            && over == Transport::Datagram
+        {
+            return Some((Ticket::Word, transport_len(word)));
+        }
         if over != self.registration.over {
             return None;
         }
@@ -88,7 +100,8 @@ impl State {
             local: self.registration.local.unwrap_or(UNSPECIFIED),
             capabilities: capability::NOTIFY_DATAGRAM
                 | capability::NOTIFY_STREAM
-                | capability::DIAL_BACK,
+                | capability::DIAL_BACK
+                | self.punch.map_or(0, Ability::to_bits),
             early_key: self.admission.policy.early_key,
         })
     }
@@ -100,6 +113,7 @@ impl State {
             self.registration.deadline,
             self.registration.datagram_at,
             self.registration.fetch_until,
+            self.gauge.deadline(),
         ];
         let handshake = handshake.into_iter().flatten().min();
         let registration = registration.into_iter().flatten().min();
@@ -118,13 +132,27 @@ const UNSPECIFIED: core::net::SocketAddr =
 
 impl View<'_> {
     pub(super) fn next_datagram(&mut self) -> Option<DatagramHead<Ticket>> {
-        let (ticket, len) = self.state.next_to_server(Transport::Datagram)?;
-        Some(DatagramHead {
-            ticket,
-            socket: SocketId::MAIN,
-            remote: self.state.equipment.server.datagram,
-            len,
-            hop_limit: None,
+        // A burst's packets leave back to back, before all else.
+        if let Some(head) = self.next_punch() {
+            return Some(head);
+        }
+        if let Some((ticket, len)) = self.state.next_to_server(Transport::Datagram) {
+            return Some(DatagramHead {
+                ticket,
+                socket: SocketId::MAIN,
+                remote: self.state.equipment.server.datagram,
+                len,
+                hop_limit: None,
+            });
+        }
+        self.slots.iter().enumerate().find_map(|(index, slot)| {
+            let peer = slot.peer.as_ref()?;
+            let Path::Datagram { socket, remote } = peer.path else { return None };
+            if !matches!(slot.stage, Stage::Open | Stage::Closing) {
+                return None;
+            }
+            let (ticket, len) = (Ticket::Control(index), peer.due()?);
+            Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
         })
     }
 
@@ -134,13 +162,16 @@ impl View<'_> {
         } else {
             let index = usize::from(stream.index).checked_sub(1)?;
             let slot = self.slots.get(index)?;
-            if slot.stream() != Some(stream) {
+            if slot.stream != Some(stream) {
                 return None;
             }
+            let ours = |peer: &&Peer| peer.path.stream() == Some(stream);
             match slot.stage {
-                Stage::Answering => (Ticket::Answer(index), ANSWER_LEN),
+                Stage::Answering | Stage::Unconfirmed if slot.answer_due => {
+                    (Ticket::Answer(index), ANSWER_LEN)
+                }
                 Stage::Open | Stage::Closing => {
-                    (Ticket::Control(index), slot.peer.as_ref()?.due()?)
+                    (Ticket::Control(index), slot.peer.as_ref().filter(ours)?.due()?)
                 }
                 _ => return None,
             }
@@ -169,6 +200,13 @@ impl View<'_> {
                     self.seal(Transport::Stream, &ToServer::Fetch(Fetch { request }), out);
                 }
             }
+            Ticket::Word => {
+                if let Some(word) = self.state.words.front().cloned() {
+                    self.seal(Transport::Datagram, &word, out);
+                }
+            }
+            Ticket::Measure => self.encode_measure(out),
+            Ticket::Hole(index) => self.encode_hole(index, out),
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get(index) {
                     let message = crate::frame::prefix(out);
@@ -179,7 +217,7 @@ impl View<'_> {
             }
             Ticket::Control(index) => {
                 if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
-                    peer.encode(now, crate::frame::prefix(out));
+                    peer.encode(now, out);
                 }
             }
         }
@@ -266,8 +304,12 @@ impl View<'_> {
                 }
             }
             Ticket::Fetch => self.state.registration.fetch_sent = true,
+            Ticket::Word => self.state.words.sent(),
+            Ticket::Measure => self.state.gauge.sent(now),
+            Ticket::Hole(index) => self.commit_hole(index),
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get_mut(index) {
+                    slot.answer_due = false;
                     slot.enter(Stage::Unconfirmed, Some(now.after(CONFIRM)));
                 }
             }
@@ -334,6 +376,7 @@ impl View<'_> {
             self.expire_registration();
         }
         self.look_for_datagrams();
+        self.expire_holes();
         self.expire_slots();
     }
 
@@ -356,7 +399,7 @@ impl View<'_> {
 
     fn expire_connection(&mut self, now: Instant, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let due = slot.deadline().is_some_and(|at| now >= at);
+        let due = slot.own_deadline().is_some_and(|at| now >= at);
         if !due {
             return;
         }

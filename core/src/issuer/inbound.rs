@@ -3,11 +3,11 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::request::Stage;
+use super::request::{ConnectionSlot, Stage};
 use super::{FailCause, Inbound, IssuerEvent, Listener, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
-use crate::id::{ConnectionId, StreamId};
+use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
 use crate::peer::slots::{find, name};
@@ -21,9 +21,10 @@ use crate::wire::{ANSWER_BODY, ANSWER_LEN, Kind, TAG_LEN};
 const SHOW: Duration = Duration::from_secs(5);
 
 impl View<'_> {
-    /// A datagram from `remote`.
+    /// A datagram from `remote` on one of our sockets.
     pub(super) fn datagram<'d>(
         &mut self,
+        socket: SocketId,
         remote: SocketAddr,
         message: &'d mut [u8],
     ) -> Result<Received<'d>, Discard> {
@@ -31,8 +32,15 @@ impl View<'_> {
         if !kind.is_downward() {
             return Err(Discard::WrongDirection);
         }
-        if kind == Kind::AcceptorTransport {
-            return self.peer_message(message, None);
+        let path = Path::Datagram { socket, remote };
+        match kind {
+            Kind::AcceptorTransport => return self.peer_message(message, path),
+            Kind::AcceptorPunch => return self.check(socket, remote, message),
+            Kind::Answer => {
+                return self.answer(path, message).map(|_| Received::Control);
+            }
+            Kind::FilterProbe => return self.filter_probe(message),
+            _ => {}
         }
         if remote != crate::addr::canonical(self.state.equipment.server.datagram) {
             return Err(Discard::UnknownSession);
@@ -56,13 +64,17 @@ impl View<'_> {
         let index = self.inbound_index(stream).ok_or(Discard::UnknownSession)?;
         match kind {
             Kind::Answer => {
-                let taken = self.answer(index, stream, message);
+                let taken = self.dial_back_answer(index, stream, message);
                 if taken.is_err() {
                     self.stream_failed(stream);
                 }
                 taken.map(|()| Received::Control)
             }
-            Kind::AcceptorTransport => self.peer_message(message, Some(stream)),
+            Kind::AcceptorTransport => {
+                let remote = self.state.inbound.get(index).and_then(|inbound| inbound.remote);
+                let remote = remote.ok_or(Discard::UnknownSession)?;
+                self.peer_message(message, Path::Stream { stream, remote })
+            }
             _ => Err(Discard::UnknownKind),
         }
     }
@@ -114,6 +126,10 @@ impl View<'_> {
                 self.lost(over);
                 return Ok(());
             }
+            ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
+                return self.server_punches(over, body);
+            }
+            ToEquipment::Hopeless(hopeless) => hopeless.request,
             _ => return Err(Discard::Unexpected),
         };
         let index = self
@@ -140,9 +156,15 @@ impl View<'_> {
                 }
             }
             ToEquipment::Refused(refused) => {
-                slot.free();
+                self.close_hole(index, None);
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.free();
+                }
                 self.state.event(IssuerEvent::Refused { connection, reason: refused.reason });
                 self.settle();
+            }
+            ToEquipment::Hopeless(hopeless) => {
+                self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
             }
             _ => {}
         }
@@ -203,75 +225,101 @@ impl View<'_> {
         (inbound.remote.is_some() && inbound.generation == stream.generation).then_some(index)
     }
 
-    /// The communication request: the answer of the end-to-end handshake.
-    pub(super) fn answer(
+    /// The communication request on a TCP connection that came in.
+    fn dial_back_answer(
         &mut self,
         at: usize,
         stream: StreamId,
         message: &[u8],
     ) -> Result<(), Discard> {
-        let now = self.state.now;
         let inbound = self.state.inbound.get(at).ok_or(Discard::UnknownSession)?;
         let remote = inbound.remote.ok_or(Discard::UnknownSession)?;
-        if message.len() != ANSWER_LEN {
-            return Err(Discard::Malformed);
-        }
         if inbound.slot.is_some() {
             return Err(Discard::Unexpected);
+        }
+        let index = self.answer(Path::Stream { stream, remote }, message)?;
+        if let Some(inbound) = self.state.inbound.get_mut(at) {
+            inbound.slot = Some(index);
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.stream = Some(stream);
+        }
+        self.settle();
+        Ok(())
+    }
+
+    /// The communication request: the answer of the end-to-end handshake. The slot that it is for.
+    fn answer(&mut self, path: Path, message: &[u8]) -> Result<usize, Discard> {
+        let now = self.state.now;
+        if message.len() != ANSWER_LEN {
+            return Err(Discard::Malformed);
         }
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
         let peer_index = reader.u32().ok_or(Discard::Malformed)?;
         let tag: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
         let ephemeral = reader.0.get(..32).ok_or(Discard::Malformed)?;
-        let index = self
-            .slots
-            .iter()
-            .position(|slot| {
-                slot.stage == Stage::Asking
-                    && crate::crypto::equal(&mac::tag(&slot.punch_key, &[ephemeral]), &tag)
-            })
-            .ok_or(Discard::Unauthentic)?;
-        let connection = name(self.slots, index);
-        let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
+        let named = |slot: &&mut ConnectionSlot| {
+            matches!(slot.stage, Stage::Asking | Stage::Open)
+                && crate::crypto::equal(&mac::tag(&slot.punch_key, &[ephemeral]), &tag)
+        };
+        let found = self.slots.iter_mut().enumerate().find(|(_, slot)| named(slot));
+        let (index, slot) = found.ok_or(Discard::Unauthentic)?;
+        let punched = matches!(path, Path::Datagram { .. });
+        if punched && !slot.is_of(&path) {
+            return Err(Discard::ForbiddenAddress);
+        }
+        if slot.stage == Stage::Open {
+            // Repeated over a hole: our first word has not arrived yet.
+            let peer = slot.peer.as_mut().filter(|_| punched).ok_or(Discard::Unexpected)?;
+            peer.say(PeerMessage::Alive);
+            return Ok(index);
+        }
         let initiator = slot.initiator.as_ref().ok_or(Discard::Unexpected)?;
         let mut plain = [0; ANSWER_BODY];
         let root = initiator.finish(reader.0, &mut plain).ok_or(Discard::Unauthentic)?;
         let accept = read_padded_body::<Accept>(&plain).ok_or(Discard::Malformed)?;
-        let path = Path::Stream { stream, remote };
         let mut peer = Peer::new(now, slot.target, root, Direction::Up, peer_index, path);
         peer.say(PeerMessage::Alive);
         slot.peer = Some(peer);
         slot.initiator = None;
         slot.stage = Stage::Open;
         (slot.until, slot.repeat, slot.due) = (None, None, false);
-        if let Some(inbound) = self.state.inbound.get_mut(at) {
-            inbound.slot = Some(index);
-        }
+        let connection = name(self.slots, index);
         self.state.event(IssuerEvent::Connected { connection, path });
         if let Some(key) = accept.early_key {
             self.state.event(IssuerEvent::EarlyKey { connection, key });
         }
-        self.settle();
-        Ok(())
+        if let Path::Datagram { socket, .. } = path {
+            let request = self.slots.get(index).map_or(0, |slot| slot.request);
+            self.state.words.heard(request);
+            self.found(index, socket);
+            self.settle();
+        }
+        Ok(index)
     }
 
-    /// A transport message of an acceptor.
+    /// A transport message of an acceptor, which came by `path`.
     pub(super) fn peer_message<'d>(
         &mut self,
         message: &'d mut [u8],
-        stream: Option<StreamId>,
+        path: Path,
     ) -> Result<Received<'d>, Discard> {
         let kind = Kind::AcceptorTransport;
         let header = Header::parse(kind, message).ok_or(Discard::Malformed)?;
         let connection = ConnectionId::from_handle(header.receiver);
         let now = self.state.now;
         let slot = find(self.slots, connection).map_err(|_| Discard::UnknownSession)?;
-        let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
-        if peer.path.stream() != stream {
+        if !slot.is_of(&path) {
             return Err(Discard::UnknownSession);
         }
+        let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
         let closing = slot.stage == Stage::Closing;
-        match peer.open(now, kind, message)? {
+        let newest = peer.session.is_newest(header.counter);
+        let opened = peer.open(now, kind, message)?;
+        if newest && matches!(path, Path::Datagram { .. }) {
+            self.heard_on(connection, path);
+        }
+        match opened {
             Opened::Payload(..) if closing => Err(Discard::Unexpected),
             Opened::Payload(channel, plaintext) => {
                 Ok(Received::Payload { connection, channel, plaintext })
@@ -291,8 +339,9 @@ impl View<'_> {
     /// Frees a slot, closes its stream and tells the application.
     pub(super) fn end(&mut self, index: usize, cause: CloseCause) {
         let connection = name(self.slots, index);
+        self.close_hole(index, None);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        let stream = slot.peer.as_ref().and_then(|peer| peer.path.stream());
+        let stream = slot.stream;
         slot.free();
         if let Some(stream) = stream {
             self.forget_inbound(stream);
@@ -319,7 +368,7 @@ impl View<'_> {
         } else if state == StreamState::Closed
             && let Some(index) = self.forget_inbound(stream)
         {
-            self.end(index, CloseCause::PathLost);
+            self.dial_back_lost(index);
         }
     }
 

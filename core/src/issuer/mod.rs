@@ -4,6 +4,7 @@
 //! config.rs     what it is told and tells
 //! reach.rs      links to the server
 //! request.rs    one slot for each request and the connection that it becomes
+//! holes.rs      measuring its NAT and punching
 //! inbound.rs    what arrives
 //! outbound.rs   what is due to leave
 //! ```
@@ -12,9 +13,11 @@
 //! server. Datagrams and TCP to the server are raced: TCP starts 250 ms later (RFC 8305's idea), and
 //! whatever session stands first carries the request. With a cached certificate and a clock the
 //! request travels inside the handshake's first message already. Then the issuer waits for the
-//! acceptor's *communication request* on its listener; the first authentic one makes the connection.
+//! acceptor's *communication request* on its listener, or on a path that both punch through their NATs;
+//! the first authentic one makes the connection.
 
 mod config;
+mod holes;
 mod inbound;
 #[cfg(feature = "inspect")]
 mod inspect;
@@ -27,9 +30,11 @@ use core::time::Duration;
 
 use heapless::{Deque, Vec};
 
+use crate::addr::AddressPolicy;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
+use crate::hole::{Gauge, Words};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::{Equipment, Link, Transport};
 use crate::machine::{
@@ -37,6 +42,7 @@ use crate::machine::{
 };
 use crate::peer::payload::Payload;
 use crate::peer::slots::ConnectionInfo;
+use crate::punch::Ability;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{MAX_CANDIDATES, PeerMessage};
@@ -87,6 +93,14 @@ pub(crate) struct State {
     pub(crate) last: Option<(u64, [u8; 16])>,
     /// Authenticates challenges in the session over datagrams.
     pub(crate) keepalive_down: [u8; 16],
+    /// Authenticates detection packets there.
+    pub(crate) keepalive_up: [u8; 16],
+    /// The port that the registered socket is bound to; 0: not known.
+    pub(crate) main_port: u16,
+    pub(crate) addresses: AddressPolicy,
+    pub(crate) punch: Option<Ability>,
+    pub(crate) gauge: Gauge,
+    pub(crate) words: Words,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
@@ -172,6 +186,12 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             bad_certificate: false,
             last: None,
             keepalive_down: [0; 16],
+            keepalive_up: [0; 16],
+            main_port: 0,
+            addresses: config.addresses,
+            punch: config.punch,
+            gauge: Gauge::new(),
+            words: Words::new(),
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),
@@ -277,11 +297,11 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     fn handle_datagram<'d>(
         &mut self,
         now: Instant,
-        _socket: SocketId,
+        socket: SocketId,
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
         self.state.counters.tally(result)
     }
 
@@ -318,8 +338,10 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     }
 
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
-        if socket == SocketId::LISTENER {
-            self.view(now).bound(local);
+        match (socket, local) {
+            (SocketId::LISTENER, _) => self.view(now).bound(local),
+            (SocketId::MAIN, _) => self.state.main_port = local.map_or(0, |local| local.port()),
+            _ => self.view(now).opened(socket, local),
         }
     }
 

@@ -7,8 +7,8 @@ use crate::acceptor::{seal_body, transport_len};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, FRAME_PREFIX, TimerKind, Wakeup};
-use crate::peer::CloseCause;
 use crate::peer::slots::find;
+use crate::peer::{CloseCause, Path};
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::message::{PeerMessage, ToServer};
@@ -21,6 +21,12 @@ pub enum Ticket {
     Handshake(Transport),
     /// The request in this slot.
     Request(Transport, usize),
+    /// What the issuer has to say about punching.
+    Word,
+    /// A packet of the measurement.
+    Measure,
+    /// A packet of the hole of the connection in this slot.
+    Hole(usize),
     /// The first word in a new session when no request is due.
     Confirm(Transport),
     /// A control message of the connection in this slot.
@@ -33,16 +39,12 @@ pub(super) fn deadline(state: &State, slots: &[ConnectionSlot]) -> Option<Wakeup
     let inbound = state.inbound.iter().filter(|inbound| inbound.remote.is_some());
     let inbound = inbound.filter(|inbound| inbound.slot.is_none()).map(|inbound| inbound.until);
     let asking = |slot: &&ConnectionSlot| slot.stage == Stage::Asking;
+    let due = |slot: &ConnectionSlot| slot.deadline(state.now);
     let candidates = [
         (links.into_iter().flatten().min(), TimerKind::Handshake),
-        (
-            slots.iter().filter(asking).filter_map(ConnectionSlot::deadline).min(),
-            TimerKind::Request,
-        ),
-        (
-            slots.iter().filter(|slot| !asking(slot)).filter_map(ConnectionSlot::deadline).min(),
-            TimerKind::Connection,
-        ),
+        (slots.iter().filter(asking).filter_map(due).min(), TimerKind::Request),
+        (slots.iter().filter(|slot| !asking(slot)).filter_map(due).min(), TimerKind::Connection),
+        (state.gauge.deadline(), TimerKind::Connection),
         (inbound.min(), TimerKind::Connection),
         (state.idle_until, TimerKind::Expiry),
     ];
@@ -50,6 +52,26 @@ pub(super) fn deadline(state: &State, slots: &[ConnectionSlot]) -> Option<Wakeup
         .into_iter()
         .filter_map(|(at, reason)| at.map(|at| Wakeup { at, reason }))
         .min_by_key(|wakeup| wakeup.at)
+}
+
+impl State {
+    /// Seals a body for the server, and remembers what a hint would echo.
+    fn seal(&mut self, over: Transport, body: &ToServer<'_>, out: &mut [u8]) {
+        let now = self.now;
+        let (session, out) = match over {
+            Transport::Datagram => (&mut self.datagram.session, out),
+            Transport::Stream => (&mut self.stream.session, crate::frame::prefix(out)),
+        };
+        if let Some(session) = session {
+            seal_body(session, now, body, out);
+        }
+        if over == Transport::Datagram
+            && let Some(header) = crate::session::Header::parse(Kind::Transport, out)
+            && let Some(tag) = out.last_chunk::<TAG_LEN>()
+        {
+            self.last = Some((header.counter, *tag));
+        }
+    }
 }
 
 impl View<'_> {
@@ -64,6 +86,12 @@ impl View<'_> {
         }
         if !link.is_up() {
             return None;
+        }
+        // What we can do goes before a request: the server plans with it.
+        if let Some(word) = self.state.words.front()
+            && over == Transport::Datagram
+        {
+            return Some((Ticket::Word, transport_len(word)));
         }
         // A request names the listener's port, so it waits until that is known.
         let open = matches!(self.state.listener, Listener::Open(_));
@@ -80,9 +108,21 @@ impl View<'_> {
     }
 
     pub(super) fn next_datagram(&mut self) -> Option<DatagramHead<Ticket>> {
-        let (ticket, len) = self.next_to_server(Transport::Datagram)?;
-        let remote = self.state.equipment.server.datagram;
-        Some(DatagramHead { ticket, socket: SocketId::MAIN, remote, len, hop_limit: None })
+        // A burst's packets leave back to back, before all else.
+        if let Some(head) = self.next_punch() {
+            return Some(head);
+        }
+        if let Some((ticket, len)) = self.next_to_server(Transport::Datagram) {
+            let remote = self.state.equipment.server.datagram;
+            let socket = SocketId::MAIN;
+            return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
+        }
+        self.slots.iter().enumerate().find_map(|(index, slot)| {
+            let peer = slot.peer.as_ref()?;
+            let Path::Datagram { socket, remote } = peer.path else { return None };
+            let (ticket, len) = (Ticket::Control(index), peer.due()?);
+            Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
+        })
     }
 
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
@@ -91,7 +131,11 @@ impl View<'_> {
         } else {
             let at = self.inbound_index(stream)?;
             let index = self.state.inbound.get(at)?.slot?;
-            (Ticket::Control(index), self.slots.get(index)?.peer.as_ref()?.due()?)
+            let peer = self.slots.get(index)?.peer.as_ref()?;
+            if peer.path.stream() != Some(stream) {
+                return None;
+            }
+            (Ticket::Control(index), peer.due()?)
         };
         Some(FrameHead { ticket, stream, len: len.saturating_add(FRAME_PREFIX) })
     }
@@ -113,24 +157,18 @@ impl View<'_> {
                 };
                 let body = slot
                     .map_or(ToServer::Confirm, |slot| ToServer::Connect(slot.connect(dial_back)));
-                let State { datagram, stream, last, .. } = &mut *self.state;
-                let (session, out) = match over {
-                    Transport::Datagram => (&mut datagram.session, out),
-                    Transport::Stream => (&mut stream.session, crate::frame::prefix(out)),
-                };
-                if let Some(session) = session {
-                    seal_body(session, now, &body, out);
-                }
-                if over == Transport::Datagram
-                    && let Some(header) = crate::session::Header::parse(Kind::Transport, out)
-                    && let Some(tag) = out.last_chunk::<TAG_LEN>()
-                {
-                    *last = Some((header.counter, *tag));
+                self.state.seal(over, &body, out);
+            }
+            Ticket::Word => {
+                if let Some(word) = self.state.words.front().cloned() {
+                    self.state.seal(Transport::Datagram, &word, out);
                 }
             }
+            Ticket::Measure => self.encode_measure(out),
+            Ticket::Hole(index) => self.encode_hole(index, out),
             Ticket::Control(index) => {
                 if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
-                    peer.encode(now, crate::frame::prefix(out));
+                    peer.encode(now, out);
                 }
             }
         }
@@ -153,6 +191,12 @@ impl View<'_> {
                 }
             }
             Ticket::Confirm(_) => self.state.unconfirmed = false,
+            Ticket::Word => {
+                self.state.unconfirmed = false;
+                self.state.words.sent();
+            }
+            Ticket::Measure => self.state.gauge.sent(now),
+            Ticket::Hole(index) => self.commit_hole(index),
             Ticket::Control(index) => {
                 let last = self
                     .slots
@@ -200,6 +244,7 @@ impl View<'_> {
 
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
+        self.expire_holes();
         self.expire_slots();
         self.expire_links();
         self.expire_inbound(now);
@@ -243,10 +288,17 @@ impl View<'_> {
             Stage::Asking => {
                 if slot.repeat.take_if(|at| now >= *at).is_some() {
                     slot.due = true;
+                    // What we can do may have been lost, too.
+                    if let Some(ability) =
+                        self.state.punch.filter(|_| !self.state.gauge.is_invited())
+                        && self.state.datagram.is_up()
+                    {
+                        self.state.words.can(ability.to_bits());
+                    }
                 }
             }
             Stage::Open => {
-                if now >= slot.deadline().unwrap_or(Instant::END)
+                if now >= slot.own_deadline().unwrap_or(Instant::END)
                     && let Some(cause) = slot.peer.as_mut().and_then(|peer| peer.expire(now))
                 {
                     self.end(index, cause);

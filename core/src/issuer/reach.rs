@@ -116,9 +116,16 @@ impl View<'_> {
                 self.drop_stream();
                 self.state.last = None;
                 let session = self.state.datagram.session.as_ref();
-                self.state.keepalive_down = session
-                    .map(|session| session.root().keepalive(Direction::Down))
+                [self.state.keepalive_up, self.state.keepalive_down] = session
+                    .map(|session| {
+                        [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
+                    })
                     .unwrap_or_default();
+                self.state.gauge.forget_server();
+                self.state.words.clear();
+                if let Some(ability) = self.state.punch {
+                    self.state.words.can(ability.to_bits());
+                }
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
             Transport::Stream => self.state.datagram.stop(),

@@ -14,12 +14,13 @@ use crate::crypto::mac;
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
-use crate::id::{ConnectionId, EquipmentId, SocketId};
+use crate::hole::Hole;
+use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
-use crate::peer::Peer;
 use crate::peer::slots::{Slot, name};
-use crate::time::Instant;
+use crate::peer::{Path, Peer};
+use crate::time::{Instant, earliest};
 use crate::wire::codec::write_body;
 use crate::wire::message::{ConnectRequest, Offer};
 use crate::wire::{OFFER_BODY, OFFER_LEN};
@@ -63,6 +64,12 @@ pub struct ConnectionSlot {
     /// Why it has failed, when that is known before its deadline.
     pub(super) cause: Option<FailCause>,
     pub(super) peer: Option<Peer>,
+    /// The dial-back that carries the connection, or has carried it until a hole replaced it.
+    pub(super) stream: Option<StreamId>,
+    /// The way through the NATs, while it is looked for.
+    pub(super) hole: Option<Hole>,
+    /// Sockets of this slot's numbers were opened.
+    pub(super) bound: bool,
 }
 
 impl ConnectionSlot {
@@ -86,6 +93,9 @@ impl ConnectionSlot {
         planned: false,
         cause: None,
         peer: None,
+        stream: None,
+        hole: None,
+        bound: false,
     };
 
     /// Empties the slot; ids that named it are stale from now on.
@@ -113,10 +123,28 @@ impl ConnectionSlot {
         }
     }
 
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    /// When the request or connection itself has something due.
+    pub(super) fn own_deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Open => self.peer.as_ref().map(Peer::deadline),
-            _ => crate::time::earliest(self.until, self.repeat),
+            _ => earliest(self.until, self.repeat),
+        }
+    }
+
+    /// When anything is due; `now` is the machine's time.
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        earliest(self.own_deadline(), self.hole.as_ref().map(|hole| hole.deadline(now)))
+    }
+
+    /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
+    /// from the address that its hole leads to.
+    pub(super) fn is_of(&self, path: &Path) -> bool {
+        match path {
+            Path::Stream { stream, .. } => self.stream == Some(*stream),
+            Path::Datagram { remote, .. } => {
+                let hole = self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip());
+                hole || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+            }
         }
     }
 }
@@ -232,6 +260,7 @@ impl View<'_> {
     /// A request has come to nothing.
     pub(super) fn fail(&mut self, index: usize, cause: FailCause) {
         let connection = name(self.slots, index);
+        self.close_hole(index, None);
         if let Some(slot) = self.slots.get_mut(index) {
             slot.free();
             self.state.event(IssuerEvent::Failed { connection, cause });

@@ -131,6 +131,24 @@ impl Peer {
         Self { id, session, path, sends, heard: now, sent: now, asked: now, due: None }
     }
 
+    /// Whether its path leads to this IP address over datagrams.
+    pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
+        matches!(self.path, Path::Datagram { remote, .. } if remote.ip() == address.ip())
+    }
+
+    /// The newest authentic message has come by `path`: ours go there from now on. Says whether that
+    /// is another one.
+    pub(crate) fn follow(&mut self, path: Path) -> bool {
+        let same = match (self.path, path) {
+            (Path::Stream { stream: one, .. }, Path::Stream { stream: other, .. }) => one == other,
+            (one, other) => one == other,
+        };
+        if !same {
+            self.path = path;
+        }
+        !same
+    }
+
     /// Opens a message of kind `kind`.
     pub(crate) fn open<'d>(
         &mut self,
@@ -172,9 +190,13 @@ impl Peer {
         Some(len.saturating_add(1).saturating_add(TRANSPORT_OVERHEAD))
     }
 
-    /// Writes the transport message that is due.
+    /// Writes the transport message that is due, on a stream behind its prefix.
     pub(crate) fn encode(&mut self, now: Instant, out: &mut [u8]) {
         let Some(message) = self.due else { return };
+        let out = match self.path {
+            Path::Stream { .. } => crate::frame::prefix(out),
+            Path::Datagram { .. } => out,
+        };
         let mut body = [0; MAX_CONTROL];
         let Some((_, control)) = body.split_first_mut() else { return };
         let len = write_body(&message, control).unwrap_or(0).saturating_add(1);

@@ -231,7 +231,8 @@ impl View<'_> {
             ToServer::Reply(reply) if role == Role::Acceptor => {
                 self.acceptor_says(&id, reply.request, reply.verdict)
             }
-            ToServer::Can(_) | ToServer::Heard(_) | ToServer::Range(_) => Err(Discard::Unexpected),
+            ToServer::Can(_) => Ok(()),
+            ToServer::Heard(_) | ToServer::Range(_) => Err(Discard::Unexpected),
             ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
                 Err(Discard::Unexpected)
             }

@@ -145,6 +145,11 @@ impl Session {
         Some(counter)
     }
 
+    /// Whether a message with this counter is newer than all that were accepted.
+    pub(crate) const fn is_newest(&self, counter: u64) -> bool {
+        self.window.is_newest(counter)
+    }
+
     /// Whether the counter is used up.
     pub(crate) const fn exhausted(&self) -> bool {
         self.counter > LAST_COUNTER

@@ -30,6 +30,11 @@ impl<const WORDS: usize> Window<WORDS> {
         }
     }
 
+    /// Whether this counter is above all that were accepted.
+    pub(crate) const fn is_newest(&self, counter: u64) -> bool {
+        counter >= self.next
+    }
+
     /// Marks a counter that was fresh and is now authenticated.
     pub(crate) fn accept(&mut self, counter: u64) {
         if counter >= self.next {

@@ -1,0 +1,203 @@
+//! An equipment's part in measuring its NAT: five packets from three sockets to the server's ends.
+//!
+//! ```text
+//! Idle ─► Binding ─► Sending ─► Waiting ─► Idle
+//!   Measure   sockets     all sent    reported, or a second later
+//! ```
+//!
+//! The server says when, computes the profile for itself and reports what it saw; the equipment
+//! computes the same with the same code, for its application and, where its own detector is the one
+//! that counts, for its ranges.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use heapless::Vec;
+
+use super::names::{MEASURING, MEASURING_COUNT};
+use crate::id::SocketId;
+use crate::machine::Command;
+use crate::nat::{MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
+use crate::time::Instant;
+use crate::wire::message::{Measure, Seen};
+use crate::wire::punch::{Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT};
+
+/// How long the sockets of a measurement stay open after its last packet: the report comes within a
+/// round trip.
+const OPEN: Duration = Duration::from_secs(1);
+/// How long the caller may take to open them.
+const BIND: Duration = Duration::from_secs(5);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    Idle,
+    Binding,
+    /// The packet that is next, counted from 0.
+    Sending(u8),
+    Waiting,
+}
+
+/// What an equipment knows of its NAT and of the server's other ends.
+#[derive(Debug)]
+pub(crate) struct Gauge {
+    stage: Stage,
+    until: Option<Instant>,
+    ends: Option<Measure>,
+    /// Which filter probes have come: bits of [`Detect::status`].
+    probes: u8,
+    /// The port that the first fresh socket is bound to; 0: there are none.
+    local: u16,
+    pub(crate) profile: Option<NatProfile>,
+}
+
+impl Gauge {
+    pub(crate) const fn new() -> Self {
+        Self { stage: Stage::Idle, until: None, ends: None, probes: 0, local: 0, profile: None }
+    }
+
+    /// Whether the server has shown that it lets equipment punch.
+    pub(crate) const fn is_invited(&self) -> bool {
+        self.ends.is_some()
+    }
+
+    /// The session with the server is another one: whether its server does the same, it will say.
+    pub(crate) const fn forget_server(&mut self) {
+        self.ends = None;
+        self.probes = 0;
+    }
+
+    /// Where an end of the server is, whose main end is at `main`. Without a second address its port
+    /// is all that differs.
+    pub(crate) fn address(&self, main: SocketAddr, end: ServerEnd) -> SocketAddr {
+        let Some(ends) = self.ends else { return main };
+        match (end, ends.other_address) {
+            (ServerEnd::Main, _) => main,
+            (ServerEnd::OtherAddress, Some(address)) => crate::addr::canonical(address),
+            _ => SocketAddr::new(main.ip(), ends.other_port),
+        }
+    }
+
+    /// A filter probe has come from this end of the server.
+    pub(crate) const fn probed(&mut self, status: u8) {
+        match status {
+            1 => self.probes |= FROM_OTHER_PORT,
+            2 => self.probes |= FROM_OTHER_ADDRESS,
+            _ => {}
+        }
+    }
+
+    /// The server tells its ends, and wants a measurement or not.
+    pub(crate) fn invited(&mut self, now: Instant, measure: &Measure) -> Option<Command> {
+        self.ends = Some(*measure);
+        if !measure.now || self.stage != Stage::Idle {
+            return None;
+        }
+        self.stage = Stage::Binding;
+        self.until = Some(now.after(BIND));
+        Some(Command::Bind { first: MEASURING, count: MEASURING_COUNT })
+    }
+
+    /// The caller has opened the two sockets, or could not: the registered one tells something too.
+    pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
+        if self.stage == Stage::Binding && first == MEASURING {
+            self.local = match local {
+                Some(local) => local.port(),
+                None => 0,
+            };
+            self.stage = Stage::Sending(0);
+            self.until = None;
+        }
+    }
+
+    fn plan(&self) -> &'static [Probe; MEASURE_PACKETS - 1] {
+        measurement(self.ends.is_some_and(|ends| ends.other_address.is_some()))
+    }
+
+    /// The port that a socket of the measurement is bound to; 0: not known.
+    fn local_of(&self, socket: u8, main: u16) -> u16 {
+        match (socket, self.local) {
+            (0, _) => main,
+            (_, 0) => 0,
+            (socket, local) => local.saturating_add(socket.saturating_sub(1).into()),
+        }
+    }
+
+    /// The packet that is next: from which socket, to which end, and what it says but for handle and
+    /// counter. `main`: the port that the registered socket is bound to, 0 = not known.
+    pub(crate) fn next(&self, main: u16) -> Option<(SocketId, ServerEnd, Detect)> {
+        let Stage::Sending(next) = self.stage else { return None };
+        let probe = *self.plan().get(usize::from(next))?;
+        let socket = match probe.socket.checked_sub(1) {
+            None => SocketId::MAIN,
+            Some(place) => SocketId(MEASURING.0.saturating_add(place.into())),
+        };
+        let detect = Detect {
+            status: self.probes,
+            handle: 0,
+            counter: 0,
+            request: MEASUREMENT,
+            round: 0,
+            which: next.saturating_add(1),
+            socket: probe.socket,
+            local: self.local_of(probe.socket, main),
+        };
+        Some((socket, probe.server, detect))
+    }
+
+    /// The packet that was next has left.
+    pub(crate) fn sent(&mut self, now: Instant) {
+        let Stage::Sending(next) = self.stage else { return };
+        let next = next.saturating_add(1);
+        // Without fresh sockets the registered one's packet is all there is.
+        let all = if self.local == 0 { 1 } else { self.plan().len() };
+        if usize::from(next) < all {
+            self.stage = Stage::Sending(next);
+        } else {
+            self.stage = Stage::Waiting;
+            self.until = Some(now.after(OPEN));
+        }
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// Closes the sockets when it is time. A caller that never answered gets no second question.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<Command> {
+        self.until.take_if(|at| now >= *at)?;
+        self.stage = Stage::Idle;
+        Some(Command::Unbind { first: MEASURING, count: MEASURING_COUNT })
+    }
+
+    /// The server reports where the packets came from; `registered` is where it sees the registered
+    /// socket. The profile, when it tells anything new.
+    pub(crate) fn seen(
+        &mut self,
+        seen: &Seen,
+        registered: SocketAddr,
+        main: u16,
+    ) -> Option<NatProfile> {
+        let first =
+            Sighting { socket: 0, local: main, server: ServerEnd::Main, observed: registered };
+        let mut sightings: Vec<Sighting, MEASURE_PACKETS> = Vec::new();
+        let _room = sightings.push(first);
+        for (place, probe) in (1_u8..).zip(self.plan()) {
+            let Some((_, observed)) = seen.packets.iter().find(|(which, _)| *which == place) else {
+                continue;
+            };
+            let _room = sightings.push(Sighting {
+                socket: probe.socket,
+                local: self.local_of(probe.socket, main),
+                server: probe.server,
+                observed: crate::addr::canonical(*observed),
+            });
+        }
+        let mut profile = NatProfile::measure(&sightings);
+        let other = |bit: u8| self.probes & bit != 0;
+        let second = self.ends.is_some_and(|ends| ends.other_address.is_some());
+        let address = second.then(|| other(FROM_OTHER_ADDRESS));
+        profile.set_filtering(Some(other(FROM_OTHER_PORT)), address);
+        let known = self.profile.replace(profile);
+        (known != Some(profile)).then_some(profile)
+    }
+}

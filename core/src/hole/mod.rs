@@ -1,0 +1,312 @@
+//! An equipment's part in punching holes, on the wire: the same for issuer and acceptor.
+//!
+//! ```text
+//! measure.rs    the measurement of its NAT
+//! names.rs      numbers of the sockets that it opens
+//! words.rs      what it has to say to the server about it
+//! mod.rs        one connection's hole
+//! ```
+//!
+//! A [`Hole`] is an [`Attempt`] with an address and a key. It sends to one IP address only, the one
+//! that the server observed for the peer, and only where the device's [`AddressPolicy`] allows; it
+//! listens to nobody but who holds the offer's punch key and speaks from there. What a path that it
+//! finds is worth only the session over it shows (threats T14, T18).
+
+mod measure;
+mod names;
+mod words;
+
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+
+use crate::addr::AddressPolicy;
+use crate::id::SocketId;
+use crate::machine::{Command, Discard};
+use crate::nat::{Differential, PortRange, ServerEnd};
+use crate::punch::{Ability, Action, Attempt, Budget, Burst, Detector, Found, Moment};
+use crate::time::Instant;
+use crate::wire::message::{Range, Seen};
+use crate::wire::punch::{Check, Detect, REPORT};
+use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
+
+pub(crate) use measure::Gauge;
+pub(crate) use words::Words;
+
+/// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 5 s.
+pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
+/// Packets to the peer in one attempt, beside guesses that both ends allow.
+const PACKETS: u16 = 128;
+
+/// A packet of a hole: from where, to where, and what.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Packet {
+    /// To this end of the server; handle and counter are the session's to fill in.
+    Detect(ServerEnd, Detect),
+    /// To the peer.
+    Check(SocketAddr, Check),
+}
+
+impl Packet {
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Detect(..) => DETECT_LEN,
+            Self::Check(..) => PUNCH_LEN,
+        }
+    }
+}
+
+/// One connection's way through the two NATs, while it is looked for.
+#[derive(Debug)]
+pub(crate) struct Hole {
+    attempt: Attempt,
+    peer: IpAddr,
+    key: [u8; 16],
+    /// The issuer's index for the session, which is in the checks of both ends.
+    index: u32,
+    sends: Kind,
+    /// Our number for the request, as the server knows it.
+    request: u32,
+    detector: Detector,
+    policy: AddressPolicy,
+    base: u16,
+    pending: Option<Action>,
+    until: Instant,
+    /// Sockets were opened.
+    pub(crate) bound: bool,
+    heard: bool,
+    /// What was reported of the round's detection packets: before and after.
+    round: u8,
+    ports: [Option<u16>; 2],
+}
+
+/// What a hole is made of.
+pub(crate) struct Opening {
+    pub(crate) ability: Ability,
+    pub(crate) policy: AddressPolicy,
+    pub(crate) key: [u8; 16],
+    pub(crate) index: u32,
+    pub(crate) sends: Kind,
+    pub(crate) request: u32,
+    /// The place of the connection in its table.
+    pub(crate) slot: usize,
+}
+
+impl Hole {
+    /// A hole towards `peer`, which the server observed. `None`: the device may not send there.
+    pub(crate) fn open(now: Instant, peer: SocketAddr, of: &Opening) -> Option<Self> {
+        let Opening { ability, policy, key, index, sends, request, slot } = *of;
+        if !policy.permits(SocketAddr::new(peer.ip(), u16::MAX)) {
+            return None;
+        }
+        let budget = Budget {
+            packets: PACKETS.saturating_add(ability.limits.guesses),
+            sockets: ability.limits.sockets,
+        };
+        Some(Self {
+            attempt: Attempt::new(budget),
+            peer: peer.ip(),
+            key,
+            index,
+            sends,
+            request,
+            detector: ability.detector,
+            policy,
+            base: names::base(slot),
+            pending: None,
+            until: now.after(ATTEMPT),
+            bound: false,
+            heard: false,
+            round: 0,
+            ports: [None; 2],
+        })
+    }
+
+    /// The peer's IP address.
+    pub(crate) const fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// Whether it is for this request of the server's.
+    pub(crate) const fn is_for(&self, request: u32) -> bool {
+        self.request == request
+    }
+
+    /// The path that was found.
+    pub(crate) fn found(&self) -> Option<(SocketId, SocketAddr)> {
+        let Found { socket, port } = self.attempt.found()?;
+        Some((names::socket(self.base, socket), SocketAddr::new(self.peer, port)))
+    }
+
+    /// The server's next instruction, for a peer at `peer`: an address other than the first one's is
+    /// passed over, whoever names it.
+    pub(crate) fn burst(&mut self, peer: SocketAddr, burst: Burst) -> Result<(), Discard> {
+        if peer.ip() != self.peer {
+            return Err(Discard::ForbiddenAddress);
+        }
+        if self.round != burst.round {
+            self.round = burst.round;
+            self.ports = [None; 2];
+        }
+        // What is left of the burst before speaks of ports that are gone.
+        self.pending = None;
+        self.attempt.handle_burst(burst);
+        Ok(())
+    }
+
+    /// The sockets that begin with `first` are open, or could not be opened.
+    pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
+        if names::number(self.base, first).is_some_and(|number| number > 0)
+            && let Some(local) = local
+        {
+            self.attempt.handle_opened(local.port());
+        }
+    }
+
+    /// A check has come. The first authentic one from the peer's address finds a path; says whether
+    /// it is the first at all.
+    pub(crate) fn check(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        check: &Check,
+        tag: &[u8; 16],
+    ) -> Result<bool, Discard> {
+        if !crate::crypto::equal(&check.tag(&self.key), tag) {
+            return Err(Discard::Unauthentic);
+        }
+        if remote.ip() != self.peer {
+            return Err(Discard::ForbiddenAddress);
+        }
+        self.hear(now, socket, remote, check.answer)
+    }
+
+    /// Something authentic of the peer has come from its address to one of our sockets.
+    pub(crate) fn hear(
+        &mut self,
+        now: Instant,
+        socket: SocketId,
+        remote: SocketAddr,
+        answer: bool,
+    ) -> Result<bool, Discard> {
+        let number = names::number(self.base, socket).ok_or(Discard::UnknownSession)?;
+        // Guesses that are still to leave are for nothing now.
+        if !matches!(self.pending, Some(Action::Send { answer: true, .. })) {
+            self.pending = None;
+        }
+        self.attempt.handle_heard(now, number, remote.port(), answer);
+        Ok(!core::mem::replace(&mut self.heard, true))
+    }
+
+    /// The index that the checks of this hole carry.
+    pub(crate) const fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// The server reports where a detection packet of ours came from. The range, once both are known
+    /// and the equipment is the one to compute it (punch claims 51, 54, 70).
+    pub(crate) fn seen(
+        &mut self,
+        seen: &Seen,
+        differential: Option<Differential>,
+    ) -> Option<Range> {
+        if seen.round != self.round || self.detector != Detector::Equipment {
+            return None;
+        }
+        for (which, observed) in &seen.packets {
+            let [before, after] = &mut self.ports;
+            match *which {
+                which if which == Moment::Before as u8 => *before = Some(observed.port()),
+                which if which == Moment::After as u8 => *after = Some(observed.port()),
+                _ => {}
+            }
+        }
+        let [Some(before), Some(after)] = self.ports else { return None };
+        let range = PortRange::detect(before, after, differential, 1);
+        Some(Range { request: self.request, round: self.round, range })
+    }
+
+    /// Looks what is next. What the caller has to do for it comes back; call again until nothing
+    /// does.
+    pub(crate) fn advance(&mut self, now: Instant) -> Option<[Command; 2]> {
+        while self.pending.is_none() {
+            match self.attempt.poll(now)? {
+                Action::Open { first, count } => {
+                    self.bound = true;
+                    let first = names::socket(self.base, first);
+                    return Some([
+                        Command::Unbind { first, count },
+                        Command::Bind { first, count },
+                    ]);
+                }
+                Action::Send { port, .. } if !self.permits(port) => {}
+                action => self.pending = Some(action),
+            }
+        }
+        None
+    }
+
+    fn permits(&self, port: u16) -> bool {
+        self.policy.permits(SocketAddr::new(self.peer, port))
+    }
+
+    /// The packet that is due.
+    pub(crate) fn packet(&self) -> Option<(SocketId, Packet)> {
+        Some(match self.pending? {
+            Action::Send { socket, port, answer } => {
+                let check = Check { kind: self.sends, answer, index: self.index };
+                let remote = SocketAddr::new(self.peer, port);
+                (names::socket(self.base, socket), Packet::Check(remote, check))
+            }
+            Action::Detect { socket, server, round, moment, local } => {
+                let detect = Detect {
+                    status: if self.detector == Detector::Equipment { REPORT } else { 0 },
+                    handle: 0,
+                    counter: 0,
+                    request: self.request,
+                    round,
+                    which: moment as u8,
+                    socket,
+                    local,
+                };
+                (names::socket(self.base, socket), Packet::Detect(server, detect))
+            }
+            Action::Open { .. } => return None,
+        })
+    }
+
+    /// Writes a check of ours.
+    pub(crate) fn write(&self, check: &Check, out: &mut [u8]) {
+        check.write(&self.key, out);
+    }
+
+    /// The packet that was due has left.
+    pub(crate) const fn sent(&mut self) {
+        self.pending = None;
+    }
+
+    /// When to look again.
+    pub(crate) fn deadline(&self, now: Instant) -> Instant {
+        let next = self.attempt.poll_timeout(now).filter(|_| self.pending.is_none());
+        next.map_or(self.until, |at| at.min(self.until))
+    }
+
+    /// Whether it has taken long enough.
+    pub(crate) fn is_over(&self, now: Instant) -> bool {
+        now >= self.until
+    }
+
+    /// Closes the sockets of a slot but the one that a path was found on.
+    pub(crate) fn release(slot: usize, keep: Option<SocketId>) -> [Option<Command>; 2] {
+        let base = names::base(slot);
+        let all = Command::Unbind { first: names::socket(base, 1), count: u8::MAX };
+        let Some(kept) = keep.and_then(|socket| names::number(base, socket)) else {
+            return [Some(all), None];
+        };
+        let Some(before) = kept.checked_sub(1) else { return [Some(all), None] };
+        let unbind = |number: u8, count: u8| {
+            (count > 0).then(|| Command::Unbind { first: names::socket(base, number), count })
+        };
+        [unbind(1, before), unbind(kept.saturating_add(1), u8::MAX.saturating_sub(kept))]
+    }
+}
