@@ -15,7 +15,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::error::SendError;
-use crate::hole::Hole;
+use crate::hole::{Holed, Way};
 use crate::id::StreamId;
 use crate::link::Transport;
 use crate::peer::slots::Slot;
@@ -55,10 +55,7 @@ pub struct ConnectionSlot {
     pub(super) stream: Option<StreamId>,
     /// It stands, and the answer has not left on it.
     pub(super) answer_due: bool,
-    /// The way through the NATs, while it is looked for.
-    pub(super) hole: Option<Hole>,
-    /// Sockets of this slot's numbers were opened.
-    pub(super) bound: bool,
+    pub(super) way: Way,
     pub(super) punch_key: [u8; 16],
     pub(super) answer: [u8; ANSWER_LEN],
     /// The server's number for the request, and the link that it came over.
@@ -80,8 +77,7 @@ impl ConnectionSlot {
         peer: None,
         stream: None,
         answer_due: false,
-        hole: None,
-        bound: false,
+        way: Way::NONE,
         punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
         request: 0,
@@ -116,8 +112,8 @@ impl ConnectionSlot {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
-                let hole = self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip());
-                hole || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+                self.way.leads_to(*remote)
+                    || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
             }
         }
     }
@@ -132,13 +128,23 @@ impl ConnectionSlot {
 
     /// When anything is due; `now` is the machine's time.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        earliest(self.own_deadline(), self.hole.as_ref().map(|hole| hole.deadline(now)))
+        earliest(self.own_deadline(), self.way.deadline(now))
     }
 }
 
 impl Default for ConnectionSlot {
     fn default() -> Self {
         Self::EMPTY
+    }
+}
+
+impl Holed for ConnectionSlot {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn way_mut(&mut self) -> &mut Way {
+        &mut self.way
     }
 }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 use super::connection::Stage;
 use super::registration::{Due, Stage as Registered, TRIES};
 use super::{AcceptorEvent, View};
-use crate::crypto::keys::fingerprint;
+use crate::crypto::keys::{Direction, fingerprint};
 use crate::entropy::Draw;
 use crate::id::StreamId;
 use crate::link::{Expiry, Progress, Transport};
@@ -105,8 +105,8 @@ impl View<'_> {
             match over {
                 Transport::Datagram => {
                     state.registration.datagram_at = None;
-                    state.gauge.forget_server();
-                    state.words.clear();
+                    let keys = [Direction::Up, Direction::Down].map(|way| root.keepalive(way));
+                    state.puncher.session_up(keys);
                 }
                 Transport::Stream => state.registration.retry_datagram(now, jitter),
             }

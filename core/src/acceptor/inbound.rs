@@ -142,9 +142,9 @@ impl View<'_> {
                 self.state.registration.back_off(self.state.now, jitter);
                 self.state.event(AcceptorEvent::RegistrationLost);
             }
-            ToEquipment::Measure(measure) => self.measure(over, &measure)?,
-            ToEquipment::Seen(seen) => self.seen(&seen)?,
-            ToEquipment::Punch(punch) => self.punch(over, &punch)?,
+            ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
+                return self.server_punches(over, &body);
+            }
             ToEquipment::Plan(_) | ToEquipment::Refused(_) | ToEquipment::Hopeless(_) => {
                 return Err(Discard::Unexpected);
             }
@@ -260,7 +260,7 @@ impl View<'_> {
             // The issuer closes its TCP connection when it hears us here.
             peer.say(PeerMessage::Alive);
         }
-        self.close_hole(index, Some(socket));
+        self.close_way(index, Some(socket));
     }
 
     /// Frees a slot, closes its stream and tells the application.
@@ -271,7 +271,7 @@ impl View<'_> {
         let stream = slot.stream;
         let dialled = matches!(slot.stage, Stage::Dialling | Stage::Answering);
         let (over, request) = (slot.over, slot.request);
-        self.close_hole(index, None);
+        self.close_way(index, None);
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.free();
         if told {
@@ -317,12 +317,12 @@ impl View<'_> {
     /// The dial-back has failed or ended. A hole goes on without it, and may still come about where
     /// the server lets equipment punch.
     fn stream_lost(&mut self, index: usize) {
-        let hoped = self.state.gauge.is_invited();
+        let hoped = self.state.puncher.gauge.is_invited();
         let Some(slot) = self.slots.get_mut(index) else { return };
         (slot.stream, slot.answer_due) = (None, false);
         let elsewhere = match slot.stage {
             Stage::Dialling => hoped,
-            Stage::Answering => slot.hole.is_some(),
+            Stage::Answering => slot.way.hole.is_some(),
             _ => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none()),
         };
         if !elsewhere {

@@ -38,7 +38,7 @@ use crate::addr::AddressPolicy;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, SendError};
-use crate::hole::{Gauge, Words};
+use crate::hole::Puncher;
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::{Equipment, Link, PLAIN_INITIATION, Transport};
 use crate::machine::{
@@ -46,7 +46,6 @@ use crate::machine::{
 };
 use crate::peer::payload::Payload;
 use crate::peer::slots::ConnectionInfo;
-use crate::punch::Ability;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{NotifyReply, PeerMessage};
@@ -74,9 +73,7 @@ pub(crate) struct State {
     pub(crate) registration: Registration,
     pub(crate) admission: Admission,
     pub(crate) addresses: AddressPolicy,
-    pub(crate) punch: Option<Ability>,
-    pub(crate) gauge: Gauge,
-    pub(crate) words: Words,
+    pub(crate) puncher: Puncher,
     /// Replies to notifications that are due, and the link that they go over.
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
     pub(crate) events: Deque<AcceptorEvent, QUEUE>,
@@ -141,9 +138,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             registration: Registration::new(config.stream_fallback),
             admission: Admission::new(now, admission),
             addresses,
-            punch: config.punch,
-            gauge: Gauge::new(),
-            words: Words::new(),
+            puncher: Puncher::new(config.punch),
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),

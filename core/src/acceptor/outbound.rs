@@ -32,10 +32,8 @@ pub enum Ticket {
     Fetch,
     /// What the acceptor has to say about punching.
     Word,
-    /// A packet of the measurement.
-    Measure,
-    /// A packet of the hole of the connection in this slot.
-    Hole(usize),
+    /// A packet of the measurement or of a hole.
+    Punch,
     /// The communication request of the connection in this slot.
     Answer(usize),
     /// A control message of the connection in this slot.
@@ -69,7 +67,7 @@ impl State {
         {
             return Some((Ticket::Reply(over), transport_len(&ToServer::Reply(*reply))));
         }
-        if let Some(word) = self.words.front()
+        if let Some(word) = self.puncher.words.front()
             && over == Transport::Datagram
         {
             return Some((Ticket::Word, transport_len(word)));
@@ -101,7 +99,7 @@ impl State {
             capabilities: capability::NOTIFY_DATAGRAM
                 | capability::NOTIFY_STREAM
                 | capability::DIAL_BACK
-                | self.punch.map_or(0, Ability::to_bits),
+                | self.puncher.ability.map_or(0, Ability::to_bits),
             early_key: self.admission.policy.early_key,
         })
     }
@@ -113,7 +111,7 @@ impl State {
             self.registration.deadline,
             self.registration.datagram_at,
             self.registration.fetch_until,
-            self.gauge.deadline(),
+            self.puncher.gauge.deadline(),
         ];
         let handshake = handshake.into_iter().flatten().min();
         let registration = registration.into_iter().flatten().min();
@@ -201,12 +199,11 @@ impl View<'_> {
                 }
             }
             Ticket::Word => {
-                if let Some(word) = self.state.words.front().cloned() {
+                if let Some(word) = self.state.puncher.words.front().cloned() {
                     self.seal(Transport::Datagram, &word, out);
                 }
             }
-            Ticket::Measure => self.encode_measure(out),
-            Ticket::Hole(index) => self.encode_hole(index, out),
+            Ticket::Punch => self.encode_punch(out),
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get(index) {
                     let message = crate::frame::prefix(out);
@@ -304,9 +301,8 @@ impl View<'_> {
                 }
             }
             Ticket::Fetch => self.state.registration.fetch_sent = true,
-            Ticket::Word => self.state.words.sent(),
-            Ticket::Measure => self.state.gauge.sent(now),
-            Ticket::Hole(index) => self.commit_hole(index),
+            Ticket::Word => self.state.puncher.words.sent(),
+            Ticket::Punch => self.commit_punch(),
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.answer_due = false;

@@ -4,6 +4,7 @@
 //! measure.rs    the measurement of its NAT
 //! names.rs      numbers of the sockets that it opens
 //! words.rs      what it has to say to the server about it
+//! way.rs        what is done for all connections at once
 //! mod.rs        one connection's hole
 //! ```
 //!
@@ -14,6 +15,7 @@
 
 mod measure;
 mod names;
+mod way;
 mod words;
 
 use core::net::{IpAddr, SocketAddr};
@@ -23,13 +25,14 @@ use crate::addr::AddressPolicy;
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
 use crate::nat::{Differential, PortRange, ServerEnd};
-use crate::punch::{Ability, Action, Attempt, Budget, Burst, Detector, Found, Moment};
+use crate::punch::{Ability, Action, Attempt, Budget, Burst, Detector, Moment};
 use crate::time::Instant;
 use crate::wire::message::{Range, Seen};
 use crate::wire::punch::{Check, Detect, REPORT};
 use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
 
 pub(crate) use measure::Gauge;
+pub(crate) use way::{Due, Holed, Puncher, Way, advance, expire};
 pub(crate) use words::Words;
 
 /// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 5 s.
@@ -71,8 +74,6 @@ pub(crate) struct Hole {
     base: u16,
     pending: Option<Action>,
     until: Instant,
-    /// Sockets were opened.
-    pub(crate) bound: bool,
     heard: bool,
     /// What was reported of the round's detection packets: before and after.
     round: u8,
@@ -114,7 +115,6 @@ impl Hole {
             base: names::base(slot),
             pending: None,
             until: now.after(ATTEMPT),
-            bound: false,
             heard: false,
             round: 0,
             ports: [None; 2],
@@ -129,12 +129,6 @@ impl Hole {
     /// Whether it is for this request of the server's.
     pub(crate) const fn is_for(&self, request: u32) -> bool {
         self.request == request
-    }
-
-    /// The path that was found.
-    pub(crate) fn found(&self) -> Option<(SocketId, SocketAddr)> {
-        let Found { socket, port } = self.attempt.found()?;
-        Some((names::socket(self.base, socket), SocketAddr::new(self.peer, port)))
     }
 
     /// The server's next instruction, for a peer at `peer`: an address other than the first one's is
@@ -232,7 +226,6 @@ impl Hole {
         while self.pending.is_none() {
             match self.attempt.poll(now)? {
                 Action::Open { first, count } => {
-                    self.bound = true;
                     let first = names::socket(self.base, first);
                     return Some([
                         Command::Unbind { first, count },
@@ -294,19 +287,5 @@ impl Hole {
     /// Whether it has taken long enough.
     pub(crate) fn is_over(&self, now: Instant) -> bool {
         now >= self.until
-    }
-
-    /// Closes the sockets of a slot but the one that a path was found on.
-    pub(crate) fn release(slot: usize, keep: Option<SocketId>) -> [Option<Command>; 2] {
-        let base = names::base(slot);
-        let all = Command::Unbind { first: names::socket(base, 1), count: u8::MAX };
-        let Some(kept) = keep.and_then(|socket| names::number(base, socket)) else {
-            return [Some(all), None];
-        };
-        let Some(before) = kept.checked_sub(1) else { return [Some(all), None] };
-        let unbind = |number: u8, count: u8| {
-            (count > 0).then(|| Command::Unbind { first: names::socket(base, number), count })
-        };
-        [unbind(1, before), unbind(kept.saturating_add(1), u8::MAX.saturating_sub(kept))]
     }
 }

@@ -156,7 +156,7 @@ impl View<'_> {
                 }
             }
             ToEquipment::Refused(refused) => {
-                self.close_hole(index, None);
+                self.close_way(index, None);
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.free();
                 }
@@ -291,8 +291,8 @@ impl View<'_> {
         }
         if let Path::Datagram { socket, .. } = path {
             let request = self.slots.get(index).map_or(0, |slot| slot.request);
-            self.state.words.heard(request);
-            self.found(index, socket);
+            self.state.puncher.words.heard(request);
+            self.close_way(index, Some(socket));
             self.settle();
         }
         Ok(index)
@@ -336,10 +336,20 @@ impl View<'_> {
         }
     }
 
+    /// The TCP connection of a connection is gone: the end of it, unless a punched path carries it.
+    fn dial_back_lost(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        slot.stream = None;
+        let punched = slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none());
+        if !punched {
+            self.end(index, CloseCause::PathLost);
+        }
+    }
+
     /// Frees a slot, closes its stream and tells the application.
     pub(super) fn end(&mut self, index: usize, cause: CloseCause) {
         let connection = name(self.slots, index);
-        self.close_hole(index, None);
+        self.close_way(index, None);
         let Some(slot) = self.slots.get_mut(index) else { return };
         let stream = slot.stream;
         slot.free();

@@ -34,7 +34,7 @@ use crate::addr::AddressPolicy;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
-use crate::hole::{Gauge, Words};
+use crate::hole::Puncher;
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::{Equipment, Link, Transport};
 use crate::machine::{
@@ -42,7 +42,6 @@ use crate::machine::{
 };
 use crate::peer::payload::Payload;
 use crate::peer::slots::ConnectionInfo;
-use crate::punch::Ability;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::message::{MAX_CANDIDATES, PeerMessage};
@@ -91,16 +90,8 @@ pub(crate) struct State {
     pub(crate) bad_certificate: bool,
     /// Counter and tag of what was sent last over datagrams: a hint must echo them.
     pub(crate) last: Option<(u64, [u8; 16])>,
-    /// Authenticates challenges in the session over datagrams.
-    pub(crate) keepalive_down: [u8; 16],
-    /// Authenticates detection packets there.
-    pub(crate) keepalive_up: [u8; 16],
-    /// The port that the registered socket is bound to; 0: not known.
-    pub(crate) main_port: u16,
     pub(crate) addresses: AddressPolicy,
-    pub(crate) punch: Option<Ability>,
-    pub(crate) gauge: Gauge,
-    pub(crate) words: Words,
+    pub(crate) puncher: Puncher,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
@@ -185,13 +176,8 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             next_request: u32::from(first) << 8,
             bad_certificate: false,
             last: None,
-            keepalive_down: [0; 16],
-            keepalive_up: [0; 16],
-            main_port: 0,
             addresses: config.addresses,
-            punch: config.punch,
-            gauge: Gauge::new(),
-            words: Words::new(),
+            puncher: Puncher::new(config.punch),
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),
@@ -340,7 +326,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
         match (socket, local) {
             (SocketId::LISTENER, _) => self.view(now).bound(local),
-            (SocketId::MAIN, _) => self.state.main_port = local.map_or(0, |local| local.port()),
+            (SocketId::MAIN, _) => {
+                self.state.puncher.main_port = local.map_or(0, |local| local.port())
+            }
             _ => self.view(now).opened(socket, local),
         }
     }

@@ -23,10 +23,8 @@ pub enum Ticket {
     Request(Transport, usize),
     /// What the issuer has to say about punching.
     Word,
-    /// A packet of the measurement.
-    Measure,
-    /// A packet of the hole of the connection in this slot.
-    Hole(usize),
+    /// A packet of the measurement or of a hole.
+    Punch,
     /// The first word in a new session when no request is due.
     Confirm(Transport),
     /// A control message of the connection in this slot.
@@ -44,7 +42,7 @@ pub(super) fn deadline(state: &State, slots: &[ConnectionSlot]) -> Option<Wakeup
         (links.into_iter().flatten().min(), TimerKind::Handshake),
         (slots.iter().filter(asking).filter_map(due).min(), TimerKind::Request),
         (slots.iter().filter(|slot| !asking(slot)).filter_map(due).min(), TimerKind::Connection),
-        (state.gauge.deadline(), TimerKind::Connection),
+        (state.puncher.gauge.deadline(), TimerKind::Connection),
         (inbound.min(), TimerKind::Connection),
         (state.idle_until, TimerKind::Expiry),
     ];
@@ -88,7 +86,7 @@ impl View<'_> {
             return None;
         }
         // What we can do goes before a request: the server plans with it.
-        if let Some(word) = self.state.words.front()
+        if let Some(word) = self.state.puncher.words.front()
             && over == Transport::Datagram
         {
             return Some((Ticket::Word, transport_len(word)));
@@ -160,12 +158,11 @@ impl View<'_> {
                 self.state.seal(over, &body, out);
             }
             Ticket::Word => {
-                if let Some(word) = self.state.words.front().cloned() {
+                if let Some(word) = self.state.puncher.words.front().cloned() {
                     self.state.seal(Transport::Datagram, &word, out);
                 }
             }
-            Ticket::Measure => self.encode_measure(out),
-            Ticket::Hole(index) => self.encode_hole(index, out),
+            Ticket::Punch => self.encode_punch(out),
             Ticket::Control(index) => {
                 if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
                     peer.encode(now, out);
@@ -193,10 +190,9 @@ impl View<'_> {
             Ticket::Confirm(_) => self.state.unconfirmed = false,
             Ticket::Word => {
                 self.state.unconfirmed = false;
-                self.state.words.sent();
+                self.state.puncher.words.sent();
             }
-            Ticket::Measure => self.state.gauge.sent(now),
-            Ticket::Hole(index) => self.commit_hole(index),
+            Ticket::Punch => self.commit_punch(),
             Ticket::Control(index) => {
                 let last = self
                     .slots
@@ -289,11 +285,12 @@ impl View<'_> {
                 if slot.repeat.take_if(|at| now >= *at).is_some() {
                     slot.due = true;
                     // What we can do may have been lost, too.
-                    if let Some(ability) =
-                        self.state.punch.filter(|_| !self.state.gauge.is_invited())
-                        && self.state.datagram.is_up()
+                    let puncher = &mut self.state.puncher;
+                    if self.state.datagram.is_up()
+                        && !puncher.gauge.is_invited()
+                        && let Some(ability) = puncher.ability
                     {
-                        self.state.words.can(ability.to_bits());
+                        puncher.words.can(ability.to_bits());
                     }
                 }
             }

@@ -116,15 +116,12 @@ impl View<'_> {
                 self.drop_stream();
                 self.state.last = None;
                 let session = self.state.datagram.session.as_ref();
-                [self.state.keepalive_up, self.state.keepalive_down] = session
-                    .map(|session| {
-                        [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
-                    })
-                    .unwrap_or_default();
-                self.state.gauge.forget_server();
-                self.state.words.clear();
-                if let Some(ability) = self.state.punch {
-                    self.state.words.can(ability.to_bits());
+                let keys = session.map(|session| {
+                    [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
+                });
+                self.state.puncher.session_up(keys.unwrap_or_default());
+                if let Some(ability) = self.state.puncher.ability {
+                    self.state.puncher.words.can(ability.to_bits());
                 }
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
@@ -174,7 +171,7 @@ impl View<'_> {
         if !self.state.datagram.is_up() || challenge.handle != self.state.datagram.index() {
             return Err(Discard::UnknownSession);
         }
-        if !crate::crypto::equal(&challenge.tag(&self.state.keepalive_down), &tag) {
+        if !crate::crypto::equal(&challenge.tag(&self.state.puncher.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
         self.lost(Transport::Datagram);

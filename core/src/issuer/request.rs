@@ -14,7 +14,7 @@ use crate::crypto::mac;
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
-use crate::hole::Hole;
+use crate::hole::{Holed, Way};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
@@ -66,10 +66,7 @@ pub struct ConnectionSlot {
     pub(super) peer: Option<Peer>,
     /// The dial-back that carries the connection, or has carried it until a hole replaced it.
     pub(super) stream: Option<StreamId>,
-    /// The way through the NATs, while it is looked for.
-    pub(super) hole: Option<Hole>,
-    /// Sockets of this slot's numbers were opened.
-    pub(super) bound: bool,
+    pub(super) way: Way,
 }
 
 impl ConnectionSlot {
@@ -94,8 +91,7 @@ impl ConnectionSlot {
         cause: None,
         peer: None,
         stream: None,
-        hole: None,
-        bound: false,
+        way: Way::NONE,
     };
 
     /// Empties the slot; ids that named it are stale from now on.
@@ -133,7 +129,7 @@ impl ConnectionSlot {
 
     /// When anything is due; `now` is the machine's time.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        earliest(self.own_deadline(), self.hole.as_ref().map(|hole| hole.deadline(now)))
+        earliest(self.own_deadline(), self.way.deadline(now))
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
@@ -142,8 +138,8 @@ impl ConnectionSlot {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
-                let hole = self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip());
-                hole || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+                self.way.leads_to(*remote)
+                    || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
             }
         }
     }
@@ -152,6 +148,16 @@ impl ConnectionSlot {
 impl Default for ConnectionSlot {
     fn default() -> Self {
         Self::EMPTY
+    }
+}
+
+impl Holed for ConnectionSlot {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn way_mut(&mut self) -> &mut Way {
+        &mut self.way
     }
 }
 
@@ -260,7 +266,7 @@ impl View<'_> {
     /// A request has come to nothing.
     pub(super) fn fail(&mut self, index: usize, cause: FailCause) {
         let connection = name(self.slots, index);
-        self.close_hole(index, None);
+        self.close_way(index, None);
         if let Some(slot) = self.slots.get_mut(index) {
             slot.free();
             self.state.event(IssuerEvent::Failed { connection, cause });

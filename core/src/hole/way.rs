@@ -1,0 +1,245 @@
+//! What the connection slots of both kinds of equipment have for holes, and what is done for all
+//! slots at once.
+
+use core::net::SocketAddr;
+
+use super::names::{number, socket};
+use super::{Gauge, Hole, Packet, Words, names};
+use crate::id::SocketId;
+use crate::machine::{Command, Discard};
+use crate::nat::{Allocation, Differential, NatProfile};
+use crate::punch::Ability;
+use crate::session::keepalive::Keepalive;
+use crate::time::Instant;
+use crate::wire::message::{Measure, Seen};
+use crate::wire::punch::{Detect, MEASUREMENT};
+use crate::wire::{DETECT_LEN, Kind};
+
+/// One connection's way through the NATs.
+#[derive(Debug)]
+pub(crate) struct Way {
+    /// While it is looked for.
+    pub(crate) hole: Option<Hole>,
+    /// Sockets of this slot's numbers were opened.
+    bound: bool,
+}
+
+impl Way {
+    pub(crate) const NONE: Self = Self { hole: None, bound: false };
+
+    /// Lets the hole go, and the sockets but this one.
+    pub(crate) fn close(
+        &mut self,
+        slot: usize,
+        keep: Option<SocketId>,
+        command: &mut dyn FnMut(Command),
+    ) {
+        self.hole = None;
+        if !self.bound {
+            return;
+        }
+        let base = names::base(slot);
+        let kept = keep.and_then(|socket| number(base, socket)).unwrap_or(0);
+        self.bound = kept > 0;
+        let mut unbind = |first: u8, count: u8| {
+            if count > 0 {
+                command(Command::Unbind { first: socket(base, first), count });
+            }
+        };
+        match kept.checked_sub(1) {
+            None => unbind(1, u8::MAX),
+            Some(before) => {
+                unbind(1, before);
+                unbind(kept.saturating_add(1), u8::MAX.saturating_sub(kept));
+            }
+        }
+    }
+
+    /// Whether datagrams from there may be the peer's: the hole leads there.
+    pub(crate) fn leads_to(&self, remote: SocketAddr) -> bool {
+        self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip())
+    }
+
+    /// When the hole has something due.
+    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
+        self.hole.as_ref().map(|hole| hole.deadline(now))
+    }
+}
+
+/// A connection slot, as far as its way is concerned.
+pub(crate) trait Holed {
+    fn way(&self) -> &Way;
+    fn way_mut(&mut self) -> &mut Way;
+}
+
+/// A packet that is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Due {
+    /// The slot that it is for; `None`: the measurement.
+    pub(crate) slot: Option<usize>,
+    pub(crate) socket: SocketId,
+    pub(crate) remote: SocketAddr,
+    pub(crate) packet: Packet,
+}
+
+impl Due {
+    pub(crate) const fn len(&self) -> usize {
+        self.packet.len()
+    }
+}
+
+/// What an equipment has for measuring and punching, beside its connections.
+#[derive(Debug)]
+pub(crate) struct Puncher {
+    pub(crate) ability: Option<Ability>,
+    pub(crate) gauge: Gauge,
+    pub(crate) words: Words,
+    /// The port that the registered socket is bound to; 0: not known.
+    pub(crate) main_port: u16,
+    /// The keys that authenticate keepalives and detection packets in the session with the server.
+    pub(crate) key_up: [u8; 16],
+    pub(crate) key_down: [u8; 16],
+}
+
+impl Puncher {
+    pub(crate) const fn new(ability: Option<Ability>) -> Self {
+        Self {
+            ability,
+            gauge: Gauge::new(),
+            words: Words::new(),
+            main_port: 0,
+            key_up: [0; 16],
+            key_down: [0; 16],
+        }
+    }
+
+    /// Another session over datagrams stands: what its server can do, it will say.
+    pub(crate) fn session_up(&mut self, keys: [[u8; 16]; 2]) {
+        [self.key_up, self.key_down] = keys;
+        self.gauge.forget_server();
+        self.words.clear();
+    }
+
+    /// The server tells its ends.
+    pub(crate) fn measure(
+        &mut self,
+        now: Instant,
+        measure: &Measure,
+    ) -> Result<Option<Command>, Discard> {
+        self.ability.ok_or(Discard::Unexpected)?;
+        Ok(self.gauge.invited(now, measure))
+    }
+
+    /// The server reports where detection packets came from. `registered`: where it sees the
+    /// registered socket. The profile, when the report tells a new one.
+    pub(crate) fn seen<T: Holed>(
+        &mut self,
+        slots: &mut [T],
+        seen: &Seen,
+        registered: Option<SocketAddr>,
+    ) -> Result<Option<NatProfile>, Discard> {
+        if seen.request == MEASUREMENT {
+            let registered = registered.ok_or(Discard::Unexpected)?;
+            return Ok(self.gauge.seen(seen, registered, self.main_port));
+        }
+        let differential = self.differential();
+        let holes = slots.iter_mut().filter_map(|slot| slot.way_mut().hole.as_mut());
+        let hole = { holes }.find(|hole| hole.is_for(seen.request)).ok_or(Discard::Unexpected)?;
+        if let Some(range) = hole.seen(seen, differential) {
+            self.words.range(range);
+        }
+        Ok(None)
+    }
+
+    /// The port differential of our NAT, as we have computed it.
+    fn differential(&self) -> Option<Differential> {
+        match self.gauge.profile?.allocation {
+            Allocation::Sequential(differential) => Some(differential),
+            _ => None,
+        }
+    }
+
+    /// A probe from another end of the server, in the session with this index: the NAT lets it in.
+    pub(crate) fn filter_probe(
+        &mut self,
+        index: Option<u32>,
+        message: &[u8],
+    ) -> Result<(), Discard> {
+        let (probe, tag) =
+            Keepalive::parse(Kind::FilterProbe, message).ok_or(Discard::Malformed)?;
+        if index != Some(probe.handle) {
+            return Err(Discard::UnknownSession);
+        }
+        if !crate::crypto::equal(&probe.tag(&self.key_down), &tag) {
+            return Err(Discard::Unauthentic);
+        }
+        self.gauge.probed(probe.status);
+        Ok(())
+    }
+
+    /// Sockets were opened, or could not be.
+    pub(crate) fn opened<T: Holed>(
+        &mut self,
+        slots: &mut [T],
+        socket: SocketId,
+        local: Option<SocketAddr>,
+    ) {
+        self.gauge.bound(socket, local);
+        for hole in slots.iter_mut().filter_map(|slot| slot.way_mut().hole.as_mut()) {
+            hole.bound(socket, local);
+        }
+    }
+
+    /// The next packet of a hole or of the measurement, for a server whose main end is at `server`.
+    pub(crate) fn next<T: Holed>(&self, slots: &[T], server: SocketAddr) -> Option<Due> {
+        let holes = slots.iter().enumerate();
+        let mut due = holes.filter_map(|(slot, held)| {
+            let (socket, packet) = held.way().hole.as_ref()?.packet()?;
+            let remote = match packet {
+                Packet::Detect(end, _) => self.gauge.address(server, end),
+                Packet::Check(remote, _) => remote,
+            };
+            Some(Due { slot: Some(slot), socket, remote, packet })
+        });
+        due.next().or_else(|| {
+            let (socket, end, detect) = self.gauge.next(self.main_port)?;
+            let remote = self.gauge.address(server, end);
+            Some(Due { slot: None, socket, remote, packet: Packet::Detect(end, detect) })
+        })
+    }
+
+    /// Writes a detection packet under the session whose handle and next counter these are. Without
+    /// a session it says nothing, and is nothing to anybody.
+    pub(crate) fn write(&self, detect: Detect, session: Option<(u32, u64)>, out: &mut [u8]) {
+        debug_assert!(out.len() == DETECT_LEN);
+        match session {
+            Some((handle, counter)) => {
+                Detect { handle, counter, ..detect }.write(&self.key_up, out);
+            }
+            None => out.fill(0),
+        }
+    }
+}
+
+/// Looks in each slot's hole what is next.
+pub(crate) fn advance<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn FnMut(Command)) {
+    for slot in slots {
+        let way = slot.way_mut();
+        let Some(hole) = &mut way.hole else { continue };
+        while let Some(commands) = hole.advance(now) {
+            way.bound = true;
+            commands.into_iter().for_each(&mut *command);
+        }
+    }
+}
+
+/// Ends what has taken long enough, and looks what is next.
+pub(crate) fn expire<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn FnMut(Command)) {
+    for (index, slot) in slots.iter_mut().enumerate() {
+        let way = slot.way_mut();
+        if way.hole.as_ref().is_some_and(|hole| hole.is_over(now)) {
+            way.close(index, None, command);
+        }
+    }
+    advance(now, slots, command);
+}
