@@ -54,6 +54,8 @@ errors! {
         NotReady => "the connection is not established yet",
         /// More than [`MAX_PAYLOAD`](crate::MAX_PAYLOAD) bytes.
         TooLong => "the payload is too long",
+        /// The peer was not heard on this punched path for 30 s; another one is looked for.
+        NoConsent => "the peer has not been heard on this path lately",
         /// The session's counter is used up: it must be closed and made anew.
         CounterExhausted => "the session's counter is used up",
     }

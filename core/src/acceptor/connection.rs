@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use crate::error::SendError;
 use crate::hole::{Holed, Way};
-use crate::id::StreamId;
+use crate::id::{SocketId, StreamId};
 use crate::link::Transport;
 use crate::peer::slots::Slot;
 use crate::peer::{Path, Peer};
@@ -56,6 +56,8 @@ pub struct ConnectionSlot {
     /// It stands, and the answer has not left on it.
     pub(super) answer_due: bool,
     pub(super) way: Way,
+    /// Open, and the issuer has asked for another path.
+    pub(super) renewing: bool,
     pub(super) punch_key: [u8; 16],
     pub(super) answer: [u8; ANSWER_LEN],
     /// The server's number for the request, and the link that it came over.
@@ -78,6 +80,7 @@ impl ConnectionSlot {
         stream: None,
         answer_due: false,
         way: Way::NONE,
+        renewing: false,
         punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
         request: 0,
@@ -145,6 +148,13 @@ impl Holed for ConnectionSlot {
 
     fn way_mut(&mut self) -> &mut Way {
         &mut self.way
+    }
+
+    fn path_socket(&self) -> Option<SocketId> {
+        match self.peer.as_ref().filter(|_| self.stage == Stage::Open)?.path {
+            Path::Datagram { socket, .. } => Some(socket),
+            Path::Stream { .. } => None,
+        }
     }
 }
 

@@ -65,6 +65,7 @@ impl View<'_> {
         let admitted = |slot: &ConnectionSlot| {
             let stage = match slot.stage {
                 Stage::Dialling | Stage::Answering | Stage::Unconfirmed => true,
+                Stage::Open if slot.renewing => true,
                 Stage::Open => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some()),
                 Stage::Free | Stage::Parked | Stage::Closing => false,
             };

@@ -10,6 +10,7 @@
 //! connection.rs     one slot for each connection, from dialling to closing
 //! inbound.rs        what arrives
 //! outbound.rs       what is due to leave
+//! keeping.rs        what of it keeps the registration
 //! ```
 //!
 //! A second connection request brings the issuer's address and the sealed offer. The acceptor opens
@@ -26,6 +27,7 @@ mod holes;
 mod inbound;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod keeping;
 mod offers;
 mod outbound;
 pub(crate) mod registration;

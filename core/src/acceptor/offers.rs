@@ -8,6 +8,7 @@ use super::{AcceptorEvent, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::crypto::noise::{Link as NoiseLink, Responder};
+use crate::hole::Holed;
 use crate::id::{EquipmentId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard};
@@ -57,10 +58,12 @@ impl View<'_> {
         if notify.offer.len() != OFFER_LEN {
             return Err(Reason::BadOffer);
         }
-        let address = dial_address(self.state.addresses, notify.issuer)
-            .inspect_err(|_| self.state.counters.discard(Discard::ForbiddenAddress))?;
-        let index =
-            self.slots.iter().position(|slot| slot.stage == Stage::Free).ok_or(Reason::Busy)?;
+        let room = self.room(notify.issuer);
+        // A connection that stands may be what this is about: it needs no room.
+        let punched = |slot: &super::ConnectionSlot| slot.path_socket().is_some();
+        if !self.slots.iter().any(punched) {
+            room?;
+        }
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
         let mut plain = [0; OFFER_BODY];
         let (responder, who) = Responder::read(
@@ -74,6 +77,10 @@ impl View<'_> {
         let who = EquipmentId(who);
         let offer = read_padded_body::<Offer>(&plain).ok_or(Reason::BadOffer)?;
         zeroize::Zeroize::zeroize(&mut plain);
+        if let Some(renewed) = self.renewed(over, notify, who, &offer) {
+            return Ok((who, renewed, false));
+        }
+        let (address, index) = room?;
         let clock = self.state.equipment.wall_clock(now);
         let entry = self.state.admission.entry(now, clock, who, &offer)?;
         // Strangers never take the last slot of a device that has paired issuers (T30).
@@ -104,6 +111,37 @@ impl View<'_> {
             self.dial(index);
         }
         Ok((who, verdict, park))
+    }
+
+    /// The address that may be dialled, and the slot that is free for it.
+    fn room(&mut self, issuer: SocketAddr) -> Result<(SocketAddr, usize), Reason> {
+        let address = dial_address(self.state.addresses, issuer)
+            .inspect_err(|_| self.state.counters.discard(Discard::ForbiddenAddress))?;
+        let free = self.slots.iter().position(|slot| slot.stage == Stage::Free);
+        Ok((address, free.ok_or(Reason::Busy)?))
+    }
+
+    /// An issuer whose connection stands asks for another path for it: the offer is its own, by its
+    /// key, and names the connection's index. Nobody is dialled; the hole is all there is to it.
+    fn renewed(
+        &mut self,
+        over: Transport,
+        notify: &ConnectNotify<'_>,
+        who: EquipmentId,
+        offer: &Offer,
+    ) -> Option<Verdict> {
+        let theirs = |slot: &super::ConnectionSlot| {
+            let same = |peer: &Peer| peer.id == who && peer.session.peer_index == offer.index;
+            slot.stage == Stage::Open && slot.peer.as_ref().is_some_and(same)
+        };
+        let index = self.slots.iter().position(theirs)?;
+        let slot = self.slots.get_mut(index)?;
+        slot.punch_key = offer.punch_key;
+        slot.request = notify.request;
+        slot.over = over;
+        slot.renewing = true;
+        slot.way.hole = None;
+        Some(Verdict::Accepted)
     }
 
     /// Writes the communication request and the session into a slot.

@@ -10,7 +10,6 @@ use crate::machine::{FRAME_PREFIX, TimerKind, Wakeup};
 use crate::peer::{CloseCause, Path, Peer};
 use crate::punch::Ability;
 use crate::session::Session;
-use crate::session::keepalive::{Keepalive, WANTS_ANSWER};
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::codec::write_body;
@@ -92,7 +91,7 @@ impl State {
         }
     }
 
-    fn register(&self) -> ToServer<'static> {
+    pub(super) fn register(&self) -> ToServer<'static> {
         ToServer::Register(Register {
             id: self.equipment.key.id(),
             local: self.registration.local.unwrap_or(UNSPECIFIED),
@@ -220,7 +219,7 @@ impl View<'_> {
         }
     }
 
-    fn seal(&mut self, over: Transport, body: &ToServer<'_>, out: &mut [u8]) {
+    pub(super) fn seal(&mut self, over: Transport, body: &ToServer<'_>, out: &mut [u8]) {
         let now = self.state.now;
         let (session, out) = match over {
             Transport::Datagram => (&mut self.state.datagram.session, out),
@@ -229,53 +228,6 @@ impl View<'_> {
         if let Some(session) = session {
             seal_body(session, now, body, out);
         }
-    }
-
-    fn encode_registration(&mut self, out: &mut [u8]) {
-        let over = self.state.registration.over;
-        match self.state.registration.due {
-            Due::Nothing => {}
-            Due::Resume => {
-                let message = self.state.registration.write_resume([Kind::Resume as u8, 0]);
-                out.copy_from_slice(&message);
-            }
-            Due::Register => {
-                let body = self.state.register();
-                self.state.registration.told_key = self.state.admission.policy.early_key;
-                self.seal(over, &body, out);
-                self.remember(out);
-            }
-            Due::Deregister => self.seal(over, &ToServer::Deregister, out),
-            Due::Keepalive { wants_answer } => {
-                let status = if wants_answer { WANTS_ANSWER } else { 0 };
-                self.keepalive(Kind::Keepalive, status, None, out);
-            }
-            Due::Echo { cookie } => self.keepalive(Kind::Echo, WANTS_ANSWER, Some(cookie), out),
-        }
-    }
-
-    /// Remembers counter and tag of a registration: a hint echoes them.
-    fn remember(&mut self, message: &[u8]) {
-        if self.state.registration.over == Transport::Datagram
-            && let Some(header) = crate::session::Header::parse(Kind::Transport, message)
-            && let Some(tag) = message.last_chunk::<TAG_LEN>()
-        {
-            self.state.registration.last = Some((header.counter, *tag));
-        }
-    }
-
-    fn keepalive(&mut self, kind: Kind, status: u8, cookie: Option<[u8; 6]>, out: &mut [u8]) {
-        let state = &mut *self.state;
-        let (session, out) = match state.registration.over {
-            Transport::Datagram => (&mut state.datagram.session, out),
-            Transport::Stream => (&mut state.stream.session, crate::frame::prefix(out)),
-        };
-        let Some(session) = session else { return };
-        let Some(counter) = session.next_counter() else { return };
-        let message = Keepalive { kind, status, handle: session.peer_index, counter, cookie };
-        let tag = message.tag(&state.registration.keepalive_up);
-        message.write(&tag, out);
-        state.registration.last = Some((counter, tag));
     }
 
     pub(super) fn commit(&mut self, ticket: Ticket) {
@@ -320,16 +272,6 @@ impl View<'_> {
                 }
             }
         }
-    }
-
-    /// A hint answers a Resume with the nonce's counter-sized part and the tag.
-    fn remember_resume(&mut self) {
-        let message = self.state.registration.write_resume([Kind::Resume as u8, 0]);
-        let (Some(nonce), Some(tag)) = (message.get(6..12), message.last_chunk::<TAG_LEN>()) else {
-            return;
-        };
-        let counter = nonce.iter().fold(0, |value, byte| (value << 8) | u64::from(*byte));
-        self.state.registration.last = Some((counter, *tag));
     }
 
     /// Asks for a control message on a connection.

@@ -70,6 +70,8 @@ impl Way {
 pub(crate) trait Holed {
     fn way(&self) -> &Way;
     fn way_mut(&mut self) -> &mut Way;
+    /// The socket of the path that carries the connection, where that is a punched one.
+    fn path_socket(&self) -> Option<SocketId>;
 }
 
 /// A packet that is due.
@@ -236,9 +238,10 @@ pub(crate) fn advance<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn
 /// Ends what has taken long enough, and looks what is next.
 pub(crate) fn expire<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn FnMut(Command)) {
     for (index, slot) in slots.iter_mut().enumerate() {
+        let kept = slot.path_socket();
         let way = slot.way_mut();
         if way.hole.as_ref().is_some_and(|hole| hole.is_over(now)) {
-            way.close(index, None, command);
+            way.close(index, kept, command);
         }
     }
     advance(now, slots, command);

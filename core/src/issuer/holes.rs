@@ -54,13 +54,15 @@ impl View<'_> {
         }
     }
 
-    /// The server's instruction for a request that waits, or whose connection TCP carries.
+    /// The server's instruction for a request that waits, or whose connection TCP carries or is to
+    /// get another path.
     fn punch(&mut self, punch: &Punch) -> Result<(), Discard> {
         let ability = self.state.puncher.ability.ok_or(Discard::Unexpected)?;
         let now = self.state.now;
         let wanted = |slot: &ConnectionSlot| {
             let stage = match slot.stage {
                 Stage::Asking => true,
+                Stage::Open if slot.renewing.is_some() => true,
                 Stage::Open => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some()),
                 Stage::Free | Stage::Closing => false,
             };
@@ -136,6 +138,7 @@ impl View<'_> {
             self.forget_inbound(stream);
             self.state.command(Command::Shutdown { stream });
         }
+        self.renewed(index);
     }
 
     pub(super) fn advance_holes(&mut self) {

@@ -135,7 +135,7 @@ impl View<'_> {
         let index = self
             .slots
             .iter()
-            .position(|slot| slot.stage == Stage::Asking && slot.request == request)
+            .position(|slot| slot.is_asking() && slot.request == request)
             .ok_or(Discard::Unexpected)?;
         let connection = name(self.slots, index);
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
@@ -155,6 +155,7 @@ impl View<'_> {
                     self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
                 }
             }
+            ToEquipment::Refused(_) if slot.stage == Stage::Open => self.renewed(index),
             ToEquipment::Refused(refused) => {
                 self.close_way(index, None);
                 if let Some(slot) = self.slots.get_mut(index) {

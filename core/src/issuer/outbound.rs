@@ -8,7 +8,7 @@ use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, FRAME_PREFIX, TimerKind, Wakeup};
 use crate::peer::slots::find;
-use crate::peer::{CloseCause, Path};
+use crate::peer::{CloseCause, Path, Peer};
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::message::{PeerMessage, ToServer};
@@ -91,10 +91,11 @@ impl View<'_> {
         {
             return Some((Ticket::Word, transport_len(word)));
         }
-        // A request names the listener's port, so it waits until that is known.
+        // A request names the listener's port, so it waits until that is known; one for another path
+        // needs no listener.
         let open = matches!(self.state.listener, Listener::Open(_));
-        let due =
-            self.slots.iter().position(|slot| open && slot.stage == Stage::Asking && slot.due);
+        let may = |slot: &ConnectionSlot| open || slot.renewing.is_some();
+        let due = self.slots.iter().position(|slot| slot.is_asking() && slot.due && may(slot));
         if let Some(index) = due {
             let request = self.slots.get(index)?.connect(self.state.dial_back(over));
             return Some((
@@ -245,7 +246,7 @@ impl View<'_> {
         self.expire_links();
         self.expire_inbound(now);
         if self.state.idle_until.take_if(|at| now >= *at).is_some() {
-            if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+            if self.slots.iter().any(ConnectionSlot::is_asking) {
                 self.state.idle_until = Some(now.after(WARM));
             } else {
                 self.state.datagram.reset();
@@ -281,24 +282,23 @@ impl View<'_> {
                 let cause = slot.cause.unwrap_or(found);
                 self.fail(index, cause);
             }
-            Stage::Asking => {
-                if slot.repeat.take_if(|at| now >= *at).is_some() {
-                    slot.due = true;
-                    // What we can do may have been lost, too.
-                    let puncher = &mut self.state.puncher;
-                    if self.state.datagram.is_up()
-                        && !puncher.gauge.is_invited()
-                        && let Some(ability) = puncher.ability
-                    {
-                        puncher.words.can(ability.to_bits());
-                    }
-                }
-            }
+            Stage::Asking => self.repeat(now, index),
             Stage::Open => {
-                if now >= slot.own_deadline().unwrap_or(Instant::END)
-                    && let Some(cause) = slot.peer.as_mut().and_then(|peer| peer.expire(now))
-                {
-                    self.end(index, cause);
+                if now < slot.own_deadline().unwrap_or(Instant::END) {
+                    return;
+                }
+                if let Some(cause) = slot.peer.as_mut().and_then(|peer| peer.expire(now)) {
+                    return self.end(index, cause);
+                }
+                let lost = slot.peer.as_ref().and_then(Peer::lost_at).is_some_and(|at| now >= at);
+                match slot.renewing {
+                    Some(until) if now >= until => {
+                        self.renewed(index);
+                        self.renew(index);
+                    }
+                    Some(_) => self.repeat(now, index),
+                    None if lost => self.renew(index),
+                    None => {}
                 }
             }
             Stage::Closing => {
@@ -306,6 +306,23 @@ impl View<'_> {
                     self.end(index, CloseCause::Local);
                 }
             }
+        }
+    }
+
+    /// Sends a request once more when its time has come.
+    fn repeat(&mut self, now: Instant, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.repeat.take_if(|at| now >= *at).is_none() {
+            return;
+        }
+        slot.due = true;
+        // What we can do may have been lost, too.
+        let puncher = &mut self.state.puncher;
+        if self.state.datagram.is_up()
+            && !puncher.gauge.is_invited()
+            && let Some(ability) = puncher.ability
+        {
+            puncher.words.can(ability.to_bits());
         }
     }
 }

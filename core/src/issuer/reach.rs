@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::request::{REPEAT, Stage};
+use super::request::REPEAT;
 use super::{FailCause, INBOUND, IssuerEvent, Listener, RequestTransport, State, View};
 use crate::crypto::keys::Direction;
 use crate::entropy::Draw;
@@ -66,13 +66,19 @@ impl View<'_> {
         let now = self.state.now;
         let clock = self.state.equipment.wall_clock(now);
         let open = matches!(self.state.listener, Listener::Open(_));
-        let ready = open && clock.is_some() && self.state.equipment.server_key().is_some();
+        let ready = clock.is_some() && self.state.equipment.server_key().is_some();
         let dial_back = self.state.dial_back(over);
         for slot in self.slots.iter_mut() {
             slot.early &= over != Transport::Datagram;
         }
+        // A request names the listener's port, so it waits until that is known; one for another path
+        // needs no listener.
         let mut first = self.slots.iter_mut().find(|slot| {
-            ready && over == Transport::Datagram && slot.stage == Stage::Asking && slot.due
+            ready
+                && (open || slot.renewing.is_some())
+                && over == Transport::Datagram
+                && slot.is_asking()
+                && slot.due
         });
         if let Some(slot) = &mut first {
             slot.early = true;
@@ -128,7 +134,7 @@ impl View<'_> {
             Transport::Stream => self.state.datagram.stop(),
         }
         let now = self.state.now;
-        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_asking()) {
             let taken = slot.early && welcome.early_taken && over == Transport::Datagram;
             slot.early = false;
             slot.due = !taken;
@@ -175,7 +181,7 @@ impl View<'_> {
             return Err(Discard::Unauthentic);
         }
         self.lost(Transport::Datagram);
-        if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+        if self.slots.iter().any(|slot| slot.is_asking()) {
             self.reach_server();
         }
         Ok(())
@@ -191,7 +197,7 @@ impl View<'_> {
             Transport::Stream => self.drop_stream(),
         }
         let mut waiting = false;
-        for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Asking) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_asking()) {
             slot.due = true;
             slot.repeat = None;
             waiting = true;
@@ -203,7 +209,7 @@ impl View<'_> {
 
     /// No request waits any more: stop what was only for requests.
     pub(super) fn settle(&mut self) {
-        if self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
+        if self.slots.iter().any(|slot| slot.is_asking()) {
             return;
         }
         self.state.retry_at = None;

@@ -5,6 +5,9 @@
 //!           │ refused, failed, given up
 //!           └────────► Free
 //! ```
+//!
+//! An open connection whose punched path is lost asks again, in the name of the same connection, for
+//! another path.
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -67,6 +70,8 @@ pub struct ConnectionSlot {
     /// The dial-back that carries the connection, or has carried it until a hole replaced it.
     pub(super) stream: Option<StreamId>,
     pub(super) way: Way,
+    /// Open, and asking for another path: until when.
+    pub(super) renewing: Option<Instant>,
 }
 
 impl ConnectionSlot {
@@ -92,6 +97,7 @@ impl ConnectionSlot {
         peer: None,
         stream: None,
         way: Way::NONE,
+        renewing: None,
     };
 
     /// Empties the slot; ids that named it are stale from now on.
@@ -119,10 +125,21 @@ impl ConnectionSlot {
         }
     }
 
+    /// Whether its request waits for the server or the acceptor.
+    pub(super) fn is_asking(&self) -> bool {
+        self.stage == Stage::Asking || self.renewing.is_some()
+    }
+
     /// When the request or connection itself has something due.
     pub(super) fn own_deadline(&self) -> Option<Instant> {
-        match self.stage {
-            Stage::Open => self.peer.as_ref().map(Peer::deadline),
+        match (self.stage, &self.peer) {
+            (Stage::Open, Some(peer)) => {
+                let renewal = match self.renewing {
+                    Some(until) => earliest(self.repeat, Some(until)),
+                    None => peer.lost_at(),
+                };
+                earliest(Some(peer.deadline()), renewal)
+            }
             _ => earliest(self.until, self.repeat),
         }
     }
@@ -158,6 +175,13 @@ impl Holed for ConnectionSlot {
 
     fn way_mut(&mut self) -> &mut Way {
         &mut self.way
+    }
+
+    fn path_socket(&self) -> Option<SocketId> {
+        match self.peer.as_ref().filter(|_| self.stage == Stage::Open)?.path {
+            Path::Datagram { socket, .. } => Some(socket),
+            Path::Stream { .. } => None,
+        }
     }
 }
 
@@ -212,8 +236,19 @@ impl View<'_> {
         Ok(connection)
     }
 
-    /// Seals the offer into a slot.
+    /// Seals the offer for a new request into a slot.
     fn fill(&mut self, index: usize, target: &Target) -> Result<(), RequestError> {
+        self.seal_offer(index, target)?;
+        let until = self.state.now.after(self.state.deadline);
+        let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
+        slot.target = target.id;
+        slot.stage = Stage::Asking;
+        slot.until = Some(until);
+        Ok(())
+    }
+
+    /// Seals an offer into a slot, under a new number, for whoever `target` is.
+    fn seal_offer(&mut self, index: usize, target: &Target) -> Result<(), RequestError> {
         let now = self.state.now;
         let handle = name(self.slots, index).to_handle();
         let State { hedge, equipment, candidates, .. } = &mut *self.state;
@@ -244,13 +279,42 @@ impl View<'_> {
         slot.initiator = Some(initiator.ok_or(RequestError::BadTarget)?);
         self.state.next_request = self.state.next_request.wrapping_add(1);
         slot.request = self.state.next_request;
-        slot.target = target.id;
         slot.punch_key = punch_key;
         slot.early_tag = target.early_key.map(|key| early_tag(&key, slot.request, &slot.offer));
-        slot.stage = Stage::Asking;
         slot.due = true;
-        slot.until = Some(now.after(self.state.deadline));
+        (slot.tries, slot.repeat) = (0, None);
         Ok(())
+    }
+
+    /// The punched path of an open connection is lost: asks for another one. The connection's own
+    /// key opens the door; a password is not needed again.
+    pub(super) fn renew(&mut self, index: usize) {
+        let until = self.state.now.after(self.state.deadline);
+        let Some(target) = self.slots.get(index).map(|slot| Target::new(slot.target)) else {
+            return;
+        };
+        if self.state.puncher.ability.is_some() && self.seal_offer(index, &target).is_ok() {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.way.hole = None;
+            }
+            self.reach_server();
+        }
+        // Without one to send, it is looked at again later.
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.initiator = None;
+            slot.renewing = Some(until);
+        }
+    }
+
+    /// A connection is heard again, or has another path, or cannot get one now.
+    pub(super) fn renewed(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if slot.renewing.take().is_some() {
+            (slot.due, slot.repeat) = (false, None);
+            let socket = slot.path_socket();
+            self.close_way(index, socket);
+            self.settle();
+        }
     }
 
     /// All requests have come to nothing.

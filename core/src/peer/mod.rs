@@ -3,8 +3,10 @@
 //! A body begins with one byte: 0 control (a postcard [`PeerMessage`]), 1 a datagram of the
 //! application, 2 a packet of the inner network that carries byte streams. What keeps it alive: an
 //! end that has sent nothing for 15 s says so; one that has heard nothing for 30 s asks; after 45 s
-//! the connection is closed. Only an authenticated message counts as heard, and only an
-//! authenticated one closes (threats T18, T32).
+//! the connection is closed. Over a punched path it asks after 20 s, the issuer looks for another
+//! path after 25 s, no application data leaves after 30 s (consent, RFC 7675), and after 60 s the
+//! connection is closed. Only an authenticated message counts as heard, and only an authenticated
+//! one closes (threats T18, T32).
 
 pub(crate) mod payload;
 pub(crate) mod slots;
@@ -29,6 +31,15 @@ pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(30);
 const PROBE_AGAIN: Duration = Duration::from_secs(5);
 /// An end that has heard nothing for so long closes the connection.
 pub(crate) const DEAD_AFTER: Duration = Duration::from_secs(45);
+/// The same three over a punched path, whose NATs may forget it at any time.
+const PROBE_PUNCHED: Duration = Duration::from_secs(20);
+const PROBE_PUNCHED_AGAIN: Duration = Duration::from_millis(2_500);
+const DEAD_PUNCHED: Duration = Duration::from_secs(60);
+/// An issuer that has heard nothing over a punched path for so long looks for another one.
+pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(25);
+/// An end that has heard nothing over a punched path for so long sends no application data (RFC
+/// 7675, section 5.1).
+const CONSENT: Duration = Duration::from_secs(30);
 
 /// Length of a control message in a transport message, channel byte included, at the most.
 const MAX_CONTROL: usize = 24;
@@ -83,7 +94,7 @@ pub enum CloseCause {
     Local,
     /// The peer closed it.
     Peer,
-    /// Nothing was heard of the peer for 45 s.
+    /// Nothing was heard of the peer for 45 s, or for 60 s over a punched path.
     Silent,
     /// The path broke, or could never be made.
     PathLost,
@@ -229,11 +240,35 @@ impl Peer {
         self.session.inspect(see);
     }
 
+    const fn is_punched(&self) -> bool {
+        matches!(self.path, Path::Datagram { .. })
+    }
+
+    /// After how much silence to ask, how soon to ask again, and when it is the end.
+    const fn patience(&self) -> [Duration; 3] {
+        if self.is_punched() {
+            [PROBE_PUNCHED, PROBE_PUNCHED_AGAIN, DEAD_PUNCHED]
+        } else {
+            [PROBE_AFTER, PROBE_AGAIN, DEAD_AFTER]
+        }
+    }
+
+    /// Whether the other end has lately shown that it wants what we send.
+    pub(crate) fn consents(&self, now: Instant) -> bool {
+        !self.is_punched() || now < self.heard.after(CONSENT)
+    }
+
+    /// When a punched path counts as lost.
+    pub(crate) fn lost_at(&self) -> Option<Instant> {
+        self.is_punched().then(|| self.heard.after(RENEW_AFTER))
+    }
+
     /// When [`Peer::expire`] must be called.
     pub(crate) fn deadline(&self) -> Instant {
-        let probe = self.heard.after(PROBE_AFTER).max(self.asked.after(PROBE_AGAIN));
+        let [ask, again, dead] = self.patience();
+        let probe = self.heard.after(ask).max(self.asked.after(again));
         let ours = earliest(Some(self.sent.after(ALIVE_AFTER)), Some(probe));
-        ours.unwrap_or(probe).min(self.heard.after(DEAD_AFTER))
+        ours.unwrap_or(probe).min(self.heard.after(dead))
     }
 
     /// Time has passed: asks for what is due, or says why the connection has ended.
@@ -241,10 +276,11 @@ impl Peer {
         if self.session.exhausted() {
             return Some(CloseCause::CounterExhausted);
         }
-        if now >= self.heard.after(DEAD_AFTER) {
+        let [ask, again, dead] = self.patience();
+        if now >= self.heard.after(dead) {
             return Some(CloseCause::Silent);
         }
-        if now >= self.heard.after(PROBE_AFTER) && now >= self.asked.after(PROBE_AGAIN) {
+        if now >= self.heard.after(ask) && now >= self.asked.after(again) {
             self.asked = now;
             self.due.get_or_insert(PeerMessage::Probe);
         } else if now >= self.sent.after(ALIVE_AFTER) {

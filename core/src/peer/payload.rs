@@ -21,7 +21,7 @@ pub struct Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         peer: &'a mut Peer,
         now: Instant,
         channel: Channel,
@@ -32,6 +32,9 @@ impl<'a> Payload<'a> {
         }
         if peer.session.exhausted() {
             return Err(SendError::CounterExhausted);
+        }
+        if !peer.consents(now) {
+            return Err(SendError::NoConsent);
         }
         Ok(Self { peer, now, channel, bytes })
     }
