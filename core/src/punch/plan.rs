@@ -81,6 +81,17 @@ pub struct Party {
     pub detector: Detector,
 }
 
+impl Party {
+    /// Whether its port is found out in the same way.
+    pub(super) fn is_like(&self, other: &Self) -> bool {
+        let way = |party: &Self| {
+            let profile = &party.profile;
+            (Kind::of(profile), is_by_address(profile), bracket_for(profile))
+        };
+        self.observed == other.observed && way(self) == way(other)
+    }
+}
+
 /// How two ends meet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]

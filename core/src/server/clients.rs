@@ -1,10 +1,8 @@
 //! The equipment list: one slot for each equipment that has a session with the server.
 //!
-//! A datagram finds its slot by the handle in it, without hashing. Requests look an id up through
-//! chains that run through the slots themselves (each slot also holds the head of one chain), under
-//! a keyed hash, because ids are chosen by others (threat T8). A slot keeps one root; transport keys
-//! are derived when a transport message comes, which is rare, and the two keepalive keys are kept,
-//! because keepalives are not.
+//! A datagram finds its slot by the handle in it, without hashing; requests look an id up (`index.rs`).
+//! A slot keeps one root; transport keys are derived when a transport message comes, which is rare,
+//! and the two keepalive keys are kept, because keepalives are not.
 
 use core::net::{IpAddr, Ipv6Addr, SocketAddr};
 
@@ -12,12 +10,14 @@ use crate::crypto::keys::{Direction, Root};
 use crate::crypto::mac;
 use crate::id::EquipmentId;
 use crate::limit::Bucket;
+use crate::nat::NatProfile;
+use crate::punch::Ability;
 use crate::session::window::Window;
 use crate::session::{Header, LAST_COUNTER};
 use crate::wire::Kind;
 use crate::wire::message::Role;
 
-const NONE: u32 = u32::MAX;
+pub(super) const NONE: u32 = u32::MAX;
 /// Slots that a server can have: handles hold 24 bits of index.
 pub const MAX_CLIENTS: usize = 1 << 24;
 
@@ -46,15 +46,25 @@ impl Place {
     }
 }
 
+/// Whether an equipment's NAT was looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Look {
+    Never,
+    /// Not since the equipment was seen at another address.
+    Moved,
+    /// The equipment was asked to show it.
+    Asked,
+}
+
 /// Memory for one equipment on a server's list.
 #[derive(Debug)]
 pub struct ClientSlot {
     pub(super) id: EquipmentId,
-    root: Root,
+    pub(super) root: Root,
     pub(super) keepalive_up: [u8; 16],
     pub(super) keepalive_down: [u8; 16],
     pub(super) early_key: [u8; 16],
-    counter: u64,
+    pub(super) counter: u64,
     pub(super) window: Window<1>,
     /// Strangers' requests to this acceptor; for an issuer, its own requests.
     pub(super) strangers: Bucket,
@@ -63,8 +73,15 @@ pub struct ClientSlot {
     pub(super) peer_index: u32,
     /// When the entry ends, in seconds of the machine's time.
     pub(super) expires: u32,
-    chain: u32,
-    next: u32,
+    /// [`capability`](crate::wire::message::capability) bits.
+    pub(super) capabilities: u32,
+    /// When its NAT was asked for last, in milliseconds of the machine's time, which wrap.
+    pub(super) measured_at: u32,
+    /// What its NAT is like ([`NatProfile::to_bytes`]).
+    pub(super) profile: [u8; 12],
+    pub(super) look: Look,
+    pub(super) chain: u32,
+    pub(super) next: u32,
     /// Where the equipment was seen; meaningless while `has_place` is false.
     pub(super) place: Place,
     pub(super) has_place: bool,
@@ -75,15 +92,14 @@ pub struct ClientSlot {
     pub(super) usage: Use,
     pub(super) role: Role,
     pub(super) epoch: u8,
-    generation: u8,
-    offered: u8,
-    pub(super) capabilities: u8,
+    pub(super) generation: u8,
+    pub(super) offered: u8,
     pub(super) has_early_key: bool,
     pub(super) registered: bool,
 }
 
-// Ten million devices fit into 2.1 GB.
-const _: () = assert!(size_of::<ClientSlot>() <= 216);
+// Ten million devices fit into 2.3 GB.
+const _: () = assert!(size_of::<ClientSlot>() <= 224);
 
 impl ClientSlot {
     /// An empty slot.
@@ -99,6 +115,10 @@ impl ClientSlot {
         paired: Bucket::EMPTY,
         peer_index: 0,
         expires: 0,
+        capabilities: 0,
+        measured_at: 0,
+        profile: [0; 12],
+        look: Look::Never,
         chain: NONE,
         next: NONE,
         place: Place([0; 18]),
@@ -110,7 +130,6 @@ impl ClientSlot {
         epoch: 0,
         generation: 0,
         offered: 0,
-        capabilities: 0,
         has_early_key: false,
         registered: false,
     };
@@ -130,9 +149,41 @@ impl ClientSlot {
         self.epoch = 0;
         self.peer_index = peer_index;
         self.generation = generation;
-        self.place = Place::new(at);
+        self.move_to(Place::new(at));
         self.has_place = true;
         self.usage = Use::Live;
+        if self.role == Role::Issuer {
+            // It says anew in each session what it can do.
+            self.capabilities = 0;
+        }
+    }
+
+    /// The equipment is seen at another address: its NAT may be another one, and is another one
+    /// where the host address has changed.
+    pub(super) fn move_to(&mut self, place: Place) {
+        let (before, after) = (self.place.address(), place.address());
+        if self.look == Look::Asked && before != after {
+            self.look = Look::Moved;
+            if before.ip() != after.ip() {
+                self.profile = [0; 12];
+            }
+        }
+        self.place = place;
+    }
+
+    pub(super) fn profile(&self) -> NatProfile {
+        NatProfile::from_bytes(&self.profile)
+    }
+
+    pub(super) fn set_profile(&mut self, profile: &NatProfile) {
+        self.profile = profile.to_bytes();
+    }
+
+    /// How it punches, if it does and has a session over datagrams that counts.
+    pub(super) fn ability(&self) -> Option<Ability> {
+        let reached = self.usage == Use::Live && self.has_place && !self.over_stream;
+        let known = self.role == Role::Issuer || self.registered;
+        Ability::from_bits(self.capabilities).filter(|_| reached && known)
     }
 
     pub(super) const fn root(&self) -> &Root {
@@ -141,6 +192,11 @@ impl ClientSlot {
 
     pub(super) const fn generation(&self) -> u8 {
         self.generation
+    }
+
+    /// The counter of the next message that is sealed for the equipment.
+    pub(super) const fn next_counter(&self) -> u64 {
+        self.counter
     }
 
     /// Opens a transport message from the equipment.
@@ -208,179 +264,4 @@ const fn index_bytes(index: usize) -> [u8; 4] {
 pub(super) const fn parts(handle: u32) -> (usize, u8) {
     let [generation, a, b, c] = handle.to_be_bytes();
     (u32::from_be_bytes([0, a, b, c]) as usize, generation)
-}
-
-/// What the table keeps beside its slots.
-#[derive(Debug)]
-pub(super) struct Index {
-    key: [u8; 16],
-    free: u32,
-    pub(super) live: u32,
-    pub(super) registered: u32,
-}
-
-impl Index {
-    /// Strings all slots on the free list.
-    pub(super) fn new(key: [u8; 16], slots: &mut [ClientSlot]) -> Self {
-        let mut free = NONE;
-        for (at, slot) in slots.iter_mut().enumerate().take(MAX_CLIENTS).rev() {
-            *slot = ClientSlot::EMPTY;
-            slot.next = free;
-            free = u32::try_from(at).unwrap_or(NONE);
-        }
-        Self { key, free, live: 0, registered: 0 }
-    }
-
-    fn bucket(&self, slots: &[ClientSlot], id: &EquipmentId, role: Role) -> usize {
-        let hash = mac::hash(&self.key, &[&[role as u8], &id.0]);
-        let len = u64::try_from(slots.len().min(MAX_CLIENTS)).unwrap_or(1).max(1);
-        usize::try_from(hash.checked_rem(len).unwrap_or(0)).unwrap_or(0)
-    }
-
-    /// The slot of an equipment in a role.
-    pub(super) fn find(&self, slots: &[ClientSlot], id: &EquipmentId, role: Role) -> Option<usize> {
-        let mut at = slots.get(self.bucket(slots, id, role))?.chain;
-        // A chain is never longer than the table; the bound keeps a bug from becoming a hang.
-        for _ in 0..slots.len() {
-            let slot = slots.get(usize::try_from(at).ok()?)?;
-            if slot.id == *id && slot.role == role {
-                return usize::try_from(at).ok();
-            }
-            at = slot.next;
-        }
-        None
-    }
-
-    /// Takes a free slot for an equipment.
-    pub(super) fn insert(
-        &mut self,
-        slots: &mut [ClientSlot],
-        id: &EquipmentId,
-        role: Role,
-    ) -> Option<usize> {
-        let bucket = self.bucket(slots, id, role);
-        let at = usize::try_from(self.free).ok()?;
-        let head = slots.get(bucket)?.chain;
-        let slot = slots.get_mut(at)?;
-        let after = slot.next;
-        let (chain, generation) = (slot.chain, slot.generation);
-        *slot = ClientSlot {
-            id: *id,
-            role,
-            usage: Use::Reserved,
-            next: head,
-            chain,
-            generation,
-            offered: generation,
-            ..ClientSlot::EMPTY
-        };
-        slots.get_mut(bucket)?.chain = self.free;
-        self.free = after;
-        self.live = self.live.saturating_add(1);
-        Some(at)
-    }
-
-    /// A handle for a new session of a slot; the one that stands keeps its own.
-    pub(super) fn offer(&self, slots: &mut [ClientSlot], at: usize) -> Option<u32> {
-        let slot = slots.get_mut(at)?;
-        slot.offered = slot.offered.wrapping_add(1);
-        if slot.usage == Use::Live && slot.offered == slot.generation {
-            slot.offered = slot.offered.wrapping_add(1);
-        }
-        Some(handle(at, slot.offered))
-    }
-
-    /// Gives a slot back.
-    pub(super) fn remove(&mut self, slots: &mut [ClientSlot], at: usize) {
-        let Some(slot) = slots.get(at) else { return };
-        if slot.usage == Use::Free {
-            return;
-        }
-        let (id, role, after, generation) = (slot.id, slot.role, slot.next, slot.offered);
-        if slot.registered {
-            self.registered = self.registered.saturating_sub(1);
-        }
-        let bucket = self.bucket(slots, &id, role);
-        let Ok(this) = u32::try_from(at) else { return };
-        let head = slots.get(bucket).map_or(NONE, |slot| slot.chain);
-        if head == this {
-            if let Some(slot) = slots.get_mut(bucket) {
-                slot.chain = after;
-            }
-        } else {
-            let mut link = head;
-            for _ in 0..slots.len() {
-                let Some(before) = usize::try_from(link).ok().and_then(|at| slots.get_mut(at))
-                else {
-                    break;
-                };
-                if before.next == this {
-                    before.next = after;
-                    break;
-                }
-                link = before.next;
-            }
-        }
-        if let Some(slot) = slots.get_mut(at) {
-            let chain = slot.chain;
-            *slot = ClientSlot { chain, generation, next: self.free, ..ClientSlot::EMPTY };
-        }
-        self.free = this;
-        self.live = self.live.saturating_sub(1);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    extern crate std;
-    use super::*;
-    use std::collections::BTreeMap;
-    use std::vec::Vec;
-
-    #[test]
-    fn the_list_agrees_with_a_map_over_ten_thousand_insertions_and_removals() {
-        let mut slots: Vec<_> = (0..64).map(|_| ClientSlot::EMPTY).collect();
-        let mut index = Index::new([1; 16], &mut slots);
-        let mut model = BTreeMap::new();
-        let mut state = 1u64;
-        for _ in 0..10_000 {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695);
-            let id = EquipmentId([(state >> 33) as u8 % 100; 32]);
-            let role = if state >> 60 & 1 == 0 { Role::Acceptor } else { Role::Issuer };
-            let known = index.find(&slots, &id, role);
-            assert_eq!(known, model.get(&(id, role as u8)).copied());
-            match known {
-                Some(at) => {
-                    index.remove(&mut slots, at);
-                    model.remove(&(id, role as u8));
-                }
-                None => match index.insert(&mut slots, &id, role) {
-                    Some(at) => assert!(model.insert((id, role as u8), at).is_none()),
-                    None => assert_eq!(model.len(), 64),
-                },
-            }
-            assert_eq!(index.live as usize, model.len());
-        }
-        for ((id, role), at) in model {
-            let role = if role == 0 { Role::Acceptor } else { Role::Issuer };
-            assert_eq!(index.find(&slots, &id, role), Some(at));
-        }
-    }
-
-    #[test]
-    fn a_handle_of_an_earlier_use_of_a_slot_is_not_its_present_one() {
-        let mut slots = [ClientSlot::EMPTY];
-        let mut index = Index::new([1; 16], &mut slots);
-        let mut seen = Vec::new();
-        for n in 0..5 {
-            let at = index.insert(&mut slots, &EquipmentId([n; 32]), Role::Acceptor).unwrap();
-            let offered = index.offer(&mut slots, at).unwrap();
-            assert!(!seen.contains(&offered));
-            seen.push(offered);
-            let (at, generation) = parts(offered);
-            let place = "192.0.2.1:1".parse().unwrap();
-            slots[at].install(&Root([n; 32]), 0, generation, place);
-            index.remove(&mut slots, at);
-        }
-    }
 }

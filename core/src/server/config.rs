@@ -3,9 +3,9 @@
 use crate::crypto::StaticKey;
 use crate::entropy::EntropyError;
 use crate::error::CertificateError;
-use crate::id::EquipmentId;
+use crate::id::{EquipmentId, SocketId};
 use crate::link::Transport;
-use crate::nat::NatProfile;
+use crate::nat::{NatProfile, ServerEnd};
 use crate::punch::{Hopeless, Plan};
 use crate::wire::certificate::MAX_CERTIFICATE;
 use crate::wire::message::Reason;
@@ -44,11 +44,11 @@ pub struct ServerConfig {
     /// Seconds since 1970 at construction; 0 without a clock: then no request is taken in a first
     /// message.
     pub wall_clock: u64,
-    /// The UDP port of a second socket on the main one's address ([`SocketId::OTHER_PORT`](crate::SocketId::OTHER_PORT)), as
+    /// The UDP port of a second socket on the main one's address ([`SocketId::OTHER_PORT`]), as
     /// equipment reaches it. With one, the server measures NATs and lets the two ends punch holes;
     /// `None`: it does neither.
     pub other_port: Option<u16>,
-    /// A socket on another address ([`SocketId::OTHER_ADDRESS`](crate::SocketId::OTHER_ADDRESS)), which tells address-dependent
+    /// A socket on another address ([`SocketId::OTHER_ADDRESS`]), which tells address-dependent
     /// mapping and filtering from the endpoint-independent kind.
     pub other_address: Option<SocketAddr>,
     /// How many TCP connections may come from one address.
@@ -76,6 +76,23 @@ impl ServerConfig {
             streams_per_address: 32,
             handshakes: crate::limit::Rate::new(200, 5),
         }
+    }
+
+    /// Which of the server's ends a socket is; `None`: it has no such one.
+    pub(crate) fn end(&self, socket: SocketId) -> Option<ServerEnd> {
+        match socket {
+            SocketId::MAIN => Some(ServerEnd::Main),
+            SocketId::OTHER_PORT => self.other_port.map(|_| ServerEnd::OtherPort),
+            SocketId::OTHER_ADDRESS => {
+                self.other_port.and(self.other_address).map(|_| ServerEnd::OtherAddress)
+            }
+            _ => None,
+        }
+    }
+
+    /// The end on another address, as far as equipment at this address can send to it.
+    pub(crate) fn other_address_for(&self, equipment: SocketAddr) -> Option<SocketAddr> {
+        self.other_address.filter(|other| other.is_ipv4() == equipment.is_ipv4())
     }
 }
 

@@ -8,8 +8,10 @@ use super::requests::Via;
 use super::{ServerEvent, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
+use crate::id::SocketId;
 use crate::link::Transport;
 use crate::machine::Discard;
+use crate::nat::ServerEnd;
 use crate::session::Header;
 use crate::session::keepalive::{ADDRESS_UNCHANGED, Keepalive, WANTS_ANSWER};
 use crate::wire::codec::{Writer, read_body};
@@ -20,26 +22,35 @@ use crate::wire::{KEEPALIVE_LEN, Kind, RESUME_LEN, TAG_LEN, TRANSPORT_OVERHEAD};
 const ISSUER_IDLE: u32 = 120;
 
 impl View<'_> {
-    /// A datagram from `remote`.
+    /// A datagram from `remote`. Only the main socket takes more than detection packets.
     pub(super) fn datagram(
         &mut self,
+        socket: SocketId,
         remote: SocketAddr,
         message: &mut [u8],
     ) -> Result<(), Discard> {
         self.renew_secret();
+        let end = self.state.config.end(socket).ok_or(Discard::Unexpected)?;
+        if end != ServerEnd::Main {
+            return match Kind::of(message)? {
+                Kind::Detect => self.detect(end, remote, message),
+                _ => Err(Discard::Unexpected),
+            };
+        }
         match Kind::of(message)? {
             kind @ (Kind::Keepalive | Kind::Echo) => self.keepalive(kind, remote, message),
             Kind::Transport => self.transport(remote, message),
             Kind::Initiation => self.initiation(remote, message),
             Kind::CertificateRequest => self.certificate_request(remote, message),
             Kind::Resume => self.resume(remote, message),
+            Kind::Detect => self.detect(ServerEnd::Main, remote, message),
             kind if kind.is_downward() => Err(Discard::WrongDirection),
             _ => Err(Discard::UnknownKind),
         }
     }
 
     /// The live slot that a handle names.
-    fn live(&self, handle: u32) -> Option<usize> {
+    pub(super) fn live(&self, handle: u32) -> Option<usize> {
         let (at, generation) = clients::parts(handle);
         let slot = self.clients.get(at)?;
         (slot.usage == Use::Live && slot.has_place && slot.generation() == generation).then_some(at)
@@ -70,7 +81,7 @@ impl View<'_> {
                 // The counter stays fresh: whoever relayed this copy has gained nothing (T2).
                 return self.challenge(at, remote, cookie);
             }
-            slot.place = place;
+            slot.move_to(place);
             let (id, counts) = (slot.id, slot.registered && !slot.over_stream);
             if counts {
                 let over = Transport::Datagram;
@@ -219,6 +230,7 @@ impl View<'_> {
             ToServer::Register(register) => {
                 self.register(at, remote, register, Transport::Datagram)?;
                 self.state.send(Out::Registered(at));
+                self.look(at, register.local.port());
                 Ok(())
             }
             ToServer::Deregister => {
@@ -226,14 +238,22 @@ impl View<'_> {
                 Ok(())
             }
             ToServer::Connect(request) if role == Role::Issuer => {
-                self.connect(Via::Client(at), &id, remote, request)
+                self.connect(Via::Client(at), &id, remote, request)?;
+                if let Some(index) = self.request_of(&id, request.request) {
+                    self.meet(index);
+                }
+                Ok(())
             }
             ToServer::Reply(reply) if role == Role::Acceptor => {
                 self.acceptor_says(&id, reply.request, reply.verdict)
             }
-            ToServer::Can(_) => Ok(()),
-            ToServer::Heard(_) | ToServer::Range(_) => Err(Discard::Unexpected),
-            ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
+            ToServer::Can(bits) if role == Role::Issuer => {
+                self.issuer_can(at, *bits);
+                Ok(())
+            }
+            ToServer::Heard(heard) => self.heard(at, heard.request),
+            ToServer::Range(range) => self.claimed(at, range),
+            ToServer::Can(_) | ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
                 Err(Discard::Unexpected)
             }
         }
@@ -256,8 +276,7 @@ impl View<'_> {
         slot.registered = true;
         let changed = slot.over_stream != (over == Transport::Stream);
         slot.over_stream = over == Transport::Stream;
-        let [capabilities, ..] = register.capabilities.to_le_bytes();
-        slot.capabilities = capabilities;
+        slot.capabilities = register.capabilities;
         slot.has_early_key = register.early_key.is_some();
         slot.early_key = register.early_key.unwrap_or_default();
         let expires = self.lifetime(at);

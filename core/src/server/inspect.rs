@@ -1,9 +1,9 @@
 //! What a server shows of itself to tests.
 
 use super::clients::Use;
-use super::requests::Stage;
+use super::requests::{Meeting, Stage};
 use super::{ClientSlot, RequestSlot, Server, StreamSlot};
-use crate::inspect::{Inspect, Pending, bits, time};
+use crate::inspect::{Inspect, KeyLog, LoggedRoot, Pending, bits, time};
 
 impl<C, R, S, E> Inspect for Server<C, R, S, E>
 where
@@ -27,6 +27,10 @@ where
             see(u64::from(slot.request));
             see(slot.until.as_micros());
             see(time(slot.ask_at));
+            slot.inspect(see);
+        }
+        for one in &self.state.measurements {
+            one.inspect(see);
         }
         for slot in self.streams.as_ref().iter().filter(|slot| slot.remote.is_some()) {
             see(u64::from(slot.generation) << 32 | u64::from(slot.received));
@@ -49,6 +53,22 @@ where
     }
 }
 
+impl RequestSlot {
+    fn inspect(&self, see: &mut dyn FnMut(u64)) {
+        let [one, other] = self.heard;
+        let kind = match &self.meeting {
+            Meeting::None => 0,
+            Meeting::Under(_) => 1,
+            Meeting::Hopeless(_) => 2,
+            Meeting::Over => 3,
+        };
+        see(kind << 2 | bits([one, other]));
+        if let Some(coordinator) = self.meeting.coordinator() {
+            coordinator.inspect(see);
+        }
+    }
+}
+
 impl ClientSlot {
     fn inspect(&self, see: &mut dyn FnMut(u64)) {
         let flags = [
@@ -63,12 +83,29 @@ impl ClientSlot {
         see(bits(flags) << 16 | generation << 8 | epoch);
         see(self.root().print());
         see(u64::from(self.peer_index) << 32 | u64::from(self.expires));
+        see(u64::from(self.capabilities) << 32 | u64::from(self.measured_at));
+        see(self.look as u64);
+        self.profile().to_bytes().chunks(8).for_each(|part| see(word(part)));
         self.window.inspect(see);
         if let Some(address) = self.address() {
             let bytes = crate::crypto::mac::address_bytes(address);
-            for part in bytes.chunks(8) {
-                see(part.iter().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-            }
+            bytes.chunks(8).for_each(|part| see(word(part)));
+        }
+    }
+}
+
+/// Up to eight bytes as a number.
+fn word(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0, |word, &byte| word << 8 | u64::from(byte))
+}
+
+impl<C: AsRef<[ClientSlot]>, R, S: AsRef<[StreamSlot]>, E> KeyLog for Server<C, R, S, E> {
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
+        for slot in self.clients.as_ref().iter().filter(|slot| slot.usage == Use::Live) {
+            log(LoggedRoot(slot.root().0));
+        }
+        for session in self.streams.as_ref().iter().filter_map(|slot| slot.session.as_ref()) {
+            log(LoggedRoot(session.root().0));
         }
     }
 }

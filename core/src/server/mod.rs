@@ -1,12 +1,13 @@
 //! The server: keeps the equipment list and passes requests on.
 //!
 //! ```text
-//! clients.rs      the equipment list: a slot for each session over datagrams
+//! clients.rs      the equipment list: a slot for each session over datagrams; index.rs: by id
 //! handshake.rs    certificates, Noise responses, cookies, resumption
 //! inbound.rs      what arrives in datagrams: keepalives and transport messages
 //! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
 //! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
-//! outbound.rs     what is due to leave, and what time brings
+//! measure.rs      what equipment's NATs are like; punch.rs: how two ends meet through them
+//! outbound.rs     what is due to leave; timers.rs: what time brings
 //! ```
 //!
 //! An address that has not proven itself is sent no more bytes than it sent (threat T9), and costs no
@@ -18,14 +19,18 @@ mod clients;
 mod config;
 mod handshake;
 mod inbound;
+mod index;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod measure;
 mod outbound;
 mod pending;
+mod punch;
 mod rendezvous;
 mod requests;
 mod stream;
 mod streams;
+mod timers;
 
 use core::net::SocketAddr;
 
@@ -42,10 +47,11 @@ use crate::machine::{
 use crate::time::{Instant, earliest};
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
 use crate::wire::certificate::Certificate;
-use clients::Index;
 pub use clients::{ClientSlot, MAX_CLIENTS};
 pub use config::{Delivery, ServerConfig, ServerError, ServerEvent};
 use handshake::Keys;
+use index::Index;
+use measure::Measurements;
 use outbound::Out;
 use pending::Pending;
 pub use requests::RequestSlot;
@@ -81,6 +87,8 @@ pub(crate) struct State {
     sources: [[Bucket; SOURCES]; 2],
     handshakes: Bucket,
     requests: Bucket,
+    measurements: Measurements,
+    measure_at: Option<Instant>,
     request_at: Option<Instant>,
     stream_at: Option<Instant>,
     sweep_at: Option<Instant>,
@@ -117,6 +125,12 @@ impl State {
     fn seconds(&self) -> u32 {
         let seconds = self.now.since(self.started).as_secs();
         u32::try_from(seconds & u64::from(u32::MAX)).unwrap_or(0)
+    }
+
+    /// Milliseconds of the machine's time, for measurements. They wrap after 49 days.
+    fn millis(&self) -> u32 {
+        let millis = self.now.since(self.started).as_millis();
+        u32::try_from(millis & u128::from(u32::MAX)).unwrap_or(0)
     }
 
     /// Whether such a time has come.
@@ -210,6 +224,8 @@ where
             sources: [[Bucket::EMPTY; SOURCES]; 2],
             handshakes: Bucket::EMPTY,
             requests: Bucket::EMPTY,
+            measurements: Measurements::new(),
+            measure_at: None,
             request_at: None,
             stream_at: None,
             sweep_at: None,
@@ -310,11 +326,11 @@ where
     fn handle_datagram<'d>(
         &mut self,
         now: Instant,
-        _socket: SocketId,
+        socket: SocketId,
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
         self.state.counters.tally(result.map(|()| Received::Control))
     }
 
@@ -366,25 +382,12 @@ where
 
     fn poll_timeout(&self) -> Option<Wakeup> {
         let requests = earliest(self.state.request_at, self.state.stream_at);
+        let requests = earliest(requests, self.state.measure_at);
         match (requests, self.state.sweep_at) {
             (Some(at), other) if other.is_none_or(|other| at <= other) => {
                 Some(Wakeup { at, reason: TimerKind::Request })
             }
             (_, at) => at.map(|at| Wakeup { at, reason: TimerKind::Expiry }),
-        }
-    }
-}
-
-#[cfg(feature = "inspect")]
-impl<C: AsRef<[ClientSlot]>, R, S: AsRef<[StreamSlot]>, E> crate::inspect::KeyLog
-    for Server<C, R, S, E>
-{
-    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
-        for slot in self.clients.as_ref().iter().filter(|slot| slot.usage == clients::Use::Live) {
-            log(crate::inspect::LoggedRoot(slot.root().0));
-        }
-        for session in self.streams.as_ref().iter().filter_map(|slot| slot.session.as_ref()) {
-            log(crate::inspect::LoggedRoot(session.root().0));
         }
     }
 }

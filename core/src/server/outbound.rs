@@ -1,15 +1,17 @@
-//! What is due to leave a server, and what time brings.
+//! What is due to leave a server.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use super::clients::{ClientSlot, Use};
-use super::handshake::SECRET_LIFE;
+use super::inbound::short;
+use super::punch::Sighted;
 use super::streams::{Due, find};
-use super::{MOMENT, State, View};
-use crate::crypto::keys::half;
+use super::{State, View};
 use crate::id::{SocketId, StreamId};
 use crate::machine::FRAME_PREFIX;
+use crate::nat::ServerEnd;
+use crate::punch::End;
+use crate::session::keepalive::Keepalive;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::codec::{Writer, body_len, write_body};
 use crate::wire::message::{ConnectNotify, Plan, Refused, Registered, Role, ToEquipment, Wake};
@@ -17,11 +19,6 @@ use crate::wire::{
     COOKIE_LEN, KEEPALIVE_LEN, Kind, RESPONSE_LEN, RESUME_LEN, TAG_LEN, TRANSPORT_HEADER,
     TRANSPORT_OVERHEAD,
 };
-
-/// How often a part of the equipment list is swept for entries that have ended.
-const SWEEP: Duration = Duration::from_secs(1);
-/// In how many sweeps the whole list is gone through.
-const SWEEPS: usize = 32;
 
 /// An answer that is complete but for its destination.
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +40,17 @@ pub(super) enum Out {
     Wake(usize, usize),
     Plan(usize, usize),
     Refused(usize, usize),
+    Hopeless(usize, usize),
+    /// A burst for this end.
+    Punch(usize, End, usize),
+    /// From the other end of the server's.
+    Probe(usize, ServerEnd),
+    /// With or without the wish to see the NAT now.
+    Measure(usize, bool),
+    /// The report on a measurement.
+    Seen(usize),
+    /// The report on a burst's detection packet.
+    Sighted(usize, Sighted),
 }
 
 /// Which queued message a descriptor stands for.
@@ -89,13 +97,18 @@ impl View<'_> {
     /// The body of a datagram or frame that goes under a session's keys.
     fn body(&self, out: Out) -> Option<ToEquipment<'_>> {
         Some(match out {
-            Out::Reply(..) => return None,
+            Out::Reply(..) | Out::Probe(..) => return None,
             Out::Registered(at) => self.state.registered(self.clients.get(at)?.address()?),
             Out::Goodbye(_) => ToEquipment::Goodbye,
             Out::Notify(index, _) => self.notify(index)?,
             Out::Wake(index, _) => ToEquipment::Wake(Wake { request: self.number(index) }),
             Out::Plan(index, _) => self.plan(index)?,
             Out::Refused(index, _) => self.refused(index)?,
+            Out::Hopeless(index, _) => self.hopeless(index)?,
+            Out::Punch(index, end, _) => self.burst(index, end)?,
+            Out::Measure(at, now) => ToEquipment::Measure(self.ends(at, now)?),
+            Out::Seen(at) => ToEquipment::Seen(self.report(at)?),
+            Out::Sighted(_, sighted) => ToEquipment::Seen(sighted.seen()),
         })
     }
 
@@ -140,7 +153,13 @@ impl View<'_> {
             | Out::Notify(_, at)
             | Out::Wake(_, at)
             | Out::Plan(_, at)
-            | Out::Refused(_, at) => at,
+            | Out::Refused(_, at)
+            | Out::Hopeless(_, at)
+            | Out::Punch(_, _, at)
+            | Out::Probe(at, _)
+            | Out::Measure(at, _)
+            | Out::Seen(at)
+            | Out::Sighted(at, _) => at,
         }
     }
 
@@ -155,17 +174,22 @@ impl View<'_> {
                 Some((remote, len)) => {
                     return Some(DatagramHead {
                         ticket: Ticket::Datagram,
-                        socket: SocketId::MAIN,
+                        socket: socket(out),
                         remote,
                         len,
                         hop_limit: None,
                     });
                 }
                 // Its request or equipment is gone meanwhile.
-                None => {
-                    self.state.out.pop_front();
-                }
+                None => self.leave(),
             }
+        }
+    }
+
+    /// The first datagram in the queue has left, or is void.
+    fn leave(&mut self) {
+        if let Some(Out::Punch(index, end, _)) = self.state.out.pop_front() {
+            self.burst_left(index, end);
         }
     }
 
@@ -176,11 +200,16 @@ impl View<'_> {
         let meant = match out {
             Out::Reply(..) => false,
             Out::Registered(_) | Out::Goodbye(_) => client.registered,
-            Out::Notify(index, _) | Out::Wake(index, _) => {
+            Out::Sighted(_, sighted) => client.generation() == sighted.generation,
+            Out::Probe(..) | Out::Measure(..) | Out::Seen(_) => client.ability().is_some(),
+            Out::Notify(index, _) | Out::Wake(index, _) | Out::Punch(index, End::Acceptor, _) => {
                 let slot = self.requests.get(index)?;
                 client.role == Role::Acceptor && client.id == slot.target
             }
-            Out::Plan(index, _) | Out::Refused(index, _) => {
+            Out::Plan(index, _)
+            | Out::Refused(index, _)
+            | Out::Hopeless(index, _)
+            | Out::Punch(index, End::Issuer, _) => {
                 let slot = self.requests.get(index)?;
                 client.role == Role::Issuer && client.id == slot.issuer
             }
@@ -188,7 +217,11 @@ impl View<'_> {
         if client.usage != Use::Live || !meant {
             return None;
         }
-        Some((client.address()?, transport_len(&self.body(out)?)))
+        let len = match out {
+            Out::Probe(..) => KEEPALIVE_LEN,
+            _ => transport_len(&self.body(out)?),
+        };
+        Some((client.address()?, len))
     }
 
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
@@ -247,6 +280,11 @@ impl View<'_> {
             Out::Reply(_, Reply::Cookie(bytes)) => copy(&bytes, out),
             Out::Reply(_, Reply::Resumed(bytes)) => copy(&bytes, out),
             Out::Reply(_, Reply::Short(bytes)) => copy(&bytes, out),
+            Out::Probe(at, end) => {
+                if let Some(client) = self.clients.get(at) {
+                    copy(&probe(client, end), out);
+                }
+            }
             _ => {
                 if let Some(body) = self.body(front) {
                     place_body(&body, out);
@@ -283,9 +321,7 @@ impl View<'_> {
 
     pub(super) fn commit(&mut self, ticket: Ticket) {
         match ticket {
-            Ticket::Datagram => {
-                self.state.out.pop_front();
-            }
+            Ticket::Datagram => self.leave(),
             Ticket::Frame(stream) => {
                 if let Some(slot) = find(self.streams, stream) {
                     slot.due.pop_front();
@@ -293,89 +329,25 @@ impl View<'_> {
             }
         }
     }
+}
 
-    pub(super) fn start_sweep(&mut self) {
-        if self.state.sweep_at.is_none() {
-            self.state.sweep_at = Some(self.state.now.after(SWEEP));
-        }
+/// Which of the server's sockets a datagram leaves from.
+const fn socket(out: Out) -> SocketId {
+    match out {
+        Out::Probe(_, ServerEnd::OtherPort) => SocketId::OTHER_PORT,
+        Out::Probe(_, ServerEnd::OtherAddress) => SocketId::OTHER_ADDRESS,
+        _ => SocketId::MAIN,
     }
+}
 
-    pub(super) fn timeout(&mut self) {
-        let now = self.state.now;
-        self.expire_requests();
-        self.expire_streams();
-        if self.state.sweep_at.is_some_and(|at| now >= at) {
-            self.sweep();
-        }
-    }
-
-    /// Queues a goodbye for some of the registered acceptors.
-    pub(super) fn dismiss(&mut self) -> bool {
-        let len = self.clients.len();
-        while self.state.dismissed < len {
-            if self.state.out.len() >= self.state.out.capacity() / 2 {
-                return true;
-            }
-            let at = self.state.dismissed;
-            self.state.dismissed = at.saturating_add(1);
-            if self.clients.get(at).is_some_and(|slot| slot.registered && slot.has_place) {
-                self.state.send(Out::Goodbye(at));
-            }
-        }
-        false
-    }
-
-    /// Before a secret is used that has been used long enough.
-    pub(super) fn renew_secret(&mut self) {
-        if self.state.now < self.state.secret_until {
-            return;
-        }
-        if let Ok(fresh) = self.draw().secret() {
-            let [current, _] = self.state.secrets;
-            self.state.secrets = [half(&fresh), current];
-        }
-        self.state.secret_until = self.state.now.after(SECRET_LIFE);
-    }
-
-    fn expire_streams(&mut self) {
-        let now = self.state.now;
-        if self.state.stream_at.is_none_or(|at| now < at) {
-            return;
-        }
-        for index in 0..self.streams.len() {
-            if self.state.commands.len() >= self.state.commands.capacity() / 2 {
-                break;
-            }
-            let due = self.streams.get(index).is_some_and(|slot| now >= slot.until);
-            if due && let Some(stream) = self.stream_id(index) {
-                self.close_stream(stream);
-            }
-        }
-        let open = self.streams.iter().filter(|slot| slot.remote.is_some());
-        self.state.stream_at = open.map(|slot| slot.until.max(now.after(MOMENT))).min();
-    }
-
-    /// Goes through a part of the list and takes off what has ended.
-    fn sweep(&mut self) {
-        self.drop_stale_pending();
-        let len = self.clients.len();
-        let part = (len / SWEEPS).max(64).min(len);
-        let mut at = self.state.sweep_from;
-        for _ in 0..part {
-            at = if at >= len { 0 } else { at };
-            let ended = self
-                .clients
-                .get(at)
-                .is_some_and(|slot| slot.usage != Use::Free && self.state.is_past(slot.expires));
-            if ended {
-                self.forget(at);
-            }
-            at = at.saturating_add(1);
-        }
-        self.state.sweep_from = at;
-        let more = self.state.index.live > 0 || !self.state.pending.is_empty();
-        self.state.sweep_at = more.then(|| self.state.now.after(SWEEP));
-    }
+/// A probe of an equipment's filter. Its counter is that of the next message to the equipment, which
+/// is the Measure.
+fn probe(client: &ClientSlot, end: ServerEnd) -> [u8; KEEPALIVE_LEN] {
+    let status = if end == ServerEnd::OtherAddress { 2 } else { 1 };
+    let (handle, counter) = (client.peer_index, client.next_counter());
+    let kind = Kind::FilterProbe;
+    let message = Keepalive { kind, status, handle, counter, cookie: None };
+    short(&message, &client.keepalive_down)
 }
 
 fn copy(bytes: &[u8], out: &mut [u8]) {

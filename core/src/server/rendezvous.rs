@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use super::clients::Use;
 use super::outbound::Out;
-use super::requests::{Stage, Via, find, number};
+use super::requests::{Meeting, Stage, Via, find, number};
 use super::streams::{Due, find as find_stream};
 use super::{Delivery, MOMENT, ServerEvent, View};
 use crate::crypto::mac;
@@ -38,7 +38,7 @@ impl View<'_> {
         self.request_of(issuer, request).is_some()
     }
 
-    fn request_of(&self, issuer: &EquipmentId, request: u32) -> Option<usize> {
+    pub(super) fn request_of(&self, issuer: &EquipmentId, request: u32) -> Option<usize> {
         self.requests.iter().position(|slot| {
             slot.stage != Stage::Free && slot.request == request && slot.issuer == *issuer
         })
@@ -112,7 +112,7 @@ impl View<'_> {
         Ok(index)
     }
 
-    fn arm(&mut self, index: usize) {
+    pub(super) fn arm(&mut self, index: usize) {
         let deadline = self.requests.get(index).and_then(super::RequestSlot::deadline);
         self.state.request_at = earliest(self.state.request_at, deadline);
     }
@@ -164,7 +164,7 @@ impl View<'_> {
     /// Brings a request to its acceptor; tells a paired issuer where that is in the same batch.
     fn ask(&mut self, index: usize, at: usize) {
         let Some(client) = self.clients.get(at) else { return };
-        let takes = |bit: u32| u32::from(client.capabilities) & bit != 0;
+        let takes = |bit: u32| client.capabilities & bit != 0;
         let datagram = self.state.config.delivery == Delivery::Auto;
         let stream = client.stream.filter(|_| client.over_stream || !client.has_place);
         let wake = !(datagram && takes(capability::NOTIFY_DATAGRAM));
@@ -243,9 +243,11 @@ impl View<'_> {
                 slot.until = now.after(LINGER);
                 self.state.event(ServerEvent::Accepted { issuer, target });
                 self.tell_issuer(index);
+                self.meet(index);
             }
             (Stage::Waiting | Stage::Accepted, Verdict::Declined(reason)) => {
                 slot.reason = reason;
+                slot.meeting = Meeting::Over;
                 if slot.paired {
                     self.refuse(index);
                 }
@@ -262,6 +264,7 @@ impl View<'_> {
         let Some(slot) = self.requests.get_mut(index) else { return };
         slot.stage = Stage::Refused;
         slot.ask_at = None;
+        slot.meeting = Meeting::Over;
         slot.until = now.after(LINGER);
         let (issuer, target, reason) = (slot.issuer, slot.target, slot.reason);
         self.state.event(ServerEvent::Refused { issuer, target, reason });
@@ -285,6 +288,7 @@ impl View<'_> {
                     self.ask(index, at);
                 }
             }
+            self.time_passes_for(index);
             let Some(slot) = self.requests.get_mut(index) else { continue };
             if slot.stage != Stage::Free && now >= slot.until {
                 match slot.stage {

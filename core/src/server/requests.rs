@@ -12,7 +12,8 @@
 use core::net::SocketAddr;
 
 use crate::id::{EquipmentId, StreamId};
-use crate::time::Instant;
+use crate::punch::{Coordinator, Hopeless};
+use crate::time::{Instant, earliest};
 use crate::wire::OFFER_LEN;
 use crate::wire::message::Reason;
 
@@ -31,6 +32,36 @@ pub(super) enum Via {
     Client(usize),
     /// A stream.
     Stream(StreamId),
+}
+
+/// What becomes of the way through the two ends' NATs.
+#[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is no heap to move a coordinator to")]
+pub(super) enum Meeting {
+    /// Not begun: an end cannot, or must not yet know of the other.
+    None,
+    /// Bursts go out.
+    Under(Coordinator),
+    /// There is no way, and the issuer is told.
+    Hopeless(Hopeless),
+    /// Both ends have heard each other, or the acceptor does not come after all.
+    Over,
+}
+
+impl Meeting {
+    pub(super) const fn coordinator(&self) -> Option<&Coordinator> {
+        match self {
+            Self::Under(coordinator) => Some(coordinator),
+            _ => None,
+        }
+    }
+
+    pub(super) const fn coordinator_mut(&mut self) -> Option<&mut Coordinator> {
+        match self {
+            Self::Under(coordinator) => Some(coordinator),
+            _ => None,
+        }
+    }
 }
 
 /// Memory for one request at a server.
@@ -53,6 +84,11 @@ pub struct RequestSlot {
     pub(super) until: Instant,
     pub(super) reason: Reason,
     pub(super) offer: [u8; OFFER_LEN],
+    pub(super) meeting: Meeting,
+    /// Which of issuer and acceptor has heard the other.
+    pub(super) heard: [bool; 2],
+    /// For which of them a burst waits in the queue.
+    pub(super) queued: [bool; 2],
 }
 
 impl RequestSlot {
@@ -71,6 +107,9 @@ impl RequestSlot {
         until: Instant::END,
         reason: Reason::Unspecified,
         offer: [0; OFFER_LEN],
+        meeting: Meeting::None,
+        heard: [false; 2],
+        queued: [false; 2],
     };
 
     pub(super) fn free(&mut self) {
@@ -80,7 +119,10 @@ impl RequestSlot {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Free => None,
-            _ => crate::time::earliest(self.ask_at, Some(self.until)),
+            _ => {
+                let punch = self.meeting.coordinator().and_then(Coordinator::poll_timeout);
+                earliest(earliest(self.ask_at, punch), Some(self.until))
+            }
         }
     }
 

@@ -6,16 +6,17 @@
 //! are known begin with the second. A try that was not reported as successful within [`PATIENCE`]
 //! is followed by the next, with fresh sockets and fresh ports, up to [`ROUNDS`].
 
+mod footing;
+#[cfg(feature = "inspect")]
+mod inspect;
+
 use core::time::Duration;
 
 use super::ability::Detector;
 use super::burst::{Bracket, Burst, Moment};
 use super::learned::Learned;
-use super::plan::{
-    End, Hopeless, Kind, Method, Party, Plan, bracket_for, drift, is_by_address, plan,
-    sockets_to_look,
-};
-use super::ramp::{self, Foot, Side, WIDEST};
+use super::plan::{End, Hopeless, Kind, Method, Party, Plan, bracket_for, plan, sockets_to_look};
+use super::ramp::WIDEST;
 use crate::nat::{Allocation, Differential, Forecast, Mapping, PortRange, Sighting};
 use crate::time::{Instant, earliest};
 
@@ -27,10 +28,6 @@ const PATIENCE: Duration = Duration::from_millis(400);
 const STRAGGLER: Duration = Duration::from_millis(40);
 /// How long an end that was heard is given to hear the other.
 const GRACE: Duration = Duration::from_millis(1_500);
-/// Foreign mappings of one round trip beyond which a counter is not followed.
-const MOST_DRIFT: u32 = 60;
-/// Sockets that an end which keeps their ports opens for a ramp.
-const BOUND: u8 = 32;
 
 /// The server's side of one attempt.
 #[derive(Clone, Debug)]
@@ -109,6 +106,12 @@ impl Coordinator {
     #[must_use]
     pub const fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    /// What the next burst for an end is, without taking it.
+    #[must_use]
+    pub fn due(&self, end: End) -> Option<&Burst> {
+        self.due.get(place(end))?.as_ref()
     }
 
     /// The next burst for an end.
@@ -196,7 +199,25 @@ impl Coordinator {
         }
     }
 
-    const fn party(&self, end: End) -> &Party {
+    /// More is known of the two than when this began. Where that changes nothing the try goes on;
+    /// otherwise the next one begins, and there are as many as for a new attempt.
+    ///
+    /// # Errors
+    /// [`Hopeless`]: there is no plan.
+    pub fn renew(&mut self, now: Instant, issuer: Party, acceptor: Party) -> Result<(), Hopeless> {
+        let next = self.round.saturating_add(1);
+        let unchanged = issuer.is_like(&self.issuer) && acceptor.is_like(&self.acceptor);
+        if plan(&issuer, &acceptor)? == self.plan && unchanged {
+            (self.issuer, self.acceptor, self.began) = (issuer, acceptor, now);
+        } else {
+            *self = Self::from_round(now, issuer, acceptor, next)?;
+        }
+        Ok(())
+    }
+
+    /// One of the two.
+    #[must_use]
+    pub const fn party(&self, end: End) -> &Party {
         match end {
             End::Issuer => &self.issuer,
             End::Acceptor => &self.acceptor,
@@ -257,7 +278,7 @@ impl Coordinator {
             }
             Method::Ramp => {
                 for end in [bubbler, replier] {
-                    let first = self.measure_for_ramp(end);
+                    let first = self.look_for_ramp(end);
                     self.give(end, first);
                 }
             }
@@ -284,20 +305,6 @@ impl Coordinator {
                 return;
             }
         }
-    }
-
-    fn measure_for_ramp(&self, end: End) -> Burst {
-        let party = self.party(end);
-        if Kind::of(&party.profile) == Kind::First {
-            // A socket that has not sent makes no mapping; how many are needed is not known yet.
-            let sockets = party.limits.sockets.min(BOUND);
-            return Burst { sockets, ..Burst::only(self.round, Bracket::Announce) };
-        }
-        if is_by_address(&party.profile) {
-            let to = self.party(end.other()).observed.port();
-            return Burst::from_fresh(self.round, 1, to, Bracket::FreshSockets);
-        }
-        Burst::only(self.round, Bracket::After)
     }
 
     /// When enough is learned, the bursts that can meet. `late`: what is missing will not come.
@@ -341,53 +348,6 @@ impl Coordinator {
             return None;
         }
         learned.bracketed(differential, late)
-    }
-
-    fn aim_ramp(&mut self, late: bool) {
-        let bubbler = self.plan.bubbler;
-        let feet = self.foot(bubbler, late).zip(self.foot(bubbler.other(), late));
-        let bursts = feet.and_then(|(one, other)| ramp::bursts(self.round, &one, &other));
-        if let Some((bubble, reply)) = bursts {
-            self.aimed = true;
-            self.give(bubbler, bubble);
-            self.give(bubbler.other(), reply);
-        }
-    }
-
-    /// How many foreign mappings this end's NAT will have made between the detection packet's passing
-    /// and the next burst's: the counter's speed since it was seen last, for one round trip. A fast
-    /// counter may have gone round since its profile was measured; not since the try before.
-    fn expected_drift(&self, end: End) -> u32 {
-        let (party, learned) = (self.party(end), self.learned(end));
-        let whole = party.age.saturating_add(self.tried_at.since(self.began));
-        let seen = self.seen.get(place(end)).copied().flatten();
-        let (from, whole) = match seen {
-            Some((port, at)) => (port, self.tried_at.since(at)),
-            None => (party.profile.last, whole),
-        };
-        let steps = step(party)
-            .zip(learned.after)
-            .and_then(|(step, after)| step.steps(from, after))
-            .and_then(|steps| u64::try_from(steps).ok());
-        let (Some(steps), Some(trip)) = (steps, learned.trip) else { return 0 };
-        let micros = u64::try_from(trip.as_micros()).unwrap_or(u64::MAX);
-        let whole = u64::try_from(whole.as_micros()).unwrap_or(u64::MAX);
-        let mean = steps.saturating_mul(micros).checked_div(whole).unwrap_or(0);
-        u32::try_from(mean).unwrap_or(u32::MAX).min(MOST_DRIFT)
-    }
-
-    /// What a ramp can build on at this end, once that is known.
-    fn foot(&self, end: End, late: bool) -> Option<Foot> {
-        let (party, learned) = (self.party(end), self.learned(end));
-        let side = if Kind::of(&party.profile) == Kind::First {
-            Side::Bound(Some(learned.local).filter(|&local| local != 0)?)
-        } else if is_by_address(&party.profile) {
-            Side::Port(self.bracketed(end, late)?)
-        } else {
-            Side::Counter(learned.after?, step(party)?)
-        };
-        let drift = drift(self.expected_drift(end));
-        Some(Foot { side, drift, sockets: party.limits.sockets })
     }
 }
 
