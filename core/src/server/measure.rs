@@ -134,7 +134,7 @@ impl View<'_> {
         let mut unfinished = self.state.measurements.iter().filter(|one| one.at == at && !one.done);
         // One that was begun in an earlier session comes to nothing.
         let wanted = unfinished.next().map(|one| one.generation != generation);
-        if !wanted.unwrap_or(slot.wants_look(now)) {
+        if !wanted.unwrap_or_else(|| slot.wants_look(now)) {
             return self.state.send(Out::Measure(at, false));
         }
         let probed = slot.look != Look::Asked || slot.measured_ago(now) > FILTER_MEMORY;
