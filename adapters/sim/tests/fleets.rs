@@ -8,7 +8,7 @@ use genkan_core::{
     AcceptorConfig, AcceptorEvent, IssuerEvent, RequestTransport, ServerEvent, Transport,
 };
 use genkan_sim::fleet::{
-    AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp, START,
+    AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, FleetServer, IssuerApp, START, punches,
 };
 use genkan_sim::nat::presets;
 use genkan_sim::{
@@ -302,4 +302,14 @@ fn a_device_can_be_off_for_a_while() {
     fleet.reboot(lamp, Death::Silent);
     assert!(fleet.wait_registered(lamp, secs(60)), "a reboot brings it back too");
     assert_eq!(fleet.world.app::<AcceptorApp>(lamp).flash.boots, 2);
+}
+
+#[test]
+fn a_server_that_punches_has_its_further_ends_open_also_after_a_reboot() {
+    let mut fleet = Fleet::with_server(9, punches);
+    assert_eq!(fleet.world.open_sockets(fleet.server), 3);
+    let server = fleet.server;
+    fleet.reboot_server(Death::Silent);
+    assert_eq!(fleet.world.open_sockets(server), 3);
+    assert_eq!(Fleet::new(9).world.open_sockets(server), 1);
 }

@@ -87,6 +87,96 @@ fn a_node_binds_and_closes_for_itself_and_is_told() {
     assert_eq!(talker(&world, left).sockets.len(), 1);
 }
 
+fn bind(world: &mut World, host: HostId, first: SocketId, count: u8) -> Option<SocketAddr> {
+    world.with(host, |_: &mut Talker, io| io.command(Command::Bind { first, count }));
+    world.run_for(Duration::ZERO);
+    talker(world, host).bound
+}
+
+#[test]
+fn fresh_sockets_are_on_consecutive_ports_and_hear_by_their_numbers_until_they_are_closed() {
+    let (mut world, left, right) = pair(11);
+    let first = SocketId::FRESH;
+    assert!(world.bind_udp(left, SocketId(9), 49_154).is_some(), "in the way of four");
+    let local = bind(&mut world, left, first, 4).unwrap();
+    assert_eq!(local, SocketAddr::new(ip(1), 49_155));
+    for n in 0..4 {
+        send(&mut world, right, SocketAddr::new(ip(1), local.port() + n), b"hello");
+    }
+    world.with(left, |_: &mut Talker, io| {
+        io.send_datagram(SocketId(first.0 + 2), address(2), None, b"hello".to_vec());
+    });
+    world.run_for(millis(20));
+    let numbers: Vec<u16> = talker(&world, left).sockets.iter().map(|socket| socket.0).collect();
+    assert_eq!(numbers, [first.0, first.0 + 1, first.0 + 2, first.0 + 3]);
+    assert_eq!(heard(&world, right), [(SocketAddr::new(ip(1), local.port() + 2), &b"hello"[..])]);
+    // Two of them go; the others stay, and so does what was never open.
+    world.with(left, |_: &mut Talker, io| {
+        io.command(Command::Unbind { first: SocketId(first.0 + 2), count: 9 });
+    });
+    for n in 0..4 {
+        send(&mut world, right, SocketAddr::new(ip(1), local.port() + n), b"again");
+    }
+    world.run_for(millis(20));
+    assert_eq!(talker(&world, left).sockets.len(), 6);
+    assert_eq!(world.open_sockets(left), 4);
+    // What is closed can be opened again, on ports that come next.
+    let again = bind(&mut world, left, SocketId(first.0 + 2), 1).unwrap();
+    assert_eq!(again.port(), 49_159);
+}
+
+#[test]
+fn fresh_sockets_are_scattered_where_no_ports_lie_together_and_none_is_opened_when_not_all_can_be()
+{
+    let (mut world, left, _) = pair(12);
+    // Every second port of the dynamic range is in use.
+    for (n, port) in (49_152..=u16::MAX).step_by(2).enumerate() {
+        assert!(world.bind_udp(left, SocketId(1_000 + n as u16), port).is_some());
+    }
+    let open = world.open_sockets(left);
+    assert_eq!(bind(&mut world, left, SocketId::FRESH, 3).unwrap().port(), 49_153);
+    assert_eq!(world.open_sockets(left), open + 3);
+    // A small device has room for two more.
+    world.set_socket_limit(left, open + 5);
+    assert_eq!(bind(&mut world, left, SocketId(100), 3), None);
+    assert_eq!(world.open_sockets(left), open + 3);
+    assert!(bind(&mut world, left, SocketId(100), 2).is_some());
+}
+
+#[test]
+#[should_panic(expected = "left: SocketId(17) is open")]
+fn who_opens_a_socket_that_is_open_has_forgotten_it() {
+    let (mut world, left, _) = pair(13);
+    bind(&mut world, left, SocketId::FRESH, 2);
+    bind(&mut world, left, SocketId(SocketId::FRESH.0 + 1), 1);
+}
+
+#[test]
+fn a_host_with_two_addresses_has_one_socket_at_one_of_them_only() {
+    let mut world = World::new(14);
+    let other = SocketAddr::new(ip(3), 4_600);
+    let spec = HostSpec::new("server", ip(2)).address(ip(3));
+    let spec = spec.socket(SocketId::OTHER_PORT, 4_601).socket_at(SocketId::OTHER_ADDRESS, other);
+    let server = world.add_host(spec, |_| Talker::default());
+    let left = world.add_host(HostSpec::new("left", ip(1)), |_| Talker::default());
+    let (beside, across) = (SocketAddr::new(ip(2), 4_601), SocketAddr::new(ip(3), 4_601));
+    for to in [address(2), beside, other, across] {
+        send(&mut world, left, to, b"hello");
+    }
+    world.run_for(millis(20));
+    // What comes to the other address on the second port goes to the socket that is at both.
+    let [main, port, place] = [SocketId::MAIN, SocketId::OTHER_PORT, SocketId::OTHER_ADDRESS];
+    assert_eq!(talker(&world, server).sockets, [main, port, place, port]);
+    for socket in [main, port, place] {
+        world.with(server, |_: &mut Talker, io| {
+            io.send_datagram(socket, address(1), None, b"hello".to_vec());
+        });
+    }
+    world.run_for(millis(20));
+    let from: Vec<_> = heard(&world, left).into_iter().map(|(from, _)| from).collect();
+    assert_eq!(from, [address(2), beside, other]);
+}
+
 #[test]
 fn tcp_takes_no_port_that_is_listened_on_or_called_from() {
     let (mut world, left, right) = pair(4);

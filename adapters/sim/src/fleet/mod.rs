@@ -1,7 +1,7 @@
 //! A server, an authority, and equipment that trusts it: what most simulations begin with.
 //!
 //! Addresses are IPv4, from the documentation prefixes: the server is 203.0.113.1, port 4600 for UDP and
-//! TCP; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on, each address of a pool
+//! TCP, and where it is to punch holes ([`punches`]) port 4601 and 203.0.113.2 for UDP too; NATs are 192.0.2.1 and so on, behind another one 100.64.0.1 and so on, each address of a pool
 //! counting; equipment in the public internet is 198.51.100.`e`, where `e` counts all equipment of the
 //! fleet from 1 on, behind NAT number `n` (from 0; after 255 comes 0 again) it is 10.`n`.`h`.`l`, where
 //! `h`.`l` is `e` + 1, and the box itself 10.`n`.0.1. What is above 254 goes on in 24.0.0.0/16
@@ -21,7 +21,7 @@ use core::net::{IpAddr, SocketAddr};
 use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, authority_public};
 use genkan_core::{
     AcceptorConfig, Anchors, ClientSlot, EquipmentId, Identity, Instant, IssuerConfig, RequestSlot,
-    Server, ServerAddress, ServerConfig, StaticKey, StreamSlot,
+    Server, ServerAddress, ServerConfig, SocketId, StaticKey, StreamSlot,
 };
 
 use crate::entropy::{EntropySwitch, SimEntropy};
@@ -37,6 +37,20 @@ pub const START: u64 = 1_767_225_600;
 
 /// The port of the server, and of everybody's UDP socket.
 pub const PORT: u16 = 4_600;
+
+/// The server's second port, where it has one.
+pub const OTHER_PORT: u16 = 4_601;
+
+/// The server's end on a second address, where it has one.
+pub const OTHER_ADDRESS: SocketAddr =
+    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 2)), PORT);
+
+/// Gives a server's settings the second port and address of a fleet: such a server measures NATs and
+/// lets two ends punch holes. For [`Fleet::with_server`] and [`Fleet::with_tables`].
+pub const fn punches(config: &mut ServerConfig) {
+    config.other_port = Some(OTHER_PORT);
+    config.other_address = Some(OTHER_ADDRESS);
+}
 
 /// How many equipments, requests and TCP connections the server of a fleet holds at once.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -94,7 +108,8 @@ impl Fleet {
         Self::with_server(seed, |_| ())
     }
 
-    /// As [`Fleet::new`], with the server's settings changed by `adjust`.
+    /// As [`Fleet::new`], with the server's settings changed by `adjust`. Its host has a further port
+    /// and address where they say so.
     #[must_use]
     pub fn with_server(seed: u64, adjust: impl FnOnce(&mut ServerConfig)) -> Self {
         Self::with_tables(seed, Tables::default(), adjust)
@@ -110,7 +125,13 @@ impl Fleet {
         let mut config = ServerConfig::new(key, certificate);
         config.wall_clock = START;
         adjust(&mut config);
-        let spec = HostSpec::new("server", SERVER_IP).port(PORT).listening();
+        let mut spec = HostSpec::new("server", SERVER_IP).port(PORT).listening();
+        if let Some(port) = config.other_port {
+            spec = spec.socket(SocketId::OTHER_PORT, port);
+        }
+        if let Some(other) = config.other_address {
+            spec = spec.address(other.ip()).socket_at(SocketId::OTHER_ADDRESS, other);
+        }
         let entropy = world.entropy("server");
         let boot = |now| Host::new(server(now, config.clone(), tables, entropy), Log::default());
         let server = world.add_host(spec, boot);

@@ -7,6 +7,7 @@ use genkan_core::SocketId;
 
 use super::icmp::{Complaint, Teller};
 use super::record::{Addresses, Parcel};
+use super::slot::Local;
 use super::{Event, World};
 use crate::capture::{IcmpError, Interface, Load};
 use crate::faults::Faults;
@@ -40,10 +41,11 @@ impl World {
         parcel: Parcel,
     ) {
         let slot = &self.slots[host.0];
-        let Some(&port) = slot.udp.get(&socket) else {
+        let Some(&Local { address, port }) = slot.udp.get(&socket) else {
             return self.note(host, format!("sent from {socket:?}, which is not open"));
         };
-        let Some(address) = slot.address_for(remote) else {
+        let address = address.or_else(|| slot.address_for(remote));
+        let Some(address) = address.filter(|own| own.is_ipv4() == remote.is_ipv4()) else {
             return self.note(host, format!("has no address to reach {remote} from"));
         };
         let local = SocketAddr::new(address, port);
@@ -234,7 +236,7 @@ impl World {
         self.frame_in(host, (there, hop_limit), || Load::Udp(flight.bytes.clone()));
         let slot = &mut self.slots[host.0];
         let on = slot.node.is_some();
-        let open = slot.socket_on(local.port()).filter(|_| on);
+        let open = slot.socket_at(local).filter(|_| on);
         let room = !slot.paused || slot.waiting.len() < SOCKET_BUFFER;
         let Some(socket) = open.filter(|_| room) else {
             self.transcript.settle(mark, Fate::Unreceived, Some(&slot.name));

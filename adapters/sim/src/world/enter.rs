@@ -76,6 +76,8 @@ impl World {
             Command::Unlisten { socket } => {
                 self.slots[host.0].listeners.retain(|_, listener| *listener != socket);
             }
+            Command::Bind { first, count } => self.bind_fresh(host, first, count),
+            Command::Unbind { first, count } => self.unbind_fresh(host, first, count),
             other => self.note(host, format!("not known to the simulator: {other:?}")),
         }
     }

@@ -20,7 +20,7 @@ pub struct HostSpec {
     pub(crate) name: String,
     pub(crate) addresses: Vec<IpAddr>,
     pub(crate) port: u16,
-    pub(crate) sockets: Vec<(SocketId, u16)>,
+    pub(crate) sockets: Vec<(SocketId, Local)>,
     pub(crate) listening: bool,
     pub(crate) behind: Option<NatId>,
 }
@@ -50,7 +50,17 @@ impl HostSpec {
     /// With a further UDP socket, open whenever the host comes on.
     #[must_use]
     pub fn socket(mut self, socket: SocketId, port: u16) -> Self {
-        self.sockets.push((socket, port));
+        self.sockets.push((socket, Local { address: None, port }));
+        self
+    }
+
+    /// As [`HostSpec::socket`], at one of the host's addresses only: what is sent from it has that
+    /// source, and what comes to that address and port comes to it rather than to a socket that is
+    /// at all addresses.
+    #[must_use]
+    pub fn socket_at(mut self, socket: SocketId, local: SocketAddr) -> Self {
+        let (address, port) = (Some(local.ip()), local.port());
+        self.sockets.push((socket, Local { address, port }));
         self
     }
 
@@ -69,10 +79,20 @@ impl HostSpec {
     }
 }
 
+/// Where a UDP socket is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) struct Local {
+    /// `None`: at all of the host's addresses.
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) port: u16,
+}
+
 pub(crate) struct Slot {
     pub(crate) name: String,
     pub(crate) addresses: Vec<IpAddr>,
-    pub(crate) udp: BTreeMap<SocketId, u16>,
+    pub(crate) udp: BTreeMap<SocketId, Local>,
+    /// How many UDP sockets it can have.
+    pub(crate) most_udp: usize,
     pub(crate) listeners: BTreeMap<u16, SocketId>,
     pub(crate) streams: BTreeMap<StreamId, (TcpId, usize)>,
     pub(crate) node: Option<Box<dyn Node>>,
@@ -118,6 +138,7 @@ impl Slot {
             name: spec.name.clone(),
             addresses: spec.addresses.clone(),
             udp: BTreeMap::new(),
+            most_udp: usize::MAX,
             listeners: BTreeMap::new(),
             streams: BTreeMap::new(),
             node: None,
@@ -139,10 +160,11 @@ impl Slot {
 
     /// The sockets that the caller opens before anything else.
     pub(crate) fn open_sockets(&mut self) {
-        self.udp = BTreeMap::from([(SocketId::MAIN, self.initial.port)]);
+        let main = Local { address: None, port: self.initial.port };
+        self.udp = BTreeMap::from([(SocketId::MAIN, main)]);
         self.udp.extend(self.initial.sockets.iter().copied());
-        let ports: BTreeSet<u16> = self.udp.values().copied().collect();
-        assert_eq!(ports.len(), self.udp.len(), "{}: two sockets on one port", self.name);
+        let places: BTreeSet<Local> = self.udp.values().copied().collect();
+        assert_eq!(places.len(), self.udp.len(), "{}: two sockets on one port", self.name);
         self.listeners.clear();
         if self.initial.listening {
             self.listeners.insert(self.initial.port, SocketId::LISTENER);
@@ -198,9 +220,18 @@ impl Slot {
         self.addresses.iter().copied().find(|address| address.is_ipv4() == remote.is_ipv4())
     }
 
-    /// The UDP socket on `port`.
-    pub(crate) fn socket_on(&self, port: u16) -> Option<SocketId> {
-        self.udp.iter().find(|&(_, &bound)| bound == port).map(|(&socket, _)| socket)
+    /// The UDP socket that gets what comes to there.
+    pub(crate) fn socket_at(&self, to: SocketAddr) -> Option<SocketId> {
+        let at = |address| {
+            let place = Local { address, port: to.port() };
+            self.udp.iter().find(|&(_, &local)| local == place).map(|(&socket, _)| socket)
+        };
+        at(Some(to.ip())).or_else(|| at(None))
+    }
+
+    /// Whether another UDP socket than `own` has this port, at any address.
+    fn has_port(&self, port: u16, own: Option<SocketId>) -> bool {
+        self.udp.iter().any(|(&socket, local)| local.port == port && Some(socket) != own)
     }
 
     /// A port from the dynamic range (RFC 6335) that is not taken; `None`: all are.
@@ -215,17 +246,44 @@ impl Slot {
         None
     }
 
-    /// Opens or moves a UDP socket; port 0: a free one. `None`: the port is in use.
+    /// Opens or moves a UDP socket; port 0: a free one. `None`: the port is in use, or the host has
+    /// as many sockets as it can have.
     pub(crate) fn bind_udp(&mut self, socket: SocketId, port: u16) -> Option<u16> {
-        let port = match port {
-            0 => self.ephemeral_port(|slot, port| slot.socket_on(port).is_some())?,
-            port => port,
-        };
-        if self.socket_on(port).is_some_and(|other| other != socket) {
+        let opens = !self.udp.contains_key(&socket);
+        if opens && self.udp.len() >= self.most_udp {
             return None;
         }
-        self.udp.insert(socket, port);
+        let port = match port {
+            0 => self.ephemeral_port(|slot, port| slot.has_port(port, None))?,
+            port => port,
+        };
+        if self.has_port(port, Some(socket)) {
+            return None;
+        }
+        self.udp.insert(socket, Local { address: None, port });
         Some(port)
+    }
+
+    /// Opens so many UDP sockets, numbered on from the first, on consecutive ports where there are as
+    /// many free ones together. The first one's port; `None`: not all can be had, and none is open.
+    pub(crate) fn bind_several(&mut self, sockets: &[SocketId]) -> Option<u16> {
+        let together = |slot: &Self, first: u16| {
+            let last = usize::from(first) + sockets.len().saturating_sub(1);
+            u16::try_from(last).is_ok_and(|last| (first..=last).all(|at| !slot.has_port(at, None)))
+        };
+        let run = self.ephemeral_port(|slot, port| !together(slot, port));
+        let mut ports = Vec::new();
+        for (&socket, n) in sockets.iter().zip(0..) {
+            // A counter that stands in the run goes on after it.
+            let Some(port) = self.bind_udp(socket, run.map_or(0, |run| run + n)) else { break };
+            self.next_port = port.checked_add(1).unwrap_or(FIRST_EPHEMERAL);
+            ports.push(port);
+        }
+        if ports.len() < sockets.len() {
+            self.udp.retain(|socket, _| !sockets.contains(socket));
+            return None;
+        }
+        ports.first().copied()
     }
 }
 

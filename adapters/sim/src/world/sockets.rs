@@ -30,6 +30,43 @@ impl World {
         self.schedule(Duration::ZERO, Event::Bound { host, life, socket, local });
     }
 
+    /// [`Command::Bind`](genkan_core::Command::Bind).
+    ///
+    /// # Panics
+    /// When one of the sockets is open already, since whoever names it again has forgotten it; when there
+    /// are not so many numbers.
+    pub(super) fn bind_fresh(&mut self, host: HostId, first: SocketId, count: u8) {
+        let sockets = numbered(first, count);
+        let slot = &mut self.slots[host.0];
+        assert_eq!(sockets.len(), usize::from(count), "{}: {first:?} and {count} more", slot.name);
+        for socket in &sockets {
+            assert!(!slot.udp.contains_key(socket), "{}: {socket:?} is open", slot.name);
+        }
+        let address = slot.addresses.first().copied();
+        let local = address.and_then(|address| {
+            slot.bind_several(&sockets).map(|port| SocketAddr::new(address, port))
+        });
+        let life = slot.life;
+        self.schedule(Duration::ZERO, Event::Bound { host, life, socket: first, local });
+    }
+
+    /// [`Command::Unbind`](genkan_core::Command::Unbind).
+    pub(super) fn unbind_fresh(&mut self, host: HostId, first: SocketId, count: u8) {
+        numbered(first, count).into_iter().for_each(|socket| self.close_udp(host, socket));
+    }
+
+    /// How many UDP sockets a host can have open, those that it has from the start included. What is
+    /// open stays.
+    pub fn set_socket_limit(&mut self, host: HostId, most: usize) {
+        self.slots[host.0].most_udp = most;
+    }
+
+    /// How many UDP sockets a host has open.
+    #[must_use]
+    pub fn open_sockets(&self, host: HostId) -> usize {
+        self.slots[host.0].udp.len()
+    }
+
     pub(super) fn listen(&mut self, host: HostId, socket: SocketId) {
         let port = self.free_tcp_port(host);
         let slot = &mut self.slots[host.0];
@@ -51,4 +88,9 @@ impl World {
                 || slot.streams.values().any(|&(id, side)| tcp.port(id, side) == Some(port))
         })
     }
+}
+
+/// So many numbers of sockets, of those that there are.
+fn numbered(first: SocketId, count: u8) -> Vec<SocketId> {
+    (first.0..=u16::MAX).take(count.into()).map(SocketId).collect()
 }
