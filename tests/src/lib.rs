@@ -3,6 +3,7 @@
 //! ```text
 //! world      a fleet in the simulator that remembers every session key and list entry
 //! story      what happened, decrypted: who sent what to whom, when, under which key
+//! punch      two ends that are to meet through their NATs, and what it takes them
 //! scene      server, appliance and phone for the threat tests, and what rest is
 //! evil       equipment that keeps to no rule; a server without a network
 //! device     a device on that server's list, and a stream's frames
@@ -19,6 +20,7 @@ pub mod appliance;
 pub mod claims;
 pub mod device;
 pub mod evil;
+pub mod punch;
 pub mod scene;
 pub mod story;
 pub mod world;

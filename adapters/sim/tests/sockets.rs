@@ -144,6 +144,20 @@ fn fresh_sockets_are_scattered_where_no_ports_lie_together_and_none_is_opened_wh
 }
 
 #[test]
+fn datagrams_of_one_moment_leave_one_after_the_other_where_a_gap_is_set() {
+    let (mut world, left, right) = pair(15);
+    world.set_send_gap(left, millis(2));
+    (0..3).for_each(|_| send(&mut world, left, address(2), b"hello"));
+    world.run_for(millis(30));
+    send(&mut world, left, address(2), b"later");
+    world.run_for(millis(30));
+    let start = world.instant_at(right, Duration::ZERO);
+    let times: Vec<_> =
+        talker(&world, right).datagrams.iter().map(|got| got.0.since(start)).collect();
+    assert_eq!(times, [20, 22, 24, 50].map(millis));
+}
+
+#[test]
 #[should_panic(expected = "left: SocketId(17) is open")]
 fn who_opens_a_socket_that_is_open_has_forgotten_it() {
     let (mut world, left, _) = pair(13);

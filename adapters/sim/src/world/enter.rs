@@ -1,6 +1,8 @@
 //! The way into a node and out of it again: call, drain, carry out, set the alarm.
 
-use genkan_core::{Command, Instant};
+use core::net::SocketAddr;
+
+use genkan_core::{Command, Instant, SocketId};
 
 use super::record::Parcel;
 use super::{Event, World};
@@ -54,7 +56,7 @@ impl World {
         for effect in core::mem::take(&mut self.slots[host.0].io.effects) {
             match effect {
                 Effect::Datagram { socket, remote, hop_limit, bytes } => {
-                    self.send_datagram(host, socket, remote, Parcel { bytes, hop_limit });
+                    self.leave(host, socket, remote, Parcel { bytes, hop_limit });
                 }
                 Effect::Write { stream, bytes } => self.write(host, stream, bytes),
                 Effect::Note(text) => self.note(host, text),
@@ -66,6 +68,20 @@ impl World {
                 Effect::Command(command) => self.command(host, command),
             }
         }
+    }
+
+    /// A datagram leaves a host, at once or when its turn has come ([`World::set_send_gap`]).
+    fn leave(&mut self, host: HostId, socket: SocketId, remote: SocketAddr, parcel: Parcel) {
+        let slot = &mut self.slots[host.0];
+        let wait = slot.free_at.saturating_sub(self.now);
+        if !slot.send_gap.is_zero() {
+            slot.free_at = slot.free_at.max(self.now) + slot.send_gap;
+        }
+        if wait.is_zero() {
+            return self.send_datagram(host, socket, remote, parcel);
+        }
+        let life = slot.life;
+        self.schedule(wait, Event::Leaves { host, life, socket, remote, parcel });
     }
 
     fn command(&mut self, host: HostId, command: Command) {

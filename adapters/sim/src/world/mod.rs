@@ -50,6 +50,7 @@ pub(crate) enum Event {
     Wake { host: HostId, wake: u64 },
     Early { host: HostId, life: u32 },
     Bound { host: HostId, life: u32, socket: SocketId, local: Option<SocketAddr> },
+    Leaves { host: HostId, life: u32, socket: SocketId, remote: SocketAddr, parcel: Parcel },
     Script(Script),
 }
 
@@ -300,6 +301,11 @@ impl World {
             Event::Bound { host, life, socket, local } => {
                 if self.slots[host.0].life == life {
                     self.enter(host, |node, io| node.bound(io, socket, local));
+                }
+            }
+            Event::Leaves { host, life, socket, remote, parcel } => {
+                if self.slots[host.0].life == life {
+                    self.send_datagram(host, socket, remote, parcel);
                 }
             }
             Event::Script(script) => script(self),

@@ -114,6 +114,9 @@ pub(crate) struct Slot {
     pub(crate) early: f64,
     /// How late a wake-up can be.
     pub(crate) late: Duration,
+    /// How far apart datagrams leave, and when the next one can.
+    pub(crate) send_gap: Duration,
+    pub(crate) free_at: Duration,
     initial: HostSpec,
     next_port: u16,
 }
@@ -153,6 +156,8 @@ impl Slot {
             reader: Reader::Fast,
             early: 0.0,
             late: Duration::ZERO,
+            send_gap: Duration::ZERO,
+            free_at: Duration::ZERO,
             initial: spec,
             next_port: FIRST_EPHEMERAL,
         }

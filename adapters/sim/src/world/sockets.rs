@@ -61,6 +61,12 @@ impl World {
         self.slots[host.0].most_udp = most;
     }
 
+    /// A host's datagrams leave at least so far apart from now on, as those of a real one do: what
+    /// other users of its NAT get in between. At the start nothing lies between them.
+    pub fn set_send_gap(&mut self, host: HostId, gap: Duration) {
+        self.slots[host.0].send_gap = gap;
+    }
+
     /// How many UDP sockets a host has open.
     #[must_use]
     pub fn open_sockets(&self, host: HostId) -> usize {
