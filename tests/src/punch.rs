@@ -312,31 +312,37 @@ impl Pair {
         outcome(self.world(), self.phone, request)
     }
 
-    /// Whether a word of the phone's is heard by the lamp and one of the lamp's by the phone, over the
-    /// connections that stand last.
-    pub fn talk(&mut self) -> bool {
-        let connection =
-            |events: Vec<Option<ConnectionId>>| events.into_iter().flatten().next_back();
-        let phones = self.phone_events().into_iter().map(|event| match event {
+    /// The phone's name for the connection that stood last.
+    #[must_use]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.phone_events().into_iter().rev().find_map(|event| match event {
             IssuerEvent::Connected { connection, .. } => Some(connection),
             _ => None,
-        });
-        let lamps = self.lamp_events().into_iter().map(|event| match event {
+        })
+    }
+
+    /// The lamp's.
+    #[must_use]
+    pub fn lamps_connection(&self) -> Option<ConnectionId> {
+        self.lamp_events().into_iter().rev().find_map(|event| match event {
             AcceptorEvent::Connected { connection, .. } => Some(connection),
             _ => None,
-        });
-        let both =
-            [(self.phone, connection(phones.collect())), (self.lamp, connection(lamps.collect()))];
-        let hosts = [self.lamp, self.phone];
-        let before = hosts.map(|host| self.fleet.heard(host).len());
-        for (host, connection) in both {
-            let Some(connection) = connection else { return false };
-            if self.fleet.say(host, connection, b"a word").is_err() {
+        })
+    }
+
+    /// Whether a word of the phone's is heard by the lamp and one of the lamp's by the phone, over the
+    /// connections that stood last.
+    pub fn talk(&mut self) -> bool {
+        let hosts = [(self.phone, self.connection()), (self.lamp, self.lamps_connection())];
+        let before = hosts.map(|(host, _)| self.fleet.heard(host).len());
+        for (host, connection) in hosts {
+            let said = connection.map(|connection| self.fleet.say(host, connection, b"a word"));
+            if !matches!(said, Some(Ok(_))) {
                 return false;
             }
         }
         self.fleet.world.run_for(HOP * 3);
-        hosts.iter().zip(before).all(|(&host, before)| self.fleet.heard(host).len() > before)
+        hosts.iter().zip(before).all(|(&(host, _), before)| self.fleet.heard(host).len() > before)
     }
 }
 
