@@ -11,8 +11,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{self, SystemTime};
 
-use genkan_core::Instant;
 use genkan_core::wire::Kind;
+use genkan_core::{Instant, SocketId};
 
 /// How many events wait for the application at most.
 pub const EVENT_QUEUE: usize = 1_024;
@@ -77,8 +77,8 @@ pub struct Step {
 /// UDP or TCP.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Carrier {
-    /// A UDP datagram.
-    Datagram,
+    /// A UDP datagram, at this socket of ours.
+    Datagram(SocketId),
     /// A TCP connection.
     Stream,
 }

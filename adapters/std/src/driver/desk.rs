@@ -85,9 +85,9 @@ impl<E> Desk<'_, E> {
     pub(crate) fn send(&mut self, now: Instant, path: &Path, bytes: &[u8]) -> bool {
         let remote = path.remote();
         let (carrier, message, taken) = match path {
-            Path::Datagram { .. } => {
-                let taken = self.net.send(bytes, remote, None) == Sent::Done;
-                (Carrier::Datagram, bytes, taken)
+            Path::Datagram { socket, .. } => {
+                let taken = self.net.send(*socket, bytes, remote, None) == Sent::Done;
+                (Carrier::Datagram(*socket), bytes, taken)
             }
             Path::Stream { stream, .. } => {
                 let taken = self.net.push_payload(*stream, bytes) == Queued::Taken;

@@ -30,13 +30,13 @@ impl<R: Role> Loop<R> {
         for count in 1..=DATAGRAMS {
             // One byte more than allowed, so that a longer datagram is known from a cut one.
             let Some(room) = self.room.get_mut(..=MAX_DATAGRAM) else { return };
-            let Some((length, remote)) = self.net.receive(now, room) else { return };
+            let Some((socket, length, remote)) = self.net.receive(now, room) else { return };
             let Some(datagram) = self.room.get_mut(..length) else { continue };
-            let at = (Carrier::Datagram, remote);
+            let at = (Carrier::Datagram(socket), remote);
             let action = |kind, bytes| Action::Received { kind, bytes };
             self.journal.message(now, at, datagram, action);
             let machine = self.role.machine();
-            let received = machine.handle_datagram(now, SocketId::MAIN, remote, datagram);
+            let received = machine.handle_datagram(now, socket, remote, datagram);
             if let Received::Payload { connection, channel, plaintext } = received {
                 self.role.payload(now, connection, channel, plaintext);
             }
@@ -176,6 +176,8 @@ impl<R: Role> Loop<R> {
                 }
                 Command::Listen { socket } => self.open_listener(now, socket),
                 Command::Unlisten { .. } => self.net.unlisten(),
+                Command::Bind { first, count } => self.bind(now, first, count),
+                Command::Unbind { first, count } => self.net.unbind(first, count),
                 other => self.journal.trouble(now, format!("unknown to this adapter: {other:?}")),
             }
         }
@@ -207,28 +209,38 @@ impl<R: Role> Loop<R> {
         self.role.machine().handle_bound(now, socket, local);
     }
 
+    fn bind(&mut self, now: Instant, first: SocketId, count: u8) {
+        let bound = self.net.bind(first, count);
+        if let Err(error) = &bound {
+            self.journal.trouble(now, format!("cannot open {count} UDP sockets: {error}"));
+        }
+        self.role.machine().handle_bound(now, first, bound.ok());
+    }
+
     fn transmits(&mut self, now: Instant) -> bool {
         let mut busy = false;
         for _ in 0..PIECES {
-            if self.net.is_blocked() {
+            let Some(mut transmit) = self.role.machine().poll_transmit(now) else { break };
+            let (socket, remote) = (transmit.socket(), transmit.remote());
+            if self.net.is_blocked(socket) {
                 break;
             }
-            let Some(mut transmit) = self.role.machine().poll_transmit(now) else { break };
-            let (remote, hops) = (transmit.remote(), transmit.hop_limit());
+            let hops = transmit.hop_limit();
             busy = true;
             let Ok(length) = transmit.encode(&mut *self.scratch) else {
                 transmit.abandon();
                 continue;
             };
             let datagram = self.scratch.get(..length).unwrap_or_default();
-            let sent = self.net.send(datagram, remote, hops);
+            let sent = self.net.send(socket, datagram, remote, hops);
             match sent {
                 Sent::Done => transmit.commit(),
                 Sent::Lost => transmit.abandon(),
                 // It stays queued in the machine.
                 Sent::Blocked => break,
             }
-            self.journal.message(now, (Carrier::Datagram, remote), datagram, |kind, bytes| {
+            let at = (Carrier::Datagram(socket), remote);
+            self.journal.message(now, at, datagram, |kind, bytes| {
                 if sent == Sent::Done {
                     Action::Sent { kind, bytes }
                 } else {

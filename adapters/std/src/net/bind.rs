@@ -9,12 +9,14 @@ use std::io;
 use mio::net::{TcpListener, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// What the kernel is asked to hold for the UDP socket in each direction, in bytes; it may give less.
+/// What the kernel is asked to hold for a UDP socket in each direction, in bytes; it may give less.
 const UDP_BUFFER: usize = 4 << 20;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 1_024;
 /// How often a free port that is the same for UDP and TCP is looked for.
 const PORT_TRIES: usize = 32;
+/// How often a row of free ports is looked for.
+const ROW_TRIES: usize = 8;
 
 /// Where a node's sockets are bound.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -40,7 +42,7 @@ impl Bind {
     }
 }
 
-/// The UDP socket.
+/// A UDP socket.
 pub(crate) fn udp(bind: Bind) -> io::Result<UdpSocket> {
     bind.first(|address| {
         let socket = open(address, Type::DGRAM, Protocol::UDP)?;
@@ -50,6 +52,34 @@ pub(crate) fn udp(bind: Bind) -> io::Result<UdpSocket> {
         socket.bind(&address.into())?;
         Ok(UdpSocket::from_std(socket.into()))
     })
+}
+
+/// So many UDP sockets on one address: on consecutive ports, unless there seems to be no such row.
+pub(super) fn row(ip: IpAddr, count: u8) -> io::Result<Vec<UdpSocket>> {
+    let open = |port| udp(Bind::At(SocketAddr::new(ip, port)));
+    for _ in 0..ROW_TRIES {
+        let first = open(0)?;
+        let mut ports = first.local_addr()?.port().saturating_add(1)..=u16::MAX;
+        let mut row = vec![first];
+        while row.len() < count.into()
+            && let Some(port) = ports.next()
+        {
+            match open(port) {
+                Ok(socket) => row.push(socket),
+                Err(error) if is_taken(&error) => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if row.len() >= count.into() {
+            return Ok(row);
+        }
+    }
+    (0..count).map(|_| open(0)).collect()
+}
+
+/// Somebody has the port. Windows keeps some from everybody.
+fn is_taken(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied)
 }
 
 /// A TCP listener.

@@ -7,17 +7,20 @@
 mod bind;
 mod listener;
 mod sleep;
+mod sockets;
 mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_udp;
 mod udp;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::io;
 
-use genkan_core::{Instant, Path, StreamId};
+use genkan_core::{Instant, Path, SocketId, StreamId};
 use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token};
 
@@ -26,19 +29,20 @@ pub(crate) use bind::{pair, tcp, udp};
 pub(crate) use listener::Accepted;
 use listener::Listener;
 use sleep::Sleep;
+use sockets::Sockets;
 pub(crate) use stream::QUEUE_LIMIT;
 use stream::{Phase, Progress};
 use table::Wires;
 pub(crate) use udp::Sent;
-use udp::Udp;
 
 type TokenNumber = usize;
 
 const WAKER: Token = Token(0);
-const DATAGRAMS: Token = Token(1);
-const LISTENER: Token = Token(2);
-const TIMER: Token = Token(3);
-const FIRST_STREAM: TokenNumber = 16;
+const LISTENER: Token = Token(1);
+const TIMER: Token = Token(2);
+/// The first of as many tokens as there are numbers of UDP sockets.
+const FIRST_DATAGRAM: TokenNumber = 16;
+const FIRST_STREAM: TokenNumber = FIRST_DATAGRAM + u16::MAX as TokenNumber + 1;
 /// Most events of the operating system in one turn.
 const EVENTS: usize = 256;
 /// Beyond this many queued bytes a stream is given no more frames of the machine; they wait there.
@@ -63,22 +67,22 @@ pub(crate) enum Queued {
 pub(crate) struct Net {
     poll: Poll,
     events: Events,
-    udp: Udp,
+    sockets: Sockets,
     listener: Option<Listener>,
     wires: Wires,
     sleep: Sleep,
 }
 
 impl Net {
-    pub(crate) fn new(mut datagrams: UdpSocket, listener: Option<TcpListener>) -> io::Result<Self> {
+    /// With its main UDP socket.
+    pub(crate) fn new(datagrams: UdpSocket, listener: Option<TcpListener>) -> io::Result<Self> {
         let poll = Poll::new()?;
-        let both = Interest::READABLE | Interest::WRITABLE;
-        poll.registry().register(&mut datagrams, DATAGRAMS, both)?;
+        let mut sockets = Sockets::new(poll.registry().try_clone()?);
+        sockets.add(SocketId::MAIN, datagrams)?;
         let sleep = Sleep::new(poll.registry(), TIMER);
         let wires = Wires::new(poll.registry().try_clone()?);
         let events = Events::with_capacity(EVENTS);
-        let udp = Udp::new(datagrams)?;
-        let mut net = Self { poll, events, udp, listener: None, wires, sleep };
+        let mut net = Self { poll, events, sockets, listener: None, wires, sleep };
         if let Some(listener) = listener {
             net.listen(listener)?;
         }
@@ -90,8 +94,9 @@ impl Net {
         mio::Waker::new(self.poll.registry(), WAKER)
     }
 
+    /// Where the main UDP socket is bound.
     pub(crate) fn local(&self) -> io::Result<SocketAddr> {
-        self.udp.socket.local_addr()
+        self.sockets.local(SocketId::MAIN)
     }
 
     /// Waits for the operating system, for at most `timeout`, and notes what it says.
@@ -106,17 +111,16 @@ impl Net {
             match event.token() {
                 WAKER => {}
                 TIMER => self.sleep.woke(),
-                DATAGRAMS => {
-                    self.udp.readable |= event.is_readable() || event.is_error();
-                    self.udp.blocked &= !event.is_writable();
-                }
                 LISTENER => {
                     if let Some(listener) = &mut self.listener {
                         listener.ready = true;
                     }
                 }
                 Token(token) => {
-                    if let Some(wire) = self.wires.get_mut(token) {
+                    if let Some(socket) = sockets::owner(token) {
+                        let readable = event.is_readable() || event.is_error();
+                        self.sockets.ready(socket, readable, event.is_writable());
+                    } else if let Some(wire) = self.wires.get_mut(token) {
                         wire.readable |= event.is_readable() || event.is_read_closed();
                         wire.writable |= event.is_writable() || event.is_write_closed();
                     }
@@ -128,16 +132,42 @@ impl Net {
 
     // Datagrams.
 
-    pub(crate) fn receive(&mut self, now: Instant, room: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        self.udp.receive(now, room)
+    /// Takes in another UDP socket.
+    pub(crate) fn add(&mut self, id: SocketId, socket: UdpSocket) -> io::Result<()> {
+        self.sockets.add(id, socket)
     }
 
-    pub(crate) const fn is_blocked(&self) -> bool {
-        self.udp.blocked
+    /// Opens so many UDP sockets on the main one's address, on consecutive ports where that can be;
+    /// all or none. The first one's address.
+    pub(crate) fn bind(&mut self, first: SocketId, count: u8) -> io::Result<SocketAddr> {
+        self.sockets.bind(first, count)
     }
 
-    pub(crate) fn send(&mut self, bytes: &[u8], remote: SocketAddr, hops: Option<u8>) -> Sent {
-        self.udp.send(bytes, remote, hops)
+    /// Closes so many. Numbers that are not open are passed over.
+    pub(crate) fn unbind(&mut self, first: SocketId, count: u8) {
+        self.sockets.unbind(first, count);
+    }
+
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        room: &mut [u8],
+    ) -> Option<(SocketId, usize, SocketAddr)> {
+        self.sockets.receive(now, room)
+    }
+
+    pub(crate) fn is_blocked(&self, socket: SocketId) -> bool {
+        self.sockets.is_blocked(socket)
+    }
+
+    pub(crate) fn send(
+        &mut self,
+        socket: SocketId,
+        bytes: &[u8],
+        remote: SocketAddr,
+        hops: Option<u8>,
+    ) -> Sent {
+        self.sockets.send(socket, bytes, remote, hops)
     }
 
     // The listener.
@@ -255,7 +285,7 @@ impl Net {
     /// Whether a payload on this path would leave, or at least be queued.
     pub(crate) fn has_room(&self, path: &Path) -> bool {
         match path {
-            Path::Datagram { .. } => !self.udp.blocked,
+            Path::Datagram { socket, .. } => !self.sockets.is_blocked(*socket),
             Path::Stream { stream, .. } => {
                 self.wires.named(*stream).is_some_and(|wire| wire.queued() <= QUEUE_LIMIT)
             }
@@ -275,7 +305,7 @@ impl Net {
 
     /// Whether everything that was queued has left.
     pub(crate) fn is_flushed(&self) -> bool {
-        !self.udp.blocked && self.wires.is_flushed()
+        self.sockets.is_flushed() && self.wires.is_flushed()
     }
 
     /// How many TCP connections there are.
@@ -286,15 +316,14 @@ impl Net {
     /// Whether a turn stopped before everything was read.
     pub(crate) fn has_more(&self, now: Instant) -> bool {
         let due = |pause: Option<Instant>| pause.is_none_or(|until| until <= now);
-        let datagrams = self.udp.readable && due(self.udp.pause);
         let callers = self.listener.as_ref().is_some_and(|l| l.ready && due(l.pause));
-        datagrams || callers || self.wires.is_readable()
+        self.sockets.has_more(now) || callers || self.wires.is_readable()
     }
 
     /// When something is to be tried again or given up.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let pause = self.listener.as_ref().and_then(|listener| listener.pause);
-        let times = [pause, self.udp.pause, self.wires.deadline()];
+        let times = [pause, self.sockets.pause, self.wires.deadline()];
         times.into_iter().flatten().min()
     }
 }

@@ -1,17 +1,14 @@
-//! The UDP socket. An error in sending is a lost datagram; none in receiving ends anything.
+//! One UDP socket. An error in sending is a lost datagram; none in receiving ends anything.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::io;
 
-use genkan_core::{Instant, canonical};
+use genkan_core::canonical;
 use mio::net::UdpSocket;
 use socket2::SockRef;
 
 use super::bind::for_family;
 
-/// How long the socket is left alone after an error in receiving.
-const PAUSE: Duration = Duration::from_millis(20);
 /// What hop limit the system's datagrams have where it does not tell.
 const USUAL_HOPS: u32 = 64;
 
@@ -26,6 +23,17 @@ pub(crate) enum Sent {
     Blocked,
 }
 
+/// What a socket had to give.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Came {
+    /// A datagram of this length, from there.
+    Datagram(usize, SocketAddr),
+    /// Nothing waits. The socket becomes readable later.
+    Nothing,
+    /// The system could not give what waits.
+    Error,
+}
+
 /// Windows says of a datagram that is longer than the room that it was cut.
 fn cut_short(error: &io::Error) -> bool {
     const WSAEMSGSIZE: i32 = 10_040;
@@ -36,41 +44,27 @@ fn cut_short(error: &io::Error) -> bool {
 pub(crate) struct Udp {
     pub(super) socket: UdpSocket,
     ipv6: bool,
-    /// Something may wait to be received.
-    pub(super) readable: bool,
     /// The kernel had no room for the last datagram.
     pub(super) blocked: bool,
-    /// Not before this time again, after an error.
-    pub(super) pause: Option<Instant>,
 }
 
 impl Udp {
     pub(super) fn new(socket: UdpSocket) -> io::Result<Self> {
         let ipv6 = socket.local_addr()?.is_ipv6();
-        Ok(Self { socket, ipv6, readable: true, blocked: false, pause: None })
+        Ok(Self { socket, ipv6, blocked: false })
     }
 
-    pub(super) fn receive(&mut self, now: Instant, room: &mut [u8]) -> Option<(usize, SocketAddr)> {
-        if !self.readable || self.pause.is_some_and(|until| now < until) {
-            return None;
-        }
-        self.pause = None;
+    pub(super) fn receive(&self, room: &mut [u8]) -> Came {
         loop {
             match self.socket.recv_from(room) {
-                Ok((length, remote)) => return Some((length, canonical(remote))),
+                Ok((length, remote)) => return Came::Datagram(length, canonical(remote)),
                 Err(error) => match error.kind() {
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::WouldBlock => {
-                        self.readable = false;
-                        return None;
-                    }
+                    io::ErrorKind::WouldBlock => return Came::Nothing,
                     // An ICMP message about an earlier datagram (some systems tell): not news.
                     io::ErrorKind::ConnectionReset | io::ErrorKind::ConnectionRefused => {}
                     _ if cut_short(&error) => {}
-                    _ => {
-                        self.pause = Some(now.after(PAUSE));
-                        return None;
-                    }
+                    _ => return Came::Error,
                 },
             }
         }

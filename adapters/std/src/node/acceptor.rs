@@ -251,6 +251,9 @@ impl Role for Acceptance {
                 // The table holds it; the application asks for it by name.
                 drop(self.sessions.open(now, *connection, *peer, *path));
             }
+            AcceptorEvent::PathChanged { connection, path } => {
+                self.sessions.moved(*connection, *path);
+            }
             AcceptorEvent::Closed { connection, cause } => {
                 self.sessions.close(*connection, *cause);
             }

@@ -324,6 +324,7 @@ impl Role for Issuance {
                 let session = self.sessions.open(now, connection, *peer, path);
                 self.answer(connection, Ok(session));
             }
+            IssuerEvent::PathChanged { connection, path } => self.sessions.moved(connection, path),
             IssuerEvent::Refused { connection, reason } => {
                 self.targets.remove(&connection);
                 self.answer(connection, Err(ReachError::Refused(reason)));

@@ -17,6 +17,14 @@ pub enum StartError {
     /// A socket could not be opened, or no thread be made.
     #[error("the node cannot start: {0}")]
     Io(#[from] io::Error),
+    /// One of a server's further UDP sockets could not be opened.
+    #[error("cannot listen on {address} as well: {error}")]
+    OtherEnd {
+        /// Where it was to be.
+        address: SocketAddr,
+        /// Why not.
+        error: io::Error,
+    },
     /// Its state cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),

@@ -1,4 +1,4 @@
-//! A server that runs: UDP and TCP on one port.
+//! A server that runs: UDP and TCP on one port, and UDP on a second one.
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -9,6 +9,7 @@ use genkan_core::{
     StreamSlot,
 };
 
+use super::ends::{self, OtherPort};
 use super::open::{Groundwork, StartError};
 use crate::clock::Clock;
 use crate::driver::{Engine, Journal, Role, Stopped};
@@ -23,6 +24,12 @@ pub struct ServerOptions {
     pub config: ServerConfig,
     /// Where it is reached, by UDP and TCP alike.
     pub bind: Bind,
+    /// The second UDP port, by which NATs are measured. [`ServerConfig::other_port`] is filled in
+    /// from it, where it does not say that equipment reaches that socket by another number.
+    pub other_port: OtherPort,
+    /// A second address of this machine, which shows more of a NAT; with port 0, the main port where
+    /// that is free there. [`ServerConfig::other_address`] is filled in from it in the same way.
+    pub other_address: Option<SocketAddr>,
     /// How many equipments have room on its list.
     pub clients: usize,
     /// How many requests may be under way at once.
@@ -34,11 +41,21 @@ pub struct ServerOptions {
 }
 
 impl ServerOptions {
-    /// Room for 4,096 equipments, 1,024 requests and 1,024 TCP connections; no tracing.
+    /// Room for 4,096 equipments, 1,024 requests and 1,024 TCP connections; the port after the main
+    /// one as well, no second address, no tracing.
     #[must_use]
     pub const fn new(config: ServerConfig, bind: Bind) -> Self {
         let (clients, requests, streams) = (4_096, 1_024, 1_024);
-        Self { config, bind, clients, requests, streams, trace: Trace::Off }
+        Self {
+            config,
+            bind,
+            other_port: OtherPort::Next,
+            other_address: None,
+            clients,
+            requests,
+            streams,
+            trace: Trace::Off,
+        }
     }
 }
 
@@ -55,6 +72,8 @@ pub struct ServerNode {
     engine: Engine<Service>,
     events: Events<ServerEvent>,
     bound: SocketAddr,
+    other_port: Option<u16>,
+    other_address: Option<SocketAddr>,
 }
 
 impl ServerNode {
@@ -64,24 +83,40 @@ impl ServerNode {
     /// [`StartError`].
     pub fn start(options: ServerOptions) -> Result<Self, StartError> {
         let (datagrams, listener) = pair(options.bind)?;
-        let ground = Groundwork::new(Net::new(datagrams, Some(listener))?)?;
+        let mut net = Net::new(datagrams, Some(listener))?;
+        let mut config = options.config;
+        ends::open(&mut net, &mut config, options.other_port, options.other_address)?;
+        let (other_port, other_address) = (config.other_port, config.other_address);
+        let ground = Groundwork::new(net)?;
         let clients = (0..options.clients).map(|_| ClientSlot::EMPTY).collect();
         let requests = (0..options.requests).map(|_| RequestSlot::EMPTY).collect();
         let streams = (0..options.streams).map(|_| StreamSlot::EMPTY).collect();
         let now = Clock::new().now();
         let entropy = OsEntropy::new();
-        let machine = Machine::new(now, options.config, clients, requests, streams, entropy)
+        let machine = Machine::new(now, config, clients, requests, streams, entropy)
             .map_err(|error| StartError::Config(error.to_string()))?;
         let (events, bound) = (ground.events.clone(), ground.bound);
         let role = Service { machine: Box::new(machine) };
         let engine = ground.run("genkan-server", role, options.trace, (Bind::Any, None))?;
-        Ok(Self { engine, events, bound })
+        Ok(Self { engine, events, bound, other_port, other_address })
     }
 
     /// The address of its sockets, UDP and TCP.
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// The second UDP port, as equipment is told it.
+    #[must_use]
+    pub const fn other_port(&self) -> Option<u16> {
+        self.other_port
+    }
+
+    /// The UDP socket on a second address, as equipment is told it.
+    #[must_use]
+    pub const fn other_address(&self) -> Option<SocketAddr> {
+        self.other_address
     }
 
     /// What it tells.

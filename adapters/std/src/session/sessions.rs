@@ -90,6 +90,15 @@ impl Sessions {
         Session::new(owner)
     }
 
+    /// A connection goes another way: what had no room on the old one may have on the new one.
+    pub(crate) fn moved(&mut self, name: ConnectionId, path: Path) {
+        let Some(entry) = self.table.get_mut(&name) else { return };
+        entry.link.lock().path = path;
+        if entry.left == Left::Starved {
+            entry.left = Left::More;
+        }
+    }
+
     /// A connection has ended.
     pub(crate) fn close(&mut self, name: ConnectionId, cause: CloseCause) {
         if let Some(entry) = self.table.remove(&name) {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers are part of the test")]
 
 mod disturb;
+mod ends;
 mod lab;
 mod streams;
 
