@@ -102,6 +102,29 @@ pub(crate) struct ServerArgs {
     pub(crate) server_name: Option<String>,
 }
 
+/// Whether and how UDP holes are punched.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(crate) struct PunchArgs {
+    /// Whether to meet through NATs over UDP, and who works out the port that a NAT will give
+    #[arg(long, value_name = "HOW", default_value = "server")]
+    pub(crate) punch: Punch,
+    /// How many ports of a peer's NAT that draws its ports may be guessed, 0 to 1024 [default: 256];
+    /// more than 256 looks like a port scan to whoever runs that network
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_024))]
+    pub(crate) max_guesses: Option<u16>,
+}
+
+/// Who works out a NAT's ports.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(crate) enum Punch {
+    /// Nobody: connections are made over TCP only
+    No,
+    /// The server, from what it sees
+    Server,
+    /// This end, from what the server reports to it
+    Equipment,
+}
+
 /// Which addresses a peer may ask us to contact beyond public ones.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub(crate) struct PolicyArgs {

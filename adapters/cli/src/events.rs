@@ -93,8 +93,11 @@ pub(crate) fn step(step: &Step, wall: SystemTime, server: Option<SocketAddr>) ->
         Action::Closed => ("stream", "closed", None),
         _ => ("stream", "other", None),
     };
+    let kind = message.and_then(|(kind, _)| kind);
+    // The server has other ends, which only these messages go to or come from.
+    let other_end = matches!(kind, Some(Kind::Detect | Kind::FilterProbe));
     let with = match server {
-        Some(server) if server == step.remote => "server",
+        Some(server) if server == step.remote || other_end => "server",
         Some(_) => "peer",
         None => "equipment",
     };
@@ -103,16 +106,20 @@ pub(crate) fn step(step: &Step, wall: SystemTime, server: Option<SocketAddr>) ->
         .with("with", with)
         .with("over", carrier(step.carrier))
         .text("remote", step.remote);
-    match message {
+    let event = match message {
         Some((kind, bytes)) => event.with("kind", kind.map(kind_name)).with("bytes", bytes),
         None => event,
+    };
+    match step.carrier {
+        Carrier::Datagram(socket) => event.with("socket", socket.0),
+        Carrier::Stream => event,
     }
 }
 
 /// `udp` or `tcp`.
 pub(crate) const fn carrier(carrier: Carrier) -> &'static str {
     match carrier {
-        Carrier::Datagram => "udp",
+        Carrier::Datagram(_) => "udp",
         Carrier::Stream => "tcp",
     }
 }
@@ -160,6 +167,11 @@ pub(crate) const fn path(path: &Path) -> &'static str {
     }
 }
 
+/// Adds what carries a connection, and the address at its other end.
+pub(crate) fn with_path(event: Event, carrier: &Path) -> Event {
+    event.with("path", path(carrier)).text("remote", carrier.remote())
+}
+
 /// Why a request came to nothing.
 pub(crate) const fn reason(reason: Reason) -> &'static str {
     match reason {
@@ -203,6 +215,25 @@ pub(crate) const fn fail_cause(cause: FailCause) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use genkan_core::SocketId;
+
+    #[test]
+    fn the_server_s_other_ends_are_the_server_too() {
+        let server = SocketAddr::from(([192, 0, 2, 1], 1));
+        let other = SocketAddr::from(([192, 0, 2, 1], 2));
+        let with = |kind, remote| {
+            let carrier = Carrier::Datagram(SocketId(17));
+            let action = Action::Received { kind: Some(kind), bytes: 28 };
+            let event = step(&Step { carrier, remote, action }, UNIX_EPOCH, Some(server));
+            let event = event.into_value();
+            assert_eq!(event["socket"], 17);
+            event["with"].as_str().unwrap().to_owned()
+        };
+        assert_eq!(with(Kind::Response, server), "server");
+        assert_eq!(with(Kind::FilterProbe, other), "server");
+        assert_eq!(with(Kind::Detect, other), "server");
+        assert_eq!(with(Kind::AcceptorPunch, other), "peer");
+    }
 
     #[test]
     fn an_event_begins_with_name_and_time() {
@@ -217,7 +248,7 @@ mod tests {
         let begin = clock.now();
         let stamped = |action| {
             let remote = SocketAddr::from(([127, 0, 0, 1], 1));
-            let step = Step { carrier: Carrier::Datagram, remote, action };
+            let step = Step { carrier: Carrier::Datagram(SocketId::MAIN), remote, action };
             Stamped::<()> { at: begin, wall: SystemTime::now(), event: Happening::Step(step) }
         };
         let pause = || std::thread::sleep(core::time::Duration::from_millis(20));

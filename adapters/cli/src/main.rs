@@ -11,6 +11,7 @@ mod demo;
 mod events;
 mod exit;
 mod logs;
+mod nat;
 mod node;
 mod output;
 mod password;

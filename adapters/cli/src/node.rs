@@ -5,11 +5,12 @@ use core::net::SocketAddr;
 use std::io;
 use std::thread::JoinHandle;
 
+use genkan_core::punch::{Ability, Detector};
 use genkan_core::{AddressClass, AddressPolicy, Anchors, ServerAddress};
 use genkan_std::StartError;
 use heapless::String as ShortString;
 
-use crate::args::{PolicyArgs, ServerArgs};
+use crate::args::{PolicyArgs, Punch, PunchArgs, ServerArgs};
 use crate::exit::{Failure, Outcome};
 use crate::output::Output;
 
@@ -66,6 +67,27 @@ pub(crate) fn policy(args: PolicyArgs, server: SocketAddr, output: &Output) -> A
     policy
 }
 
+/// What this end can do to punch UDP holes. Many guesses are the user's word, and the user is told
+/// what it means.
+pub(crate) fn ability(args: PunchArgs, output: &Output) -> Option<Ability> {
+    let detector = match args.punch {
+        Punch::No => return None,
+        Punch::Server => Detector::Server,
+        Punch::Equipment => Detector::Equipment,
+    };
+    let mut limits = Ability::LARGE.limits;
+    let usual = limits.guesses;
+    limits.guesses = args.max_guesses.unwrap_or(usual);
+    if limits.guesses > usual {
+        output.note(format!(
+            "note: up to {} ports of a peer's NAT are tried for one connection; whoever runs that \
+             network may take it for a port scan",
+            limits.guesses
+        ));
+    }
+    Some(Ability { limits, detector })
+}
+
 /// A node did not start.
 pub(crate) fn cannot_start(error: StartError) -> Failure {
     match error {
@@ -102,6 +124,17 @@ pub(crate) fn wrong_certificate() -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_s_ability_is_the_large_one_unless_told_otherwise() {
+        let output = Output::new(false);
+        let of = |punch, max_guesses| ability(PunchArgs { punch, max_guesses }, &output);
+        assert_eq!(of(Punch::Server, None), Some(Ability::LARGE));
+        assert_eq!(of(Punch::No, Some(5)), None);
+        let own = of(Punch::Equipment, Some(0)).unwrap();
+        assert_eq!((own.detector, own.limits.guesses), (Detector::Equipment, 0));
+        assert_eq!(own.limits.sockets, 255);
+    }
 
     #[test]
     fn a_server_s_own_address_widens_the_policy_by_its_own_kind_only() {

@@ -5,29 +5,30 @@
 //! and comes back is found again by itself.
 
 mod forward;
+mod tell;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use genkan_core::wire::message::Verdict;
 use genkan_core::{AcceptorConfig, AcceptorEvent, AdmissionPolicy, Discard, EquipmentId, Identity};
 use genkan_std::files::{self, StateDir};
 use genkan_std::{AcceptorNode, AcceptorOptions, Happening, Trace};
 
 use super::make_private_dir;
-use crate::args::{HostPort, PolicyArgs, ServerArgs, data_dir};
-use crate::events::{self, Event, Times};
+use crate::args::{HostPort, PolicyArgs, PunchArgs, ServerArgs, data_dir};
+use crate::events::{Event, Times};
 use crate::exit::{Failure, Outcome};
-use crate::logs::tag;
 use crate::node;
-use crate::output::{DIM, GOOD, KEY, Output};
+use crate::output::{DIM, KEY, Output};
 use crate::password::{self, PasswordArgs};
 use crate::qr;
 use crate::stop::Stop;
 use crate::thermostat::Thermostat;
+
+use tell::Teller;
 
 /// After this long without an answer from the server, the user is told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -59,6 +60,8 @@ pub(crate) struct Args {
     open: bool,
     #[command(flatten)]
     policy: PolicyArgs,
+    #[command(flatten)]
+    punch: PunchArgs,
     /// Where the key and the state are kept [default: the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -106,6 +109,7 @@ fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<AcceptorNod
     let mut config = AcceptorConfig::new(identity, node::both(server), anchors);
     config.admission = admission;
     config.addresses = node::policy(args.policy, server, output);
+    config.punch = node::ability(args.punch, output);
     config.wall_clock = genkan_std::Clock::new().wall();
     // A person watches; whole towns of these do not start in the same second.
     config.spread = Duration::ZERO;
@@ -154,7 +158,7 @@ fn admission(args: &Args, id: &EquipmentId, state: &StateDir) -> Result<Admissio
 fn watch(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome {
     let events = node.events();
     output.progress(|_| format!("registering at {server} …"));
-    let mut times = Times::new();
+    let (mut times, teller) = (Times::new(), Teller::new(server, output));
     let mut patience = Some(Instant::now() + PATIENCE);
     loop {
         let stamped = match patience {
@@ -166,7 +170,7 @@ fn watch(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome {
                 let registered =
                     matches!(stamped.event, Happening::Machine(AcceptorEvent::Registered { .. }));
                 patience = patience.filter(|_| !registered);
-                tell(&stamped.event, times.of(&stamped), server, output);
+                teller.tell(&stamped.event, times.of(&stamped));
             }
             None if events.is_ended() => return Ok(()),
             None => {
@@ -186,63 +190,4 @@ fn complain(node: &AcceptorNode, server: SocketAddr, output: &Output) -> Outcome
     }
     output.note(format!("no answer from {server} yet; trying on"));
     Ok(())
-}
-
-fn tell(
-    happening: &Happening<AcceptorEvent>,
-    wall: SystemTime,
-    server: SocketAddr,
-    output: &Output,
-) {
-    match happening {
-        Happening::Machine(event) => tell_event(event, wall, output),
-        Happening::Step(step) => {
-            output.json(&events::step(step, wall, Some(server)).into_value());
-        }
-        Happening::Trouble(text) => tracing::warn!("{text}"),
-        _ => {}
-    }
-}
-
-fn tell_event(event: &AcceptorEvent, wall: SystemTime, output: &Output) {
-    let told = match event {
-        AcceptorEvent::Registered { observed, over } => {
-            let over = events::transport(*over);
-            output.line(format!("{GOOD}registered{GOOD:#}, seen as {observed} over {over}"));
-            Event::at("registered", wall).text("observed", observed).with("over", over)
-        }
-        AcceptorEvent::RegistrationLost => {
-            output.line("the server does not answer; trying on");
-            Event::at("registration-lost", wall)
-        }
-        AcceptorEvent::Requested { issuer, address, verdict } => {
-            let (word, reason) = match verdict {
-                Verdict::Accepted => ("accepted", None),
-                Verdict::Declined(reason) => ("declined", Some(events::reason(*reason))),
-            };
-            let who = issuer.as_ref().map_or_else(|| "somebody".to_owned(), tag);
-            let why = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
-            output.line(format!("request by {who} from {address}: {word}{why}"));
-            Event::at("requested", wall)
-                .with("issuer", issuer.map(|issuer| issuer.to_string()))
-                .text("address", address)
-                .with("verdict", word)
-                .with("reason", reason)
-        }
-        AcceptorEvent::Connected { peer, path, .. } => {
-            let (over, remote) = (events::path(path), path.remote());
-            output.line(format!("{GOOD}connected{GOOD:#} with {} over {over}", tag(peer)));
-            Event::at("connected", wall)
-                .text("peer", peer)
-                .with("path", over)
-                .text("remote", remote)
-        }
-        AcceptorEvent::Closed { cause, .. } => {
-            let cause = events::close_cause(*cause);
-            output.line(format!("connection ended ({cause})"));
-            Event::at("closed", wall).with("cause", cause)
-        }
-        _ => return,
-    };
-    output.json(&told.into_value());
 }

@@ -7,30 +7,30 @@
 mod door;
 mod local;
 mod stdio;
+mod tell;
 
-use core::cell::Cell;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use clap::ValueEnum;
-use genkan_core::{EquipmentId, Identity, IssuerConfig, IssuerEvent, RequestTransport, Target};
+use genkan_core::{EquipmentId, Identity, IssuerConfig, RequestTransport, Target};
 use genkan_std::files::{self, Problem, StateDir};
-use genkan_std::{Happening, IssuerNode, IssuerOptions, Trace};
+use genkan_std::{IssuerNode, IssuerOptions, Trace};
 
 use super::make_private_dir;
-use crate::args::{HostPort, ServerArgs, data_dir, listen_address};
-use crate::events::{self, Event, Times};
+use crate::args::{HostPort, PolicyArgs, PunchArgs, ServerArgs, data_dir, listen_address};
+use crate::events::{Event, Times};
 use crate::exit::{Failure, Outcome};
 use crate::logs::tag;
 use crate::node;
-use crate::output::{DIM, GOOD, KEY, Output};
+use crate::output::{DIM, KEY, Output};
 use crate::password::{self, PasswordArgs};
 use crate::stop::Stop;
 
 use door::Door;
+use tell::Teller;
 
 /// How long streams may finish when it is stopped.
 const GRACE: Duration = Duration::from_millis(500);
@@ -60,6 +60,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     #[arg(value_parser = clap::value_parser!(u64).range(1..=300))]
     timeout: u64,
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    punch: PunchArgs,
     /// Go on trying when the first attempt fails, too
     #[arg(long)]
     keep_trying: bool,
@@ -101,7 +105,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         target.password = Some(*password::information(&password, &args.id)?);
     }
     let server = node::server(&args.server)?;
-    let node = Arc::new(start(args, server)?);
+    let node = Arc::new(start(args, server, output)?);
     let events = node.events();
     if let Some((_, address)) = &listener {
         output.line(format!("{DIM}appliance{DIM:#}  {KEY}{}{KEY:#}", args.id));
@@ -117,11 +121,9 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         Some((listener, _)) => local::start(listener, &door)?,
         None => stdio::start(&door, &stop, output)?,
     }
-    let listens = Cell::new(address);
-    let visitor = Visitor { server, stdio: args.stdio, listens, output };
-    let mut times = Times::new();
+    let (mut times, teller) = (Times::new(), Teller::new(server, address, output));
     while let Some(stamped) = events.next() {
-        visitor.tell(&stamped.event, times.of(&stamped));
+        teller.tell(&stamped.event, times.of(&stamped));
     }
     // It may have ended by itself; then this says why.
     stop.set();
@@ -134,7 +136,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     }
 }
 
-fn start(args: &Args, server: SocketAddr) -> Result<IssuerNode, Failure> {
+fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<IssuerNode, Failure> {
     let data = data_dir(args.data.as_deref(), "client")?;
     make_private_dir(&data)?;
     let key = files::load_or_create_key_in(&data, &["boots", "floor"])?;
@@ -144,6 +146,10 @@ fn start(args: &Args, server: SocketAddr) -> Result<IssuerNode, Failure> {
     config.transport = args.transport.into();
     config.deadline = Duration::from_secs(args.timeout);
     config.wall_clock = genkan_std::Clock::new().wall();
+    config.punch = node::ability(args.punch, output);
+    if config.punch.is_some() {
+        config.addresses = node::policy(args.policy, server, output);
+    }
     let mut options = IssuerOptions::new(config);
     options.state = state(&data)?;
     options.trace = if args.trace { Trace::All } else { Trace::Off };
@@ -159,76 +165,5 @@ fn state(data: &Path) -> Result<Option<StateDir>, Failure> {
             Ok(None)
         }
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Tells what happens.
-#[derive(Debug)]
-struct Visitor<'a> {
-    server: SocketAddr,
-    stdio: bool,
-    /// Where local programs find the service; told with the first connection.
-    listens: Cell<Option<SocketAddr>>,
-    output: &'a Output,
-}
-
-impl Visitor<'_> {
-    fn tell(&self, happening: &Happening<IssuerEvent>, wall: SystemTime) {
-        match happening {
-            Happening::Machine(event) => self.tell_event(event, wall),
-            Happening::Step(step) => {
-                let event = events::step(step, wall, Some(self.server));
-                self.output.json(&event.into_value());
-            }
-            Happening::Trouble(text) => tracing::warn!("{text}"),
-            _ => {}
-        }
-    }
-
-    fn tell_event(&self, event: &IssuerEvent, wall: SystemTime) {
-        let output = self.output;
-        let told = match event {
-            IssuerEvent::ServerReached { over, observed } => {
-                let over = events::transport(*over);
-                output.progress(|_| {
-                    format!("server reached over {over}; waiting for the appliance …")
-                });
-                Event::at("server-reached", wall).with("over", over).text("observed", observed)
-            }
-            IssuerEvent::Planned { acceptor, accepted, .. } => {
-                Event::at("planned", wall).text("acceptor", acceptor).with("accepted", *accepted)
-            }
-            IssuerEvent::Connected { path, .. } => {
-                let over = events::path(path);
-                self.say(format!("{GOOD}connected{GOOD:#}  directly, over {over}"));
-                if let Some(address) = self.listens.take() {
-                    self.say(format!("{DIM}listens{DIM:#}    {address}"));
-                }
-                let remote = path.remote();
-                Event::at("connected", wall).with("path", over).text("remote", remote)
-            }
-            IssuerEvent::Refused { reason, .. } => {
-                Event::at("refused", wall).with("reason", events::reason(*reason))
-            }
-            IssuerEvent::Failed { cause, .. } => {
-                Event::at("unreached", wall).with("cause", events::fail_cause(*cause))
-            }
-            IssuerEvent::Closed { cause, .. } => {
-                let cause = events::close_cause(*cause);
-                self.say(format!("the connection ended ({cause})"));
-                Event::at("closed", wall).with("cause", cause)
-            }
-            _ => return,
-        };
-        output.json(&told.into_value());
-    }
-
-    /// Standard output belongs to the stream with `--stdio`.
-    fn say(&self, text: String) {
-        if self.stdio {
-            self.output.end_progress();
-        } else {
-            self.output.line(text);
-        }
     }
 }

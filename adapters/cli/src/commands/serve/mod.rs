@@ -2,7 +2,7 @@
 
 mod keys;
 
-use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::{ServerConfig, ServerEvent};
 use genkan_std::files::StateDir;
-use genkan_std::{Bind, Happening, ServerNode, ServerOptions, Trace};
+use genkan_std::{Bind, Happening, OtherPort, ServerNode, ServerOptions, Trace};
 
 use super::make_private_dir;
 use crate::args::{PORT, data_dir};
@@ -19,6 +19,7 @@ use crate::clock;
 use crate::events::{self, Event, Times};
 use crate::exit::{Failure, Outcome};
 use crate::logs::tag;
+use crate::nat;
 use crate::node;
 use crate::output::{DIM, KEY, Output, clean};
 use crate::stop::Stop;
@@ -33,6 +34,13 @@ pub(crate) struct Args {
     /// this machine, port 18251]
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<SocketAddr>,
+    /// A second UDP port, by which the server sees what a NAT does; with `none` it helps nobody to
+    /// meet through NATs over UDP [default: the one after the first, or any that is free]
+    #[arg(long, value_name = "PORT", value_parser = other_port)]
+    other_port: Option<OtherPort>,
+    /// Another address of this machine, which shows more of a NAT [port: the first one's, or any]
+    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = other_address)]
+    other_address: Option<SocketAddr>,
     /// How many appliances and users have room on the list
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -53,6 +61,23 @@ pub(crate) struct Args {
     /// With --json: also an event for each message on the wire
     #[arg(long)]
     trace: bool,
+}
+
+fn other_port(text: &str) -> Result<OtherPort, String> {
+    match text {
+        "none" => Ok(OtherPort::None),
+        _ => match text.parse() {
+            Ok(port) if port != 0 => Ok(OtherPort::At(port)),
+            _ => Err("it must be 1 to 65535, or none".into()),
+        },
+    }
+}
+
+fn other_address(text: &str) -> Result<SocketAddr, String> {
+    let alone = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
+    text.parse()
+        .or_else(|_| alone())
+        .map_err(|_| "it must be an address, with or without port".into())
 }
 
 /// How requests are brought to appliances.
@@ -87,7 +112,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     config.interval = args.interval;
     config.wall_clock = clock::seconds();
     let node = start(args, config)?;
-    announce(&keys, node.local_addr(), output)?;
+    announce(&keys, &node, output)?;
     let events = node.events();
     let stopper = stop.then(move || node.stop())?;
     let mut times = Times::new();
@@ -106,6 +131,8 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
 fn start(args: &Args, config: ServerConfig) -> Result<ServerNode, Failure> {
     let start_at = |address: SocketAddr| {
         let mut options = ServerOptions::new(config.clone(), Bind::At(address));
+        options.other_port = args.other_port.unwrap_or_default();
+        options.other_address = args.other_address;
         options.clients = usize::try_from(args.capacity).unwrap_or(options.clients);
         options.trace = if args.trace { Trace::All } else { Trace::Off };
         ServerNode::start(options).map_err(|error| node::cannot_bind(error, address))
@@ -118,11 +145,13 @@ fn start(args: &Args, config: ServerConfig) -> Result<ServerNode, Failure> {
 }
 
 /// What equipment needs to know.
-fn announce(keys: &keys::Keys, address: SocketAddr, output: &Output) -> Outcome {
+fn announce(keys: &keys::Keys, node: &ServerNode, output: &Output) -> Outcome {
+    let address = node.local_addr();
     let certificate = Certificate::parse(&keys.certificate)
         .map_err(|error| Failure::keys(format!("the server's certificate is {error}")))?;
     let authority = keys.authority.map(|key| AuthorityKey(key).to_string());
     output.line(format!("{DIM}listens{DIM:#}      {address} (UDP and TCP)"));
+    output.line(format!("{DIM}sees NATs{DIM:#}    {}", ends(node)));
     match &authority {
         Some(authority) => output.line(format!("{DIM}authority{DIM:#}    {KEY}{authority}{KEY:#}")),
         None => output.line(format!("{DIM}authority{DIM:#}    its key is not on this machine")),
@@ -132,11 +161,22 @@ fn announce(keys: &keys::Keys, address: SocketAddr, output: &Output) -> Outcome 
     output.line(format!("{DIM}certificate{DIM:#}  for {names}, until {until}"));
     let ready = Event::new("ready")
         .text("address", address)
+        .with("other_port", node.other_port())
+        .with("other_address", node.other_address().map(|address| address.to_string()))
         .with("authority", authority)
         .with("serial", certificate.serial)
         .with("not_after", certificate.not_after);
     output.json(&ready.into_value());
     Ok(())
+}
+
+/// By what it sees NATs, in words.
+fn ends(node: &ServerNode) -> String {
+    match (node.other_port(), node.other_address()) {
+        (None, _) => "not at all: without a second port nobody meets over UDP".into(),
+        (Some(port), None) => format!("by UDP port {port} as well"),
+        (Some(port), Some(address)) => format!("by UDP port {port} and {address} as well"),
+    }
 }
 
 fn tell(happening: &Happening<ServerEvent>, wall: SystemTime, output: &Output) {
@@ -184,6 +224,15 @@ fn tell_event(event: &ServerEvent, wall: SystemTime, output: &Output) {
                 .text("issuer", issuer)
                 .text("target", target)
                 .with("reason", reason)
+        }
+        ServerEvent::Measured { id, profile } => {
+            tracing::info!("the NAT of {}: {}", tag(id), nat::words(profile));
+            nat::with(Event::at("measured", wall).text("id", id), profile)
+        }
+        ServerEvent::Planned { issuer, target, plan } => {
+            tracing::info!("{} and {} are to meet over UDP: {plan:?}", tag(issuer), tag(target));
+            let event = Event::at("planned", wall).text("issuer", issuer).text("target", target);
+            nat::with_plan(event, plan)
         }
         ServerEvent::Full => {
             tracing::warn!("the equipment list is full");
