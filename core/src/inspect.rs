@@ -14,6 +14,7 @@ use crate::id::EquipmentId;
 use crate::session::Header;
 use crate::wire::codec::{self, read_body, read_padded_body};
 use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer};
+use crate::wire::punch::{Check, Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT, REPORT};
 use crate::wire::{IK1_OVERHEAD, INITIATION_OVERHEAD, Kind, OFFER_BODY, OFFER_LEN};
 
 /// The secret root of one session.
@@ -123,6 +124,74 @@ pub fn open_offer(acceptor: &StaticKey, offer: &[u8]) -> Option<(EquipmentId, Of
     let mut plain = [0; OFFER_BODY];
     let (_, who) = Responder::read(Link::Peer, acceptor, [1; 32], offer, &mut plain)?;
     Some((EquipmentId(who), read_padded_body(&plain)?))
+}
+
+/// A detection packet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Detection {
+    /// The server is asked to report where it came from.
+    pub report: bool,
+    /// A probe from the server's other port has reached the equipment.
+    pub from_other_port: bool,
+    /// One from its other address has.
+    pub from_other_address: bool,
+    /// The session's handle at the server.
+    pub handle: u32,
+    /// The session's counter.
+    pub counter: u64,
+    /// The equipment's number for the request; `None`: it belongs to a measurement.
+    pub request: Option<u32>,
+    /// The burst's round.
+    pub round: u8,
+    /// The burst's moment (0 to 2), or the place in the measurement (1 to 5).
+    pub which: u8,
+    /// The equipment's number for its socket.
+    pub socket: u8,
+    /// The port that the socket is bound to; 0 = not told.
+    pub local: u16,
+}
+
+/// A bubble, reply or check.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PunchCheck {
+    /// The sender has heard the peer on this path.
+    pub answer: bool,
+    /// The issuer's index for the session.
+    pub index: u32,
+}
+
+/// Reads a detection packet. `None`: it is none that the equipment of the session with this root has
+/// made.
+#[must_use]
+pub fn open_detection(root: &LoggedRoot, message: &[u8]) -> Option<Detection> {
+    Kind::of(message).ok().filter(|&kind| kind == Kind::Detect)?;
+    let (detect, tag) = Detect::parse(message)?;
+    if !crate::crypto::equal(&tag, &detect.tag(&Root(root.0).keepalive(Direction::Up))) {
+        return None;
+    }
+    let has = |bit| detect.status & bit != 0;
+    Some(Detection {
+        report: has(REPORT),
+        from_other_port: has(FROM_OTHER_PORT),
+        from_other_address: has(FROM_OTHER_ADDRESS),
+        handle: detect.handle,
+        counter: detect.counter,
+        request: Some(detect.request).filter(|&request| request != MEASUREMENT),
+        round: detect.round,
+        which: detect.which,
+        socket: detect.socket,
+        local: detect.local,
+    })
+}
+
+/// Reads a bubble, reply or check. `None`: it is none, or not under this offer's punch key.
+#[must_use]
+pub fn open_punch(key: &[u8; 16], message: &[u8]) -> Option<PunchCheck> {
+    let punches = [Kind::IssuerPunch, Kind::AcceptorPunch];
+    let kind = Kind::of(message).ok().filter(|kind| punches.contains(kind))?;
+    let (check, tag) = Check::parse(kind, message)?;
+    let ours = crate::crypto::equal(&tag, &check.tag(key));
+    ours.then_some(PunchCheck { answer: check.answer, index: check.index })
 }
 
 /// Reads a body as the machines do: `None` when it does not decode, when anything follows it, or when

@@ -13,7 +13,6 @@ use genkan_core::{
     ServerConfig, ServerEvent, StaticKey,
 };
 use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, IssuerApp, outcome};
-use genkan_sim::see::open::Opener;
 use genkan_sim::{HostId, Log, NatId, World};
 
 use crate::story::{Key, Listed, Member, Role, Story, Told, read};
@@ -191,8 +190,7 @@ impl Lab {
         let statics: Vec<&StaticKey> = self.devices.iter().map(|device| &device.key).collect();
         let entries = self.world().transcript().entries();
         let keys = self.world().keys().iter();
-        let opener = Opener::new(keys.clone().map(|key| key.root));
-        let open = read::Reader::new(&self.server_key, statics, opener);
+        let mut open = read::Reader::new(&self.server_key, statics, self.world());
         let owned = |key: &genkan_sim::see::open::Key| Key {
             at: key.at,
             owner: self.world().name(key.host).to_owned(),

@@ -9,9 +9,9 @@ pub mod read;
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use genkan_core::inspect::LoggedRoot;
+use genkan_core::inspect::{Detection, LoggedRoot, PunchCheck};
 use genkan_core::wire::Kind;
-use genkan_core::wire::message::{Offer, PeerMessage, Verdict};
+use genkan_core::wire::message::{Measure, Offer, PeerMessage, Punch, Range, Seen, Verdict};
 use genkan_core::{AcceptorEvent, EquipmentId, IssuerEvent, ServerEvent};
 use genkan_sim::{TcpId, Via};
 
@@ -130,6 +130,30 @@ pub enum What {
     },
     /// The issuer is told that it does not.
     Refused,
+    /// What the equipment can do, as capability bits.
+    Can(u32),
+    /// The server wants to see the equipment's NAT.
+    Measure(Measure),
+    /// A range, differential or profile detection packet.
+    Detect(Detection),
+    /// Detection port information.
+    Seen(Seen),
+    /// What an end is to send towards its peer: target port or range information.
+    Burst(Punch),
+    /// A range that the equipment has computed.
+    Range(Range),
+    /// A bubble, reply or check, under an offer's punch key.
+    Check(PunchCheck),
+    /// The equipment has heard its peer.
+    Heard {
+        /// The equipment's number.
+        request: u32,
+    },
+    /// The two NATs cannot be punched.
+    Hopeless {
+        /// The equipment's number.
+        request: u32,
+    },
     /// Another message under the keys of a server link.
     OtherSealed,
     /// Communication request signal.
@@ -153,10 +177,14 @@ pub struct Packet {
     pub at: Duration,
     /// When it arrived; `None`: it did not.
     pub arrived: Option<Duration>,
+    /// A NAT in front of the receiver had it and did not let it in.
+    pub refused: bool,
     /// The sender's name.
     pub from: String,
     /// The receiver's name.
     pub to: String,
+    /// The socket that the sender sent it from, where the world was captured: a datagram's.
+    pub inside: Option<SocketAddr>,
     /// Its source as outsiders see it.
     pub source: SocketAddr,
     /// Its destination as the sender knows it.

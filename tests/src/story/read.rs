@@ -1,12 +1,18 @@
 //! From the simulator's transcript to the packets of a story.
 
-use genkan_core::inspect::{Body, LoggedRoot, open_initiation, open_offer};
+use core::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use genkan_core::inspect::{
+    Body, LoggedRoot, open_detection, open_initiation, open_offer, open_punch,
+};
 use genkan_core::wire::Kind;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::wire::message::{ToEquipment, ToServer};
 use genkan_core::{EquipmentId, StaticKey};
 use genkan_sim::see::open::Opener;
-use genkan_sim::{Entry, Fate, Via};
+use genkan_sim::capture::{Interface, Load};
+use genkan_sim::{Entry, Fate, Origin, Via, World};
 
 use super::{Packet, SealedOffer, What};
 
@@ -19,27 +25,38 @@ pub struct Reader<'k> {
     server: &'k StaticKey,
     statics: Vec<&'k StaticKey>,
     opener: Opener,
+    roots: BTreeSet<LoggedRoot>,
+    punch_keys: BTreeSet<[u8; 16]>,
+    insides: Insides,
 }
 
 impl<'k> Reader<'k> {
-    /// With the server's static key, the equipment's, and every session root that was seen.
+    /// With the server's static key, the equipment's, and every session root that was seen in the
+    /// world.
     #[must_use]
-    pub const fn new(server: &'k StaticKey, statics: Vec<&'k StaticKey>, opener: Opener) -> Self {
-        Self { server, statics, opener }
+    pub fn new(server: &'k StaticKey, statics: Vec<&'k StaticKey>, world: &World) -> Self {
+        let roots: BTreeSet<LoggedRoot> = world.keys().iter().map(|key| key.root).collect();
+        let opener = Opener::new(roots.iter().copied());
+        let (punch_keys, insides) = (BTreeSet::new(), Insides::of(world));
+        Self { server, statics, opener, roots, punch_keys, insides }
     }
 
-    /// A line of the transcript, opened.
-    #[must_use]
-    pub fn packet(&self, entry: &Entry) -> Packet {
+    /// The next line of the transcript, opened.
+    pub fn packet(&mut self, entry: &Entry) -> Packet {
         let (what, opened_by) = self.what(entry);
+        if let What::Notify { offer, .. } = &what {
+            self.punch_keys.extend(offer.opened.iter().map(|(_, offer)| offer.punch_key));
+        }
         Packet {
             at: entry.at,
             arrived: match entry.fate {
                 Fate::Delivered(at) => Some(at),
                 _ => None,
             },
+            refused: matches!(entry.fate, Fate::Unroutable(_)),
             from: entry.from.clone(),
             to: entry.to.clone(),
+            inside: self.insides.next(entry),
             source: entry.source,
             destination: entry.destination,
             via: entry.via,
@@ -65,6 +82,11 @@ impl<'k> Reader<'k> {
             }
             (_, Some(Kind::Response)) => What::Response,
             (_, Some(Kind::Answer)) => What::Answer,
+            (_, Some(Kind::Detect)) => return self.detection(message),
+            (_, Some(kind @ (Kind::IssuerPunch | Kind::AcceptorPunch))) => {
+                let read = self.punch_keys.iter().find_map(|key| open_punch(key, message));
+                read.map_or(What::Other(kind), What::Check)
+            }
             (
                 _,
                 Some(
@@ -77,6 +99,12 @@ impl<'k> Reader<'k> {
             (_, Some(kind)) => What::Other(kind),
         };
         (plain, Vec::new())
+    }
+
+    fn detection(&self, message: &[u8]) -> (What, Vec<LoggedRoot>) {
+        let opened = |root: &LoggedRoot| Some((open_detection(root, message)?, *root));
+        let (read, roots): (Vec<_>, Vec<_>) = self.roots.iter().filter_map(opened).unzip();
+        (read.first().map_or(What::Other(Kind::Detect), |read| What::Detect(*read)), roots)
     }
 
     fn sealed(&self, message: &[u8]) -> (What, Vec<LoggedRoot>) {
@@ -107,11 +135,10 @@ impl<'k> Reader<'k> {
                 What::Reply { request: reply.request, verdict: reply.verdict }
             }
             ToServer::Fetch(fetch) => What::Fetch { request: fetch.request },
-            ToServer::Confirm
-            | ToServer::Deregister
-            | ToServer::Can(_)
-            | ToServer::Heard(_)
-            | ToServer::Range(_) => What::OtherSealed,
+            ToServer::Can(bits) => What::Can(*bits),
+            ToServer::Heard(heard) => What::Heard { request: heard.request },
+            ToServer::Range(range) => What::Range(*range),
+            ToServer::Confirm | ToServer::Deregister => What::OtherSealed,
         }
     }
 
@@ -128,11 +155,11 @@ impl<'k> Reader<'k> {
                 What::Plan { acceptor: plan.acceptor, accepted: plan.accepted }
             }
             ToEquipment::Refused(_) => What::Refused,
-            ToEquipment::Goodbye
-            | ToEquipment::Measure(_)
-            | ToEquipment::Seen(_)
-            | ToEquipment::Punch(_)
-            | ToEquipment::Hopeless(_) => What::OtherSealed,
+            ToEquipment::Measure(measure) => What::Measure(*measure),
+            ToEquipment::Seen(seen) => What::Seen(seen.clone()),
+            ToEquipment::Punch(punch) => What::Burst(*punch),
+            ToEquipment::Hopeless(hopeless) => What::Hopeless { request: hopeless.request },
+            ToEquipment::Goodbye => What::OtherSealed,
         }
     }
 
@@ -150,5 +177,36 @@ fn certificate(message: &[u8]) -> What {
             What::Certificate { server_key: certificate.server_key, bytes: bytes.to_vec() }
         }
         Err(_) => What::Bytes,
+    }
+}
+
+/// From which socket each host has sent its datagrams: its own interface shows it before any NAT.
+#[derive(Debug, Default)]
+struct Insides(BTreeMap<String, VecDeque<(SocketAddr, SocketAddr)>>);
+
+impl Insides {
+    /// Nothing where the world was not captured from its beginning.
+    fn of(world: &World) -> Self {
+        let mut all = Self::default();
+        for frame in world.captured() {
+            if let (Interface::Host(_), Load::Udp(_), false) =
+                (frame.interface, &frame.load, frame.inbound)
+            {
+                let sent = all.0.entry(world.interface_name(frame.interface)).or_default();
+                sent.push_back((frame.source, frame.destination));
+            }
+        }
+        all
+    }
+
+    /// For the next line of the transcript. What a hook dropped has not passed the interface.
+    fn next(&mut self, entry: &Entry) -> Option<SocketAddr> {
+        let sent = matches!(entry.origin, Origin::Sender | Origin::Altered);
+        if entry.via != Via::Udp || entry.fate == Fate::Hooked || !sent {
+            return None;
+        }
+        let (source, destination) = self.0.get_mut(&entry.from)?.pop_front()?;
+        assert_eq!(destination, entry.destination, "the capture is not of this transcript");
+        Some(source)
     }
 }
