@@ -10,8 +10,8 @@ use genkan_core::wire::Kind;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::wire::message::{ToEquipment, ToServer};
 use genkan_core::{EquipmentId, StaticKey};
-use genkan_sim::see::open::Opener;
 use genkan_sim::capture::{Interface, Load};
+use genkan_sim::see::open::Opener;
 use genkan_sim::{Entry, Fate, Origin, Via, World};
 
 use super::{Packet, SealedOffer, What};
