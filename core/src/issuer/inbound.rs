@@ -290,9 +290,14 @@ impl View<'_> {
         if let Some(key) = accept.early_key {
             self.state.event(IssuerEvent::EarlyKey { connection, key });
         }
-        if let Path::Datagram { socket, .. } = path {
-            let request = self.slots.get(index).map_or(0, |slot| slot.request);
-            self.state.puncher.words.heard(request);
+        if let Path::Datagram { socket, remote } = path {
+            let first = self.slots.get_mut(index).and_then(|slot| {
+                let heard = slot.way.hole.as_mut()?.hear(now, socket, remote, true);
+                (heard == Ok(true)).then_some(slot.request)
+            });
+            if let Some(request) = first {
+                self.state.puncher.words.heard(request);
+            }
             self.close_way(index, Some(socket));
             self.settle();
         }
