@@ -6,8 +6,10 @@
 
 use core::net::SocketAddr;
 
+use genkan_core::nat::{Count, Differential, Forecast, PortRange};
+use genkan_core::punch::{Ability, Bracket, Burst, Detector, Hopeless, Limits};
 use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject};
-use genkan_core::wire::message::*;
+use genkan_core::wire::message::{self, *};
 use genkan_core::wire::*;
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorSlot, EquipmentId, Identity, Machine, Received,
@@ -112,6 +114,71 @@ fn bodies_to_equipment_are_frozen() {
     let v6 = sa("[2001:db8::1]:80");
     let plan = Plan { request: 2, acceptor: v6, accepted: false };
     frozen(&ToEquipment::Plan(plan), "03020120010db80000000000000000000000015000");
+}
+
+/// Bodies about measuring and punching. Do not change the test!
+#[test]
+fn bodies_about_holes_are_frozen() {
+    let address = "00c0000201f823";
+    let can =
+        Ability { limits: Limits { sockets: 4, guesses: 128 }, detector: Detector::Equipment };
+    frozen(&ToServer::Can(can.to_bits()), "0698888004");
+    frozen(&ToServer::Heard(Heard { request: 2 }), "0702");
+    let step = Differential::new(-2);
+    let range = PortRange { before: 40_000, after: 39_990, differential: step, bubbles: 1 };
+    frozen(&ToServer::Range(Range { request: 2, round: 1, range }), "080201c0b802b6b80201fe01");
+    let range = PortRange { differential: None, ..range };
+    frozen(&ToServer::Range(Range { request: 2, round: 1, range }), "080201c0b802b6b8020001");
+    let measure = Measure { other_port: 4_434, other_address: None, now: true };
+    frozen(&ToEquipment::Measure(measure), "06d2220001");
+    let measure = Measure { other_address: Some(V4), now: false, ..measure };
+    frozen(&ToEquipment::Measure(measure), "06d2220100c0000201f82300");
+    let packets = [(1, V4), (5, V4)].into_iter().collect();
+    frozen(
+        &ToEquipment::Seen(Seen { request: 0, round: 0, packets }),
+        "070000020100c0000201f8230500c0000201f823",
+    );
+    for (number, why) in
+        [Hopeless::BothUnpredictable, Hopeless::Families, Hopeless::Budget].into_iter().enumerate()
+    {
+        let hopeless = message::Hopeless { request: 2, why };
+        frozen(&ToEquipment::Hopeless(hopeless), &format!("0902{number:02x}"));
+    }
+    let step = Differential::new(-2).unwrap();
+    let counter = |foreign| Forecast::Counter { last: 9, differential: step, nth: 1, foreign };
+    let forecasts = [
+        (Forecast::Port(40_000), "00c0b802"),
+        (counter(Count::Poisson { mean: 128 }), "0109fe01008001"),
+        (counter(Count::Split { number: 3, part: 1, rest: 2 }), "0109fe0101030102"),
+        (Forecast::Run { first: 9, differential: step }, "0209fe"),
+        (Forecast::Around { before: 9, after: 4, differential: step }, "030904fe"),
+        (Forecast::Between { low: 4, high: 300 }, "0404ac02"),
+        (Forecast::Among { low: 4, high: 300, margin: 5 }, "0504ac0205"),
+    ];
+    for (ports, text) in forecasts {
+        let burst = Burst {
+            round: 1,
+            sockets: 3,
+            keep: false,
+            ports,
+            count: 200,
+            bracket: Bracket::SameSocket,
+            once: true,
+            hops: 5,
+        };
+        let punch = message::Punch { request: 2, peer: V4, burst };
+        frozen(&ToEquipment::Punch(punch), &format!("0802{address}010300{text}c801030105"));
+    }
+    let brackets = [
+        Bracket::None,
+        Bracket::Announce,
+        Bracket::After,
+        Bracket::SameSocket,
+        Bracket::FreshSockets,
+    ];
+    for (number, bracket) in brackets.into_iter().enumerate() {
+        frozen(&bracket, &format!("{number:02x}"));
+    }
 }
 
 /// Bodies between issuer and acceptor. Do not change the test!

@@ -161,7 +161,7 @@ impl View<'_> {
     fn due(&self) -> Option<(hole::Due, Option<&ConnectionSlot>)> {
         let due = self.state.puncher.next(self.slots, self.state.equipment.server.datagram)?;
         let slot = due.slot.and_then(|index| self.slots.get(index));
-        let answer = matches!(due.packet, Packet::Check(_, check) if check.answer);
+        let answer = matches!(due.packet, Packet::Check(_, check, _) if check.answer);
         Some((due, slot.filter(|slot| answer && slot.is_unanswered())))
     }
 
@@ -169,7 +169,8 @@ impl View<'_> {
         let (due, answer) = self.due()?;
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, answer.map_or(due.len(), |_| ANSWER_LEN));
-        Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
+        let hop_limit = due.hop_limit();
+        Some(DatagramHead { ticket, socket, remote, len, hop_limit })
     }
 
     pub(super) fn encode_punch(&mut self, out: &mut [u8]) {
@@ -180,7 +181,7 @@ impl View<'_> {
                 let head = session.and_then(|one| Some((one.peer_index, one.next_counter()?)));
                 self.state.puncher.write(detect, head, out);
             }
-            Some((hole::Due { packet: Packet::Check(_, check), slot, .. }, _)) => {
+            Some((hole::Due { packet: Packet::Check(_, check, _), slot, .. }, _)) => {
                 let slot = slot.and_then(|index| self.slots.get(index));
                 if let Some(hole) = slot.and_then(|slot| slot.way.hole.as_ref()) {
                     hole.write(&check, out);

@@ -45,8 +45,8 @@ const PACKETS: u16 = 128;
 pub(crate) enum Packet {
     /// To this end of the server; handle and counter are the session's to fill in.
     Detect(ServerEnd, Detect),
-    /// To the peer.
-    Check(SocketAddr, Check),
+    /// To the peer, with this hop limit (0: the usual one).
+    Check(SocketAddr, Check, u8),
 }
 
 impl Packet {
@@ -246,10 +246,10 @@ impl Hole {
     /// The packet that is due.
     pub(crate) fn packet(&self) -> Option<(SocketId, Packet)> {
         Some(match self.pending? {
-            Action::Send { socket, port, answer } => {
+            Action::Send { socket, port, answer, hops } => {
                 let check = Check { kind: self.sends, answer, index: self.index };
                 let remote = SocketAddr::new(self.peer, port);
-                (names::socket(self.base, socket), Packet::Check(remote, check))
+                (names::socket(self.base, socket), Packet::Check(remote, check, hops))
             }
             Action::Detect { socket, server, round, moment, local } => {
                 let detect = Detect {

@@ -88,6 +88,13 @@ impl Due {
     pub(crate) const fn len(&self) -> usize {
         self.packet.len()
     }
+
+    pub(crate) const fn hop_limit(&self) -> Option<u8> {
+        match self.packet {
+            Packet::Check(_, _, hops) if hops > 0 => Some(hops),
+            _ => None,
+        }
+    }
 }
 
 /// What an equipment has for measuring and punching, beside its connections.
@@ -199,7 +206,7 @@ impl Puncher {
             let (socket, packet) = held.way().hole.as_ref()?.packet()?;
             let remote = match packet {
                 Packet::Detect(end, _) => self.gauge.address(server, end),
-                Packet::Check(remote, _) => remote,
+                Packet::Check(remote, ..) => remote,
             };
             Some(Due { slot: Some(slot), socket, remote, packet })
         });

@@ -174,7 +174,8 @@ impl View<'_> {
         let due = self.due()?;
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, due.len());
-        Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
+        let hop_limit = due.hop_limit();
+        Some(DatagramHead { ticket, socket, remote, len, hop_limit })
     }
 
     pub(super) fn encode_punch(&mut self, out: &mut [u8]) {
@@ -185,7 +186,7 @@ impl View<'_> {
                 let head = session.and_then(|one| Some((one.peer_index, one.next_counter()?)));
                 self.state.puncher.write(detect, head, out);
             }
-            Packet::Check(_, check) => {
+            Packet::Check(_, check, _) => {
                 let slot = due.slot.and_then(|index| self.slots.get(index));
                 if let Some(hole) = slot.and_then(|slot| slot.way.hole.as_ref()) {
                     hole.write(&check, out);

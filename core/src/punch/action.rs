@@ -46,6 +46,8 @@ pub enum Action {
         port: u16,
         /// The peer was heard on this path: it need not answer.
         answer: bool,
+        /// A hop limit that ends it before the peer's NAT; 0: the usual one.
+        hops: u8,
     },
 }
 

@@ -220,7 +220,7 @@ impl Attempt {
             self.answer_again = (self.answered < MAX_ANSWERS).then(|| now.after(REPEAT));
         }
         if let Some(Found { socket, port }) = self.answers.pop_front() {
-            return Some(Action::Send { socket, port, answer: true });
+            return Some(Action::Send { socket, port, answer: true, hops: 0 });
         }
         let burst = self.burst?;
         if self.not_before.is_some_and(|at| at > now) {
@@ -291,7 +291,7 @@ impl Attempt {
         let free = self.rested_at.as_micros().saturating_sub(micros(run));
         self.free_at = Instant::from_micros(free);
         self.not_before = Some(self.free_at).filter(|&at| at > now);
-        Some(Action::Send { socket, port, answer: false })
+        Some(Action::Send { socket, port, answer: false, hops: burst.hops })
     }
 
     /// The burst has left; it is repeated after a pause, if there was anything and may be again.

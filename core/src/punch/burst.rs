@@ -84,6 +84,9 @@ pub struct Burst {
     pub bracket: Bracket,
     /// Packets that find out nothing when they are repeated are not repeated.
     pub once: bool,
+    /// The hop limit of its packets to the peer, for a peer whose NAT punishes what comes before it
+    /// has sent itself: they make the mapping here and end on the way. 0: the usual one.
+    pub hops: u8,
 }
 
 impl Burst {
@@ -96,20 +99,29 @@ impl Burst {
     /// Packets from the registered socket to the likeliest ports.
     #[must_use]
     pub const fn from_registered(round: u8, ports: Forecast, count: u16) -> Self {
-        Self { round, sockets: 0, keep: false, ports, count, bracket: Bracket::None, once: false }
+        Self {
+            round,
+            sockets: 0,
+            keep: false,
+            ports,
+            count,
+            bracket: Bracket::None,
+            once: false,
+            hops: 0,
+        }
     }
 
     /// Packets from fresh sockets to one port.
     #[must_use]
     pub const fn from_fresh(round: u8, sockets: u8, port: u16, bracket: Bracket) -> Self {
         let ports = Forecast::Port(port);
-        Self { round, sockets, keep: false, ports, count: 1, bracket, once: false }
+        Self { round, sockets, keep: false, ports, count: 1, bracket, once: false, hops: 0 }
     }
 
     /// Only detection packets.
     #[must_use]
     pub const fn only(round: u8, bracket: Bracket) -> Self {
         let ports = Forecast::Port(0);
-        Self { round, sockets: 1, keep: false, ports, count: 0, bracket, once: true }
+        Self { round, sockets: 1, keep: false, ports, count: 0, bracket, once: true, hops: 0 }
     }
 }

@@ -150,6 +150,35 @@ mod tests {
         assert!(Detect::parse(&bytes).is_none(), "a reserved status bit");
     }
 
+    fn hex(bytes: &[u8]) -> std::string::String {
+        bytes.iter().map(|byte| std::format!("{byte:02x}")).collect()
+    }
+
+    /// Bytes of version 1. Do not change the test!
+    #[test]
+    fn bytes_are_frozen() {
+        let detect = Detect {
+            status: REPORT,
+            handle: 0x0102_0304,
+            counter: 5,
+            request: 0x0a0b_0c0d,
+            round: 1,
+            which: 2,
+            socket: 3,
+            local: 40_000,
+        };
+        let mut bytes = [0; DETECT_LEN];
+        detect.write(&[5; 16], &mut bytes);
+        assert_eq!(
+            hex(&bytes),
+            "4b01010203040000000000050a0b0c0d0102039c40f77af91783142ef89c61ff31be159c76"
+        );
+        let check = Check { kind: Kind::IssuerPunch, answer: false, index: 0x0102_0304 };
+        let mut bytes = [0; PUNCH_LEN];
+        check.write(&[5; 16], &mut bytes);
+        assert_eq!(hex(&bytes), "4c0001020304efcf950af5d5cb868ecd7162c5f5944b");
+    }
+
     #[test]
     fn checks_survive_their_wire_form_and_no_two_have_one_tag() {
         let mut tags = std::vec::Vec::new();

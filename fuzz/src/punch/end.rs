@@ -89,7 +89,7 @@ impl Watched {
                     assert!(self.heard && port != 0);
                     self.answers += 1;
                 }
-                Action::Send { answer: false, socket, port } => {
+                Action::Send { answer: false, socket, port, .. } => {
                     assert!(!self.heard, "a guess after the peer was heard");
                     assert!(self.open.contains(&socket), "{socket}");
                     assert!(port != 0 && self.ports.contains(&port), "{port}");

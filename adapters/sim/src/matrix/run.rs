@@ -371,7 +371,7 @@ impl<'l> Run<'l> {
                         self.later(delay, Event::Detected(end, round, moment, sighting));
                     }
                 }
-                Action::Send { socket, port, answer } => {
+                Action::Send { socket, port, answer, .. } => {
                     self.packets += 1;
                     let at = SocketAddr::new(peer, port);
                     let sent = self.hosts[end].out(self.now + gap, socket, at);

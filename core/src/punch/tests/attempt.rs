@@ -32,7 +32,16 @@ fn burst(dice: &mut Dice) -> Burst {
     let at = usize::try_from(dice.below(5)).unwrap();
     let bracket = brackets.get(at).copied().unwrap_or(Bracket::FreshSockets);
     let (keep, once) = (dice.below(3) == 0, dice.below(4) == 0);
-    Burst { round: dice.byte(), sockets, keep, ports: forecast(dice), count, bracket, once }
+    Burst {
+        round: dice.byte(),
+        sockets,
+        keep,
+        ports: forecast(dice),
+        count,
+        bracket,
+        once,
+        hops: 0,
+    }
 }
 
 /// An attempt and what it may do.
@@ -77,7 +86,7 @@ impl Watched {
                 }
                 Action::Detect { socket, .. } => assert!(self.open.contains(&socket), "{socket}"),
                 Action::Send { answer: true, .. } => self.answers += 1,
-                Action::Send { socket, port, answer: false } => {
+                Action::Send { socket, port, answer: false, .. } => {
                     assert!(!self.heard, "a guess after the path was found");
                     assert!(self.open.contains(&socket), "{socket} of {:?}", self.open);
                     assert!(self.ports.contains(&port), "{port}");
@@ -191,7 +200,7 @@ fn a_burst_of_kept_sockets_waits_until_they_are_open_and_needs_some() {
     assert_eq!(attempt.poll(now), None, "they are not open yet");
     attempt.handle_opened(33_000);
     // Two were opened, and none for detection packets.
-    let send = |socket| Action::Send { socket, port: 4_000, answer: false };
+    let send = |socket| Action::Send { socket, port: 4_000, answer: false, hops: 0 };
     assert_eq!([(); 3].map(|()| attempt.poll(now)), [Some(send(7)), Some(send(8)), None]);
 }
 

@@ -32,7 +32,8 @@ fn every_burst_travels_in_24_bytes() {
     for (ports, bracket) in forecasts.into_iter().flat_map(|one| brackets.map(|b| (one, b))) {
         for keep in [false, true] {
             let (round, sockets) = (u8::MAX, u8::MAX);
-            let burst = Burst { round, sockets, keep, ports, count: port, bracket, once: !keep };
+            let burst =
+                Burst { round, sockets, keep, ports, count: port, bracket, once: !keep, hops: 0 };
             let mut space = [0; MOST_BYTES];
             let bytes = postcard::to_slice(&burst, &mut space).unwrap();
             assert_eq!(postcard::from_bytes::<Burst>(bytes), Ok(burst));
