@@ -6,6 +6,7 @@
 //! punch      two ends that are to meet through their NATs, and what it takes them
 //! scene      server, appliance and phone for the threat tests, and what rest is
 //! evil       equipment that keeps to no rule; a server without a network
+//! booth      crafted equipment that lets the server see its NAT
 //! device     a device on that server's list, and a stream's frames
 //! appliance  an appliance in the hands of a hostile server
 //! claims     the claims' elements, scenarios, negative twins and table
@@ -17,6 +18,7 @@
 )]
 
 pub mod appliance;
+pub mod booth;
 pub mod claims;
 pub mod device;
 pub mod evil;
