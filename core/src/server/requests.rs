@@ -138,18 +138,19 @@ impl Default for RequestSlot {
     }
 }
 
-/// The server's number for the request in a slot.
+/// The server's number for the request in a slot: never 0, which stands for a measurement in
+/// detection packets.
 pub(super) fn number(slots: &[RequestSlot], index: usize) -> u32 {
     let generation = slots.get(index).map_or(0, |slot| slot.generation);
     let [g, h] = generation.to_be_bytes();
-    let [i, j] = u16::try_from(index).unwrap_or(u16::MAX).to_be_bytes();
+    let [i, j] = u16::try_from(index.saturating_add(1)).unwrap_or(u16::MAX).to_be_bytes();
     u32::from_be_bytes([g, h, i, j])
 }
 
 /// The slot that a number names.
 pub(super) fn find(slots: &[RequestSlot], number: u32) -> Option<usize> {
     let [g, h, i, j] = number.to_be_bytes();
-    let index = usize::from(u16::from_be_bytes([i, j]));
+    let index = usize::from(u16::from_be_bytes([i, j])).checked_sub(1)?;
     let slot = slots.get(index)?;
     (slot.stage != Stage::Free && slot.generation == u16::from_be_bytes([g, h])).then_some(index)
 }
