@@ -15,7 +15,10 @@ use genkan_core::{
     AcceptorEvent, ConnectionId, Delivery, IssuerEvent, PasswordRecord, Path, RequestTransport,
     Target,
 };
-use genkan_sim::fleet::{AcceptorApp, Fleet, IssuerApp, OTHER_ADDRESS, START, outcome, punches};
+use genkan_sim::fleet::{
+    AcceptorApp, Fleet, FleetAcceptor, FleetIssuer, IssuerApp, OTHER_ADDRESS, START, outcome,
+    punches,
+};
 use genkan_sim::{Entry, Fate, Faults, HostId, NatConfig, NatId, Via, World};
 
 use crate::evil::Evil;
@@ -330,9 +333,18 @@ impl Pair {
         })
     }
 
+    /// How many TCP streams the two have open.
+    pub fn streams(&mut self) -> usize {
+        let world = &mut self.fleet.world;
+        let phones = world.with(self.phone, |_: &mut FleetIssuer, io| io.streams().len());
+        phones + world.with(self.lamp, |_: &mut FleetAcceptor, io| io.streams().len())
+    }
+
     /// Whether a word of the phone's is heard by the lamp and one of the lamp's by the phone, over the
     /// connections that stood last.
     pub fn talk(&mut self) -> bool {
+        // Who has answered waits for the first word before it counts as connected.
+        self.fleet.world.run_for(HOP * 2);
         let hosts = [(self.phone, self.connection()), (self.lamp, self.lamps_connection())];
         let before = hosts.map(|(host, _)| self.fleet.heard(host).len());
         for (host, connection) in hosts {

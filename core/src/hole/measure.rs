@@ -27,6 +27,10 @@ use crate::wire::punch::{Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMEN
 const OPEN: Duration = Duration::from_secs(1);
 /// How long the caller may take to open them.
 const BIND: Duration = Duration::from_secs(5);
+/// How long a NAT may remember that the registered socket has sent to another end of the server: a
+/// probe from there that gets in meanwhile tells nothing of its filter. A server that was restarted
+/// does not know.
+const FILTER_MEMORY: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Stage {
@@ -47,12 +51,22 @@ pub(crate) struct Gauge {
     probes: u8,
     /// The port that the first fresh socket is bound to; 0: there are none.
     local: u16,
+    /// Until when the NAT may let the server's other port in, because of a packet of ours.
+    opened_until: Option<Instant>,
     pub(crate) profile: Option<NatProfile>,
 }
 
 impl Gauge {
     pub(crate) const fn new() -> Self {
-        Self { stage: Stage::Idle, until: None, ends: None, probes: 0, local: 0, profile: None }
+        Self {
+            stage: Stage::Idle,
+            until: None,
+            ends: None,
+            probes: 0,
+            local: 0,
+            opened_until: None,
+            profile: None,
+        }
     }
 
     /// Whether the server has shown that it lets equipment punch.
@@ -78,8 +92,9 @@ impl Gauge {
     }
 
     /// A filter probe has come from this end of the server.
-    pub(crate) const fn probed(&mut self, status: u8) {
+    pub(crate) fn probed(&mut self, now: Instant, status: u8) {
         match status {
+            1 if self.opened_until.is_some_and(|until| now < until) => {}
             1 => self.probes |= FROM_OTHER_PORT,
             2 => self.probes |= FROM_OTHER_ADDRESS,
             _ => {}
@@ -147,6 +162,9 @@ impl Gauge {
     /// The packet that was next has left.
     pub(crate) fn sent(&mut self, now: Instant) {
         let Stage::Sending(next) = self.stage else { return };
+        if self.plan().get(usize::from(next)).is_some_and(|probe| probe.socket == 0) {
+            self.opened_until = Some(now.after(FILTER_MEMORY));
+        }
         let next = next.saturating_add(1);
         // Without fresh sockets the registered one's packet is all there is.
         let all = if self.local == 0 { 1 } else { self.plan().len() };

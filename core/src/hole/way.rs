@@ -171,6 +171,7 @@ impl Puncher {
     /// A probe from another end of the server, in the session with this index: the NAT lets it in.
     pub(crate) fn filter_probe(
         &mut self,
+        now: Instant,
         index: Option<u32>,
         message: &[u8],
     ) -> Result<(), Discard> {
@@ -182,7 +183,7 @@ impl Puncher {
         if !crate::crypto::equal(&probe.tag(&self.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
-        self.gauge.probed(probe.status);
+        self.gauge.probed(now, probe.status);
         Ok(())
     }
 

@@ -96,7 +96,7 @@ impl View<'_> {
     pub(super) fn filter_probe(&mut self, message: &[u8]) -> Result<Received<'static>, Discard> {
         let link = &self.state.datagram;
         let index = link.is_up().then(|| link.index());
-        self.state.puncher.filter_probe(index, message)?;
+        self.state.puncher.filter_probe(self.state.now, index, message)?;
         Ok(Received::Control)
     }
 
