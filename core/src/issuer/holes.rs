@@ -138,7 +138,6 @@ impl View<'_> {
             self.forget_inbound(stream);
             self.state.command(Command::Shutdown { stream });
         }
-        self.renewed(index);
     }
 
     pub(super) fn advance_holes(&mut self) {

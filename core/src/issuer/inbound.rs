@@ -155,7 +155,7 @@ impl View<'_> {
                     self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
                 }
             }
-            ToEquipment::Refused(_) if slot.stage == Stage::Open => self.renewed(index),
+            ToEquipment::Refused(_) if slot.stage == Stage::Open => self.renew_later(index),
             ToEquipment::Refused(refused) => {
                 self.close_way(index, None);
                 if let Some(slot) = self.slots.get_mut(index) {
@@ -324,6 +324,7 @@ impl View<'_> {
         let opened = peer.open(now, kind, message)?;
         if newest && matches!(path, Path::Datagram { .. }) {
             self.heard_on(connection, path);
+            self.renewed(usize::from(connection.index));
         }
         match opened {
             Opened::Payload(..) if closing => Err(Discard::Unexpected),

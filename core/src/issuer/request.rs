@@ -30,6 +30,8 @@ use crate::wire::{OFFER_BODY, OFFER_LEN};
 
 /// First repetition of a request over datagrams; doubles.
 pub(super) const REPEAT: Duration = Duration::from_millis(500);
+/// After a refusal an open connection asks again for another path.
+const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// How long a close may take to leave.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
@@ -306,7 +308,14 @@ impl View<'_> {
         }
     }
 
-    /// A connection is heard again, or has another path, or cannot get one now.
+    /// It cannot get another path now: it asks again after a while.
+    pub(super) fn renew_later(&mut self, index: usize) {
+        let now = self.state.now;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        (slot.due, slot.repeat, slot.renewing) = (false, None, Some(now.after(RENEW_AGAIN)));
+    }
+
+    /// A connection is heard again, or has another path.
     pub(super) fn renewed(&mut self, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else { return };
         if slot.renewing.take().is_some() {
