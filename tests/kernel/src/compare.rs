@@ -156,7 +156,7 @@ impl Verdict {
 }
 
 /// Adds a line with the length of a scenario to the file that `GENKAN_KERNEL_SCENARIOS` names.
-fn count(steps: usize) {
+pub(crate) fn count(steps: usize) {
     let Some(path) = std::env::var_os("GENKAN_KERNEL_SCENARIOS") else { return };
     let file = OpenOptions::new().append(true).open(path);
     let written = file.and_then(|mut file| file.write_all(format!("{steps}\n").as_bytes()));

@@ -1,12 +1,14 @@
-//! A scenario's steps, carried out in the kernel.
+//! A scenario's steps, carried out with real sockets.
 
-use core::net::SocketAddr;
+use core::fmt;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use genkan_sim::nat::Flow;
 
 use crate::lab::Lab;
+use crate::netns::Namespace;
 use crate::raw::{Came, Segments};
 use crate::scenario::{Inside, Remote, Seen, Step};
 use crate::sockets::{Event, Sockets, Who};
@@ -17,11 +19,41 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// How long it is waited for something that should not come.
 const SILENCE: Duration = Duration::from_millis(60);
 
-/// One site of a [`Lab`], the sockets of its inside hosts and those of the remotes.
+/// Inside hosts, remotes, and something between them.
+pub(crate) trait Site: fmt::Debug {
+    /// Where the remotes are.
+    fn internet(&self) -> &Namespace;
+    /// Where an inside host is.
+    fn host(&self, host: u8) -> &Namespace;
+    /// The address that remotes see.
+    fn external(&self) -> IpAddr;
+    /// What is between them forgets its mappings.
+    fn reboot(&self);
+}
+
+/// The first one.
+impl Site for Lab {
+    fn internet(&self) -> &Namespace {
+        Self::internet(self)
+    }
+
+    fn host(&self, host: u8) -> &Namespace {
+        Self::host(self, 0, host)
+    }
+
+    fn external(&self) -> IpAddr {
+        Self::external(self, 0)
+    }
+
+    fn reboot(&self) {
+        Self::reboot(self, 0);
+    }
+}
+
+/// The sockets of inside hosts and those of the remotes.
 #[derive(Debug)]
 pub struct Side<'l> {
-    pub(crate) lab: &'l Lab,
-    pub(crate) site: usize,
+    site: &'l dyn Site,
     udp: Sockets,
     tcp: Streams,
     raw: Segments,
@@ -35,9 +67,14 @@ impl<'l> Side<'l> {
     #[must_use]
     pub fn new(lab: &'l Lab) -> Self {
         lab.reset(0);
+        Self::at(lab)
+    }
+
+    /// With no socket open.
+    pub(crate) fn at(site: &'l dyn Site) -> Self {
         let (udp, tcp) = (Sockets::default(), Streams::default());
         let raw = Segments::default();
-        Self { lab, site: 0, udp, tcp, raw, sent: 0, saw: BTreeMap::new() }
+        Self { site, udp, tcp, raw, sent: 0, saw: BTreeMap::new() }
     }
 
     /// Does it. `expected` only decides how long it is waited.
@@ -65,7 +102,7 @@ impl<'l> Side<'l> {
             Step::Stranger(remote, inside, by) => self.inwards(remote, (by, inside), longest),
             Step::Knock(remote, port) => {
                 self.remote(remote);
-                let to = (self.lab.external(self.site), port).into();
+                let to = (self.site.external(), port).into();
                 self.send(Who::Remote(remote), to);
                 self.see(Who::Remote(remote), longest)
             }
@@ -81,22 +118,23 @@ impl<'l> Side<'l> {
                 self.see(Who::Inside(from), longest)
             }
             Step::Open(inside, remote) => {
-                self.tcp.connect(self.lab, self.site, (inside, remote), longest)
+                let (internet, host) = (self.site.internet(), self.site.host(inside.host));
+                self.tcp.connect(internet, host, (inside, remote), longest)
             }
             Step::Up(inside, remote) => self.tcp.up((inside, remote), longest),
             Step::Down(inside, remote) => self.tcp.down((inside, remote), longest),
             Step::OutTcp(inside, remote, flow) => self.segment_out(inside, remote, flow, longest),
             Step::InTcp(remote, inside, flow) => self.segment_in(remote, inside, flow, longest),
             Step::KnockTcp(remote, port) => {
-                let to = (self.lab.external(self.site), port).into();
-                crate::tcp::knock(self.lab, remote, to, longest)
+                let to = (self.site.external(), port).into();
+                crate::tcp::knock(self.site.internet(), remote, to, longest)
             }
             Step::Wait(duration) => {
                 std::thread::sleep(duration);
                 Seen::Nothing
             }
             Step::Reboot => {
-                self.lab.reboot(self.site);
+                self.site.reboot();
                 Seen::Nothing
             }
         }
@@ -116,8 +154,8 @@ impl<'l> Side<'l> {
         flow: Flow,
         longest: Duration,
     ) -> Seen {
-        self.raw.open(self.lab.host(self.site, inside.host), inside.ip());
-        self.raw.open(self.lab.internet(), remote.ip());
+        self.raw.open(self.site.host(inside.host), inside.ip());
+        self.raw.open(self.site.internet(), remote.ip());
         self.raw.drain(remote.ip());
         self.raw.send((inside, remote), false, flow, remote.address());
         match self.raw.receive(remote.ip(), longest) {
@@ -151,11 +189,11 @@ impl<'l> Side<'l> {
     }
 
     fn inside(&mut self, inside: Inside) {
-        self.udp.open(self.lab.host(self.site, inside.host), Who::Inside(inside));
+        self.udp.open(self.site.host(inside.host), Who::Inside(inside));
     }
 
     fn remote(&mut self, remote: Remote) {
-        self.udp.open(self.lab.internet(), Who::Remote(remote));
+        self.udp.open(self.site.internet(), Who::Remote(remote));
     }
 
     fn send(&mut self, from: Who, to: SocketAddr) {

@@ -6,7 +6,7 @@
 //! the same clock, and compares what can be seen from outside and inside after each.
 //!
 //! Reading order: [`Step`] and [`Seen`] → [`Model`] → [`Rules`] → [`Namespace`] and [`Lab`] →
-//! [`Side`] → [`punch`].
+//! [`Side`] → [`punch`]. NATs that no kernel has are in [`tun`].
 #![cfg(target_os = "linux")]
 
 mod compare;
@@ -21,6 +21,7 @@ mod rules;
 pub mod scenario;
 mod sockets;
 mod tcp;
+pub mod tun;
 
 pub use compare::{Difference, Outcome, Ports, same};
 pub use kernel::Side;

@@ -11,9 +11,10 @@ use std::thread::sleep;
 use std::time::Instant;
 
 use genkan_core::{Instant as Clock, SocketId};
-use genkan_sim::{HostSpec, Io, Node, World};
+use genkan_sim::{HostSpec, Io, NatConfig, Node, World};
 
 use crate::lab::{Lab, SiteSpec, Timeouts};
+use crate::netns::Namespace;
 use crate::presets;
 use crate::rules::Rules;
 use crate::scenario::{A, R};
@@ -103,18 +104,27 @@ pub type Met = [Option<SocketAddr>; 2];
 /// # Panics
 /// When the network cannot be made.
 #[must_use]
-#[expect(clippy::expect_used, reason = "ports of namespaces of our own")]
 pub fn kernel(rules: [Rules; 2], held: u32) -> Met {
     let lab = Lab::new(&rules.map(SiteSpec::new));
+    between(lab.internet(), [0, 1].map(|site| lab.host(site, 0)), held)
+}
+
+/// As [`kernel`], between hosts with whatever is before them.
+///
+/// # Panics
+/// When a port is taken.
+#[must_use]
+#[expect(clippy::expect_used, reason = "ports of namespaces of our own")]
+pub fn between(internet: &Namespace, hosts: [&Namespace; 2], held: u32) -> Met {
     let open = |socket: std::io::Result<UdpSocket>| {
         let socket = socket.expect("the port is free");
         socket.set_nonblocking(true).expect("a socket can be set not to block");
         socket
     };
-    let peer = |site| open(lab.host(site, 0).within(|| UdpSocket::bind(A.address())));
-    let server = open(lab.internet().within(|| UdpSocket::bind(R.address())));
+    let [one, two] = hosts.map(|host| open(host.within(|| UdpSocket::bind(A.address()))));
+    let server = open(internet.within(|| UdpSocket::bind(R.address())));
     let mut parties =
-        [(server, Party::server()), (peer(0), Party::peer(0, 0)), (peer(1), Party::peer(1, held))];
+        [(server, Party::server()), (one, Party::peer(0, 0)), (two, Party::peer(1, held))];
     for _ in 0..TICKS {
         for (socket, party) in &mut parties {
             post(socket, party.tick());
@@ -143,12 +153,17 @@ fn post(socket: &UdpSocket, letters: impl IntoIterator<Item = Letter>) {
 /// As [`kernel`], with simulated NATs.
 #[must_use]
 pub fn simulated(rules: [Rules; 2], held: u32) -> Met {
+    in_world(rules.map(|rules| presets::config(rules, Timeouts::default())), held)
+}
+
+/// As [`between`], in the simulator.
+#[must_use]
+pub fn in_world(configs: [NatConfig; 2], held: u32) -> Met {
     let mut world = World::new(1);
     let server = HostSpec::new("server", R.ip()).port(R.port);
     world.add_host(server, |now| Talker { party: Party::server(), next: now });
-    let peers = [(1, 0), (2, held)].map(|(number, held)| {
-        let rules = rules[usize::from(number - 1)];
-        let config = presets::config(rules, Timeouts::default());
+    let [one, two] = configs;
+    let peers = [(1, one, 0), (2, two, held)].map(|(number, config, held)| {
         let (nat, host) = (format!("nat {number}"), format!("peer {number}"));
         let nat = world.add_nat(&nat, IpAddr::from([203, 0, 113, number]), None, config);
         let spec = HostSpec::new(&host, A.ip()).behind(nat).port(A.port);

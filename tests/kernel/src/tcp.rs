@@ -10,7 +10,6 @@ use std::time::Instant;
 
 use socket2::{Domain, Socket, Type};
 
-use crate::lab::Lab;
 use crate::netns::Namespace;
 use crate::scenario::{Inside, Remote, Seen};
 
@@ -28,19 +27,18 @@ impl Streams {
     #[expect(clippy::expect_used, reason = "a port of a namespace of our own")]
     pub(crate) fn connect(
         &mut self,
-        lab: &Lab,
-        site: usize,
+        internet: &Namespace,
+        host: &Namespace,
         ends: Ends,
         longest: Duration,
     ) -> Seen {
         let (inside, remote) = ends;
         let listener = self.listeners.entry(remote).or_insert_with(|| {
-            let listener = lab.internet().within(|| TcpListener::bind(remote.address()));
+            let listener = internet.within(|| TcpListener::bind(remote.address()));
             let listener = listener.expect("the port is free");
             listener.set_nonblocking(true).expect("a socket can be set not to block");
             listener
         });
-        let host = lab.host(site, inside.host);
         let near = match connect(host, inside.address(), remote.address(), longest) {
             Ok(near) => near,
             Err(seen) => return seen,
@@ -72,8 +70,8 @@ impl Streams {
 }
 
 /// A remote tries to connect inwards.
-pub(crate) fn knock(lab: &Lab, from: Remote, to: SocketAddr, longest: Duration) -> Seen {
-    match connect(lab.internet(), from.address(), to, longest) {
+pub(crate) fn knock(internet: &Namespace, from: Remote, to: SocketAddr, longest: Duration) -> Seen {
+    match connect(internet, from.address(), to, longest) {
         Ok(stream) => stream.local_addr().map_or(Seen::Nothing, Seen::From),
         Err(seen) => seen,
     }
