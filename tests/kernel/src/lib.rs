@@ -6,10 +6,12 @@
 //! the same clock, and compares what can be seen from outside and inside after each.
 //!
 //! Reading order: [`Step`] and [`Seen`] → [`Model`] → [`Rules`] → [`Namespace`] and [`Lab`] →
-//! [`Side`] → [`punch`]. NATs that no kernel has are in [`tun`].
+//! [`Side`] → [`punch`]. NATs that no kernel has are in [`tun`], and
+//! the command's own processes behind either in [`direct`].
 #![cfg(target_os = "linux")]
 
 mod compare;
+pub mod direct;
 mod kernel;
 mod lab;
 mod model;

@@ -3,6 +3,7 @@
 #![cfg(target_os = "linux")]
 
 mod allocation;
+mod ends;
 mod filtering;
 mod packets;
 mod punching;
