@@ -15,6 +15,7 @@
 //! compact.rs        a profile in twelve bytes
 //! count.rs          how many foreign mappings came between: weights of a distribution
 //! forecast.rs       candidate ports, the likeliest first
+//! lease/            a port that the NAT opens on request
 //! ```
 //!
 //! All functions are total: whatever is seen, they end after bounded work with an answer or with
@@ -24,6 +25,7 @@ mod compact;
 mod count;
 mod differential;
 mod forecast;
+pub mod lease;
 mod measure;
 mod profile;
 mod range;

@@ -101,11 +101,10 @@ impl Kind {
         config
     }
 
-    /// Whether an end behind it would have a port mapping of the box's own (UPnP IGD). Nothing is
-    /// asked for one here.
+    /// Whether an end behind it gets a port mapping when it asks.
     #[must_use]
-    pub const fn has_port_mapping(self) -> bool {
-        matches!(self.class, Class::Rfc6081(3 | 4))
+    pub fn gives_leases(self) -> bool {
+        self.config(0.0).leases.is_some()
     }
 
     /// The place in RFC 6081's figure, if it is from there.

@@ -6,6 +6,7 @@
 
 mod cell;
 pub mod heat;
+mod host;
 mod kinds;
 pub mod peers;
 mod run;
@@ -14,4 +15,4 @@ mod table;
 pub use self::cell::{Cell, Progress, cells};
 pub use self::kinds::{KINDS, Kind, RFC6081};
 pub use self::run::{Lab, Outcome, meet};
-pub use self::table::{Conditions, Table, table};
+pub use self::table::{Conditions, Pairs, Table, table};

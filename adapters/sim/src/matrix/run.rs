@@ -1,17 +1,17 @@
 //! One meeting of two ends.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
 use genkan_core::Instant;
-use genkan_core::nat::{self, NatProfile, ServerEnd, Sighting};
+use genkan_core::nat::Sighting;
 use genkan_core::punch::{
-    Action, Attempt, Budget, Burst, Coordinator, Detector, End, Hopeless, Limits, Moment, Party,
-    Plan,
+    Action, Burst, Coordinator, Detector, End, Hopeless, Limits, Moment, Party, Plan,
 };
 
-use crate::nat::{Flow, Nat, NatConfig};
+use super::host::{Host, server};
+use crate::nat::{Flow, NatConfig};
 use crate::rng::Rng;
 
 /// What a run takes place in.
@@ -33,10 +33,15 @@ pub struct Lab {
     pub age: Duration,
     /// Whether the server has a second address.
     pub second_address: bool,
+    /// Whether an end asks its box for a port, where the box gives out ports on request.
+    pub leases: bool,
+    /// How often each end has been measured before, and how long before one another.
+    pub history: (u8, Duration),
 }
 
 impl Lab {
-    /// 25 ms one way, no loss, profiles ten seconds old, a server with two addresses.
+    /// 25 ms one way, no loss, profiles ten seconds old and made by one measurement, a server with two
+    /// addresses, ports that are asked for.
     #[must_use]
     pub const fn new(issuer: NatConfig, acceptor: NatConfig) -> Self {
         Self {
@@ -48,6 +53,8 @@ impl Lab {
             loss: 0.0,
             age: Duration::from_secs(10),
             second_address: true,
+            leases: true,
+            history: (0, Duration::from_secs(3_600)),
         }
     }
 }
@@ -71,20 +78,6 @@ pub fn meet(lab: &Lab, seed: u64) -> Outcome {
     Run::new(lab, seed).go()
 }
 
-const SERVER: [SocketAddr; 3] = [
-    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1)), 3_478),
-    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 1)), 3_479),
-    SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::new(203, 0, 113, 2)), 3_478),
-];
-
-const fn server(end: ServerEnd) -> SocketAddr {
-    match end {
-        ServerEnd::Main => SERVER[0],
-        ServerEnd::OtherPort => SERVER[1],
-        ServerEnd::OtherAddress => SERVER[2],
-    }
-}
-
 enum Event {
     Request,
     Instruct(usize, Burst),
@@ -93,95 +86,6 @@ enum Event {
     Tick(usize),
     Heard,
     Coordinate,
-}
-
-/// One end and its NAT.
-struct Host {
-    nat: Nat,
-    inside: IpAddr,
-    attempt: Attempt,
-    /// The ports that sockets are bound to; the first is the registered one.
-    locals: Vec<u16>,
-    rng: Rng,
-    observed: SocketAddr,
-    profile: NatProfile,
-}
-
-impl Host {
-    fn new(config: NatConfig, number: u8, limits: Limits, rng: &Rng) -> Self {
-        let mut own = rng.fork(if number == 1 { "issuer" } else { "acceptor" });
-        let external = IpAddr::from([192, 0, 2, number]);
-        let budget = Budget { packets: limits.guesses.max(128), sockets: limits.sockets.max(3) };
-        Self {
-            nat: Nat::new(&[external], config, own.fork("nat")),
-            inside: IpAddr::from([10, 0, number, 2]),
-            attempt: Attempt::new(budget),
-            locals: vec![ephemeral(&mut own)],
-            rng: own,
-            observed: SocketAddr::new(external, 0),
-            profile: NatProfile::default(),
-        }
-    }
-
-    fn out(&mut self, now: Duration, socket: u8, to: SocketAddr) -> Option<SocketAddr> {
-        let local = *self.locals.get(usize::from(socket))?;
-        let inside = SocketAddr::new(self.inside, local);
-        self.nat.outbound(now, Flow::Udp, inside, to).ok()
-    }
-
-    /// Registers and measures, half a millisecond between packets.
-    fn measure(&mut self, mut now: Duration, second_address: bool) {
-        let mut seen = Vec::new();
-        self.open(1, 2);
-        let mut packets = vec![(0, ServerEnd::Main)];
-        packets.extend(nat::measurement(second_address).iter().map(|p| (p.socket, p.server)));
-        let mut filtering = None;
-        for (socket, end) in packets {
-            if let (Some(first), None) = (seen.first().copied(), filtering) {
-                filtering = Some(self.probe_filter(now, first, second_address));
-            }
-            if let Some(observed) = self.out(now, socket, server(end)) {
-                let local = self.locals.get(usize::from(socket)).copied().unwrap_or(0);
-                seen.push(Sighting { socket, local, server: end, observed });
-            }
-            now += Duration::from_micros(500);
-        }
-        self.profile = NatProfile::measure(&seen);
-        let (port, address) = filtering.unwrap_or_default();
-        self.profile.set_filtering(port, address);
-        if let Some(first) = seen.first() {
-            self.observed = first.observed;
-        }
-    }
-
-    /// Whether packets of the server's other ends come in at the registered socket, to which nothing
-    /// was sent yet.
-    fn probe_filter(
-        &mut self,
-        now: Duration,
-        registered: Sighting,
-        second_address: bool,
-    ) -> (Option<bool>, Option<bool>) {
-        let mut comes_in =
-            |end| self.nat.inbound(now, Flow::Udp, server(end), registered.observed).is_ok();
-        let address = second_address.then(|| comes_in(ServerEnd::OtherAddress));
-        (Some(comes_in(ServerEnd::OtherPort)), address)
-    }
-
-    /// Opens sockets on consecutive ports; says the first one's.
-    fn open(&mut self, first: u8, count: u8) -> u16 {
-        let local = ephemeral(&mut self.rng);
-        let (from, to) = (usize::from(first), usize::from(first) + usize::from(count));
-        self.locals.resize(self.locals.len().max(to), 0);
-        for (place, port) in self.locals[from..to].iter_mut().zip(local..) {
-            *place = port;
-        }
-        local
-    }
-}
-
-fn ephemeral(rng: &mut Rng) -> u16 {
-    32_768 + u16::try_from(rng.below(28_000)).unwrap_or(0)
 }
 
 struct Run<'l> {
@@ -215,7 +119,7 @@ impl<'l> Run<'l> {
     }
 
     fn instant(&self) -> Instant {
-        Instant::from_micros(u64::try_from(self.now.as_micros()).unwrap_or(u64::MAX))
+        super::host::instant(self.now)
     }
 
     fn later(&mut self, delay: Duration, event: Event) {
@@ -232,10 +136,13 @@ impl<'l> Run<'l> {
     }
 
     fn go(mut self) -> Outcome {
-        for host in &mut self.hosts {
-            host.measure(self.now, self.lab.second_address);
+        let (times, apart) = self.lab.history;
+        for left in (0..=times).rev() {
+            for host in &mut self.hosts {
+                host.register(self.now, self.lab);
+            }
+            self.now += if left > 0 { apart } else { self.lab.age };
         }
-        self.now += self.lab.age;
         let start = self.now;
         let before = [self.hosts[0].nat.len(), self.hosts[1].nat.len()];
         self.later(self.lab.delay, Event::Request);

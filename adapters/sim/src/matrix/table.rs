@@ -7,7 +7,31 @@ use genkan_core::punch::Limits;
 
 use super::cell::{Cell, Progress, cells};
 use super::kinds::Kind;
+use super::peers::is_plain_enough;
 use super::run::Lab;
+
+/// Which pairs of a table are run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pairs {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that plain punching joins too ([`is_plain_enough`]): they must not fail, which takes
+    /// more runs to see.
+    Plain,
+    /// The others.
+    Hard,
+}
+
+impl Pairs {
+    fn has(self, one: Kind, other: Kind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Plain => is_plain_enough(one, other),
+            Self::Hard => !is_plain_enough(one, other),
+        }
+    }
+}
 
 /// What all pairs of a table have in common.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -22,6 +46,12 @@ pub struct Conditions {
     pub jitter: Duration,
     /// What each end can do.
     pub limits: Limits,
+    /// Which pairs are run.
+    pub pairs: Pairs,
+    /// Whether ends ask for a port where a box gives out ports on request.
+    pub leases: bool,
+    /// How often each end has been measured before, an hour before one another.
+    pub history: u8,
 }
 
 impl Conditions {
@@ -34,6 +64,9 @@ impl Conditions {
             delay: Duration::from_millis(25),
             jitter: Duration::from_millis(3),
             limits: Limits::LARGE,
+            pairs: Pairs::All,
+            leases: true,
+            history: 0,
         }
     }
 
@@ -41,12 +74,15 @@ impl Conditions {
     #[must_use]
     pub fn lab(&self, issuer: Kind, acceptor: Kind) -> Option<Lab> {
         let room = [issuer, acceptor].iter().all(|kind| kind.has_room(self.rate));
-        room.then(|| Lab {
+        let lab = || Lab::new(issuer.config(self.rate), acceptor.config(self.rate));
+        room.then(lab).map(|lab| Lab {
             limits: [self.limits; 2],
             delay: self.delay,
             jitter: self.jitter,
             loss: self.loss,
-            ..Lab::new(issuer.config(self.rate), acceptor.config(self.rate))
+            leases: self.leases,
+            history: (self.history, lab.history.1),
+            ..lab
         })
     }
 }
@@ -64,7 +100,7 @@ pub struct Table {
 
 impl Table {
     /// What became of the pair in this row and column, counted from 0; `None`: a box would be full.
-    /// Without any run when it was stopped before.
+    /// Without any run when it was stopped before, or is not among the pairs that are run.
     #[must_use]
     pub fn at(&self, row: usize, column: usize) -> Option<&Cell> {
         let place = row.checked_mul(self.kinds.len())?.checked_add(column)?;
@@ -93,12 +129,25 @@ pub fn table(
     on_progress: impl FnMut(Progress) -> ControlFlow<()>,
 ) -> Table {
     let pairs = kinds.iter().flat_map(|&row| kinds.iter().map(move |&to| (row, to)));
-    let labs: Vec<Option<Lab>> = pairs.map(|(row, to)| conditions.lab(row, to)).collect();
-    let room: Vec<bool> = labs.iter().map(Option::is_some).collect();
-    let labs: Vec<Lab> = labs.into_iter().flatten().collect();
-    let mut done = cells(&labs, seeds, threads, on_progress).into_iter();
-    let cells = room.into_iter().map(|room| room.then(|| done.next()).flatten()).collect();
-    Table { kinds: kinds.to_vec(), conditions: *conditions, cells }
+    let mut labs = Vec::new();
+    let mut all: Vec<Option<Cell>> = Vec::new();
+    let mut run = Vec::new();
+    for (row, to) in pairs {
+        let lab = conditions.lab(row, to);
+        if let Some(lab) = &lab
+            && conditions.pairs.has(row, to)
+        {
+            run.push(all.len());
+            labs.push(lab.clone());
+        }
+        all.push(lab.map(|_| Cell::default()));
+    }
+    for (place, cell) in run.into_iter().zip(cells(&labs, seeds, threads, on_progress)) {
+        if let Some(place) = all.get_mut(place) {
+            *place = Some(cell);
+        }
+    }
+    Table { kinds: kinds.to_vec(), conditions: *conditions, cells: all }
 }
 
 #[cfg(test)]
@@ -123,6 +172,20 @@ mod tests {
         }
         let [plain, counted] = [(0, 0), (0, 1)].map(|(row, column)| one.at(row, column).unwrap());
         assert!(plain.packets(0.5) < counted.packets(0.5), "{plain:?}, {counted:?}");
+    }
+
+    #[test]
+    fn plain_and_hard_pairs_are_all_pairs() {
+        let kinds = [KINDS[0], KINDS[2], KINDS[5]];
+        let runs = [Pairs::All, Pairs::Plain, Pairs::Hard].map(|pairs| {
+            let conditions = Conditions { pairs, ..Conditions::new(0.0, 0.0) };
+            table(&kinds, &conditions, 0..2, 1, |_| ControlFlow::Continue(()))
+        });
+        assert_eq!(runs.each_ref().map(Table::runs), [9 * 2, 6 * 2, 3 * 2]);
+        for (all, (plain, hard)) in runs[0].pairs().zip(runs[1].pairs().zip(runs[2].pairs())) {
+            let cells = [plain.2.unwrap(), hard.2.unwrap()];
+            assert!(cells.iter().filter(|cell| cell.runs > 0).eq([all.2.unwrap()].iter()));
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use genkan_core::punch::Limits;
-use genkan_sim::matrix::{self, Conditions, KINDS, Kind, RFC6081, Table, heat};
+use genkan_sim::matrix::{self, Conditions, KINDS, Kind, Pairs, RFC6081, Table, heat};
 
 use super::world::{bar, count};
 use crate::exit::{Failure, Outcome};
@@ -41,9 +41,19 @@ pub(crate) struct Args {
     /// Kinds of NAT: all, rfc6081 (the nine of its figure 1), or names of them
     #[arg(long, value_name = "KINDS", default_value = "all", value_parser = kinds)]
     kinds: Kinds,
+    /// Which pairs: all, plain (those that plain punching joins) or hard (the others)
+    #[arg(long, value_name = "PAIRS", default_value = "all", value_parser = pairs)]
+    pairs: Pairs,
     /// Both owners allow 1,024 guesses (not 256) where a port is drawn
     #[arg(long)]
     birthday: bool,
+    /// Ask no box for a port mapping (of the kinds, u-port and u-sym give one)
+    #[arg(long)]
+    no_leases: bool,
+    /// How often each end has been measured before, an hour before one another (0 to 50)
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(value_parser = clap::value_parser!(u8).range(0..=50), allow_negative_numbers = true)]
+    history: u8,
     /// Draw the tables
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
@@ -89,6 +99,15 @@ fn kinds(text: &str) -> Result<Kinds, String> {
     Ok(Kinds(kinds))
 }
 
+fn pairs(text: &str) -> Result<Pairs, String> {
+    match text {
+        "all" => Ok(Pairs::All),
+        "plain" => Ok(Pairs::Plain),
+        "hard" => Ok(Pairs::Hard),
+        _ => Err("all, plain or hard".into()),
+    }
+}
+
 fn unknown(name: &str) -> String {
     let mut names: Vec<&str> = Vec::new();
     for kind in KINDS.into_iter().chain(RFC6081) {
@@ -104,7 +123,9 @@ impl Args {
     fn conditions(&self) -> Vec<Conditions> {
         let limits = if self.birthday { Limits::BIRTHDAY } else { Limits::LARGE };
         let all = self.rates.iter().flat_map(|&rate| self.loss.iter().map(move |&p| (rate, p)));
-        all.map(|(rate, percent)| Conditions { limits, ..Conditions::new(rate, percent / 100.0) })
+        let conditions = |rate, percent| Conditions::new(rate, percent / 100.0);
+        let (pairs, leases, history) = (self.pairs, !self.no_leases, self.history);
+        all.map(|(rate, p)| Conditions { limits, pairs, leases, history, ..conditions(rate, p) })
             .collect()
     }
 }

@@ -210,7 +210,7 @@ fn words_of(reach: Reach, with_packets: bool) -> String {
 
 /// The nine kinds of RFC 6081, with what its figure 1 says of Teredo.
 fn figure_1(table: &Table, output: &Output) {
-    let (mut ours, mut mapped, mut theirs) = (0, 0, 0);
+    let (mut ours, mut theirs) = (0, 0);
     let conditions = &table.conditions;
     output.line("");
     output.line(format!(
@@ -226,7 +226,6 @@ fn figure_1(table: &Table, output: &Output) {
         let some = cell.is_some_and(|cell| cell.rate() >= 0.2);
         let teredo = peers::teredo(row, column).is_some_and(|said| said != Teredo::No);
         ours += u32::from(meets);
-        mapped += u32::from(meets || [row, column].into_iter().any(Kind::has_port_mapping));
         theirs += u32::from(teredo);
         let mark = if meets {
             '●'
@@ -243,11 +242,15 @@ fn figure_1(table: &Table, output: &Output) {
             line.clear();
         }
     }
+    let leases = match table.kinds.iter().any(|kind| kind.gives_leases()) {
+        true if conditions.leases => " Ends behind u-port and u-sym asked for a port mapping.",
+        true => " No end asked for a port mapping.",
+        false => "",
+    };
     wrapped(
         &format!(
             "● at least 99 %, ◐ at least 20 %, ○ less: first Genkan, then what RFC 6081 says of \
-             Teredo. Of {} pairs Genkan joins {ours} and Teredo {theirs}. Genkan had no port \
-             mapping here; when one is had of the kinds u-port and u-sym it is {mapped}.",
+             Teredo. Of {} pairs Genkan joins {ours} and Teredo {theirs}.{leases}",
             table.pairs().count()
         ),
         0,
