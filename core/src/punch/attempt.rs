@@ -20,7 +20,7 @@ use crate::time::{Instant, earliest, micros};
 /// Packets that may leave at once, of all bursts together.
 pub(super) const AT_ONCE: u32 = 32;
 /// Guesses that may: fewer, since those that leave before a hit is heard of are for nothing.
-const GUESSES_AT_ONCE: u32 = 16;
+pub(super) const GUESSES_AT_ONCE: u32 = 16;
 /// Between packets beyond them.
 pub(super) const PACE: Duration = Duration::from_millis(5);
 /// From a burst's end until it is repeated; doubles.

@@ -10,7 +10,7 @@
 //! | kept for a socket's first destination | the same | [`Method::BothFirst`] |
 //! | counted | known | [`Method::Bracket`] |
 //! | counted, or kept for the first | counted | [`Method::Ramp`] |
-//! | drawn | known | [`Method::Birthday`] |
+//! | drawn | known, or the bubbler's filter looks at addresses only | [`Method::Birthday`] |
 //! | drawn | anything else | none within the budget |
 //!
 //! Roles follow from it: the bubbler is whose port has to be found, the replier whose port is known;
@@ -224,7 +224,10 @@ fn oriented(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> 
         (Kind::First, Kind::Known) => plan(Method::First, 1, 1, 5),
         (Kind::First, Kind::First) => plan(Method::BothFirst, 1, 1, 6),
         (Kind::Counted(_), Kind::Known) => plan(Method::Bracket, 1, WIDEST, 6),
-        (Kind::Drawn(size), Kind::Known) => birthday(bubbler, size, one.limits, other.limits),
+        // What comes in past such a filter may come from any port.
+        (Kind::Drawn(size), to) if to == Kind::Known || is_open(&one.profile) => {
+            birthday(bubbler, size, one, other)
+        }
         (Kind::First | Kind::Counted(Some(_)), Kind::Counted(Some(_))) => ramp(bubbler, one, other),
         _ => Err(Hopeless::BothUnpredictable),
     }
@@ -283,13 +286,30 @@ fn ramp(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
 /// So many pairs of a bubble and a guess for each port, where that can be: e^-6 is 1 in 400.
 const SURE: u32 = 6;
 
+/// New mappings that one attempt makes at one NAT at most (RFC 8445 appendix B.1 and its kind count on
+/// far fewer; home routers have been seen to fall over thousands).
+const MOST_MAPPINGS: u16 = 256;
+
+/// Whether both ends' ports are drawn and both can be guessed at: each guess has two chances then. Both
+/// need a NAT that makes one mapping for all guesses.
+pub(super) fn guess_each_other(one: &NatProfile, other: &NatProfile) -> bool {
+    [one, other].into_iter().all(|profile| {
+        matches!(Kind::of(profile), Kind::Drawn(_)) && is_open(profile) && is_by_address(profile)
+    })
+}
+
 /// `n` mappings among `size` ports and `m` guesses: missed by all with a chance of about
 /// e^(-n·m/size).
-fn birthday(bubbler: End, size: u32, one: Limits, other: Limits) -> Result<Plan, Hopeless> {
-    let replies = other.guesses.min(u16::try_from(size).unwrap_or(u16::MAX));
+fn birthday(bubbler: End, size: u32, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
+    let most = match other.profile.mapping {
+        Mapping::AddressAndPortDependent => MOST_MAPPINGS,
+        _ => u16::MAX,
+    };
+    let guesses = other.limits.guesses.min(most);
+    let replies = guesses.min(u16::try_from(size).unwrap_or(u16::MAX));
     // As many bubbles as guesses: the fewest packets in all. More where the guesses would not do.
     let enough = size.saturating_mul(SURE).div_ceil(u32::from(replies).max(1));
-    let bubbles = u8::try_from(size.isqrt().max(enough)).unwrap_or(u8::MAX).min(one.sockets);
+    let bubbles = u8::try_from(size.isqrt().max(enough)).unwrap_or(u8::MAX).min(one.limits.sockets);
     let pairs = u32::from(bubbles).saturating_mul(replies.into());
     // Less than one in sixteen is not worth the packets.
     if pairs.saturating_mul(16) < size {

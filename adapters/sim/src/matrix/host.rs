@@ -48,7 +48,8 @@ impl Host {
     pub(super) fn new(config: NatConfig, number: u8, limits: Limits, rng: &Rng) -> Self {
         let mut own = rng.fork(if number == 1 { "issuer" } else { "acceptor" });
         let external = IpAddr::from([192, 0, 2, number]);
-        let budget = Budget { packets: limits.guesses.max(128), sockets: limits.sockets.max(3) };
+        let budget =
+            Budget { packets: limits.guesses.saturating_add(128), sockets: limits.sockets.max(3) };
         Self {
             nat: Nat::new(&[external], config, own.fork("nat")),
             inside: IpAddr::from([10, 0, number, 2]),

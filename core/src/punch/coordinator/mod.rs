@@ -6,6 +6,7 @@
 //! are known begin with the second. A try that was not reported as successful within [`PATIENCE`]
 //! is followed by the next, with fresh sockets and fresh ports, up to [`ROUNDS`].
 
+mod birthday;
 mod footing;
 #[cfg(feature = "inspect")]
 mod inspect;
@@ -268,14 +269,7 @@ impl Coordinator {
                 let bracket = bracket_for(&self.party(bubbler).profile);
                 self.give(bubbler, Burst::from_fresh(round, 1, to, bracket));
             }
-            Method::Birthday => {
-                self.aimed = true;
-                let bubbles = self.plan.bubbles;
-                self.give(bubbler, Burst::from_fresh(round, bubbles, to, Bracket::None));
-                let ports = self.party(bubbler).profile.span.forecast();
-                let replies = Burst::from_registered(round, ports, self.plan.replies);
-                self.give(replier, Burst { once: true, ..replies });
-            }
+            Method::Birthday => self.begin_birthday(now),
             Method::Ramp => {
                 for end in [bubbler, replier] {
                     let first = self.look_for_ramp(end);
@@ -334,6 +328,7 @@ impl Coordinator {
                 }
             }
             Method::Ramp => self.aim_ramp(late),
+            Method::Birthday if late => self.guess(),
             _ => {}
         }
     }

@@ -1,8 +1,9 @@
 //! Every pair of profiles.
 
 use super::*;
+use crate::Instant;
 use crate::nat::Forecast;
-use crate::punch::{End, Hopeless, Method, plan};
+use crate::punch::{Coordinator, End, Hopeless, Method, plan};
 
 const LIMITS: [Limits; 5] = [
     Limits { sockets: 0, guesses: 0 },
@@ -24,10 +25,12 @@ fn exchanging_the_ends_exchanges_the_roles_and_costs_the_same() {
                         assert_eq!(here.expected, there.expected, "{one:?} {other:?}");
                         // Only where both ends could take either role does the caller's place say.
                         let alike = here.bubbler == there.bubbler;
-                        let either = matches!(
-                            here.method,
-                            Method::Direct | Method::BothFirst | Method::Ramp
-                        );
+                        let drawn = [one, other].map(|p| p.allocation == Allocation::Random);
+                        let either = match here.method {
+                            Method::Direct | Method::BothFirst | Method::Ramp => true,
+                            Method::Birthday => drawn == [true; 2],
+                            _ => false,
+                        };
                         assert!(!alike || either, "{here:?} {one:?} {other:?}");
                     }
                     (Err(here), Err(there)) => assert_eq!(here, there, "{one:?} {other:?}"),
@@ -54,6 +57,39 @@ fn no_plan_wants_more_sockets_than_there_are() {
             assert!(!guesses || plan.replies <= replier.limits.guesses, "{plan:?}");
         }
     }
+}
+
+/// A filter that does not look at ports lets a guess in from whatever port it comes; a guess that is a
+/// mapping of its own at the guesser's NAT is one of 256 at most; two such NATs are guessed at both.
+#[test]
+fn a_drawn_port_behind_an_open_filter_can_be_guessed_whatever_the_other_end_is() {
+    let of = |mapping, filtering, allocation| {
+        let found = profiles().filter(|p| p.span.seen == 20).find(|profile| {
+            (profile.mapping, profile.filtering) == (mapping, filtering)
+                && profile.allocation == allocation
+        });
+        found.unwrap()
+    };
+    let (adm, apdm) = (Mapping::AddressDependent, Mapping::AddressAndPortDependent);
+    let (adf, apdf) = (Filtering::AddressDependent, Filtering::AddressAndPortDependent);
+    let drawn = party(1, of(adm, adf, Allocation::Random), Limits::BIRTHDAY);
+    let counted = Allocation::Sequential(Differential::ONE);
+    for (mapping, allocation, replies) in
+        [(apdm, counted, 256), (apdm, Allocation::Random, 256), (adm, counted, 1_024)]
+    {
+        let other = party(2, of(mapping, apdf, allocation), Limits::BIRTHDAY);
+        let plan = plan(&drawn, &other).unwrap();
+        assert_eq!((plan.method, plan.bubbler), (Method::Birthday, End::Issuer));
+        assert_eq!((plan.bubbles, plan.replies), (255, replies), "{mapping:?} {allocation:?}");
+    }
+    let mut both =
+        Coordinator::new(Instant::from_millis(1), drawn, Party { limits: Limits::SMALL, ..drawn });
+    let both = both.as_mut().unwrap();
+    let bursts = [End::Issuer, End::Acceptor].map(|end| both.poll_burst(end).unwrap());
+    assert_eq!(bursts.map(|burst| burst.sockets), [255, 4]);
+    both.handle_timeout(both.poll_timeout().unwrap());
+    let bursts = [End::Issuer, End::Acceptor].map(|end| both.poll_burst(end).unwrap());
+    assert_eq!(bursts.map(|burst| (burst.sockets, burst.count)), [(0, 128), (0, 128)]);
 }
 
 #[test]

@@ -1,0 +1,48 @@
+//! Guessing drawn ports: first the mappings that there are to hit, then the guesses.
+
+use core::time::Duration;
+
+use super::super::attempt::{AT_ONCE, GUESSES_AT_ONCE, PACE};
+use super::super::burst::{Bracket, Burst};
+use super::super::plan::{End, guess_each_other};
+use super::Coordinator;
+use crate::time::Instant;
+
+impl Coordinator {
+    /// Bubbles. More of them than leave at once are not repeated, since the budget is for guesses; and
+    /// the guesses wait for the last: what is guessed before a mapping is made cannot hit it.
+    pub(super) fn begin_birthday(&mut self, now: Instant) {
+        let bubbles = u32::from(self.plan.bubbles);
+        for end in self.guessed() {
+            let to = self.party(end.other()).observed.port();
+            let sockets = self.plan.bubbles.min(self.party(end).limits.sockets);
+            let burst = Burst::from_fresh(self.round, sockets, to, Bracket::None);
+            self.give(end, Burst { once: bubbles > AT_ONCE, ..burst });
+        }
+        if bubbles > AT_ONCE {
+            let paced = bubbles.saturating_sub(GUESSES_AT_ONCE);
+            let wait: Duration = PACE.saturating_mul(paced);
+            self.straggler = Some(now.after(wait));
+        } else {
+            self.guess();
+        }
+    }
+
+    /// Guesses at the bubbles' ports.
+    pub(super) fn guess(&mut self) {
+        self.aimed = true;
+        for end in self.guessed() {
+            let ports = self.party(end).profile.span.forecast();
+            let most = self.party(end.other()).limits.guesses;
+            let guesses = Burst::from_registered(self.round, ports, self.plan.replies.min(most));
+            self.give(end.other(), Burst { once: true, ..guesses });
+        }
+    }
+
+    /// Whose ports are guessed at.
+    fn guessed(&self) -> impl Iterator<Item = End> + use<> {
+        let bubbler = self.plan.bubbler;
+        let both = guess_each_other(&self.issuer.profile, &self.acceptor.profile);
+        [Some(bubbler), both.then_some(bubbler.other())].into_iter().flatten()
+    }
+}
