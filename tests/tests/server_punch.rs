@@ -11,12 +11,13 @@ use genkan_core::punch::{
     Ability, Bracket, Burst, Detector, End, Hopeless, Limits, Method, ROUNDS,
 };
 use genkan_core::wire::message::{
-    Heard, NotifyReply, Punch, Range, Reason, Role, ToEquipment, ToServer, Verdict,
+    Heard, NotifyReply, Punch, Range, Reason, Register, Role, ToEquipment, ToServer, Verdict,
 };
-use genkan_core::{Discard, Machine, Received, ServerEvent, SocketId};
+use genkan_core::{Discard, Machine, Received, ServerEvent, SocketId, StreamId};
 use genkan_sim::Rng;
-use genkan_tests::booth::{Booth, Detect, Guest, Sent};
-use genkan_tests::evil::sa;
+use genkan_tests::booth::{Booth, Detect, EARLY, Guest, Sent};
+use genkan_tests::device::frames;
+use genkan_tests::evil::{Evil, plain_offer, sa, siphash};
 
 const HOME: &str = "198.51.100.2:4600";
 const PHONE: &str = "192.0.2.7:5600";
@@ -354,6 +355,56 @@ fn who_cannot_punch_gets_no_bursts() {
         assert_eq!((punches(&lamp, &sent), punches(&phone, &sent)), (vec![], vec![]));
         assert_eq!(plans(&mut booth), []);
     }
+}
+
+/// A session over TCP: what `evil` says in it, and what comes back.
+fn stream(booth: &mut Booth, evil: &mut Evil, role: Role, from: &str) -> StreamId {
+    let now = booth.desk.now;
+    let stream = booth.desk.server.handle_accept(now, SocketId::LISTENER, sa(from)).unwrap();
+    let hello = evil.hello(role);
+    let sent = write(booth, stream, &hello);
+    evil.finish(&sent[0][2..]);
+    stream
+}
+
+fn write(booth: &mut Booth, stream: StreamId, message: &[u8]) -> Vec<Vec<u8>> {
+    let mut frame = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend(message);
+    let now = booth.desk.now;
+    let input = booth.desk.server.handle_stream(now, stream, &mut frame);
+    assert_eq!(input.received, Received::Control);
+    frames(&mut booth.desk.server, now, stream)
+}
+
+#[test]
+fn a_registration_or_a_request_over_tcp_gets_no_bursts() {
+    let mut booth = Booth::new(false);
+    let mut lamp = Evil::new(2, booth.desk.key.public());
+    let line = stream(&mut booth, &mut lamp, Role::Acceptor, HOME);
+    let capabilities = 7 | Ability::LARGE.to_bits();
+    let (id, local, early_key) = (lamp.id(), sa("10.0.0.2:4600"), Some(EARLY));
+    let register = Register { id, local, capabilities, early_key };
+    let register = lamp.transport(&ToServer::Register(register));
+    assert_eq!(write(&mut booth, line, &register).len(), 1, "the answer alone");
+    let mut phone = phone(&mut booth, Maps::Kept, Ability::LARGE);
+    let sent = booth.ask(&mut phone, 1, id, true);
+    assert!(matches!(phone.read(&sent)[..], [ToEquipment::Plan(_)]), "{sent:?}");
+
+    let oven = {
+        let mut oven = booth.greet(8, Role::Acceptor, sa("203.0.113.8:8"));
+        booth.register(&mut oven, 8, LARGE);
+        oven
+    };
+    let mut tablet = Evil::new(4, booth.desk.key.public());
+    let line = stream(&mut booth, &mut tablet, Role::Issuer, PHONE);
+    let offer = tablet.offer(&oven.evil.id(), &plain_offer(None), 1);
+    let mut request = Evil::request(5, oven.evil.id(), sa(PHONE), &offer);
+    request.early_tag = Some(siphash(&EARLY, &[&5_u32.to_be_bytes(), &offer]));
+    let connect = tablet.transport(&ToServer::Connect(request));
+    assert_eq!(write(&mut booth, line, &connect).len(), 1, "the plan alone");
+    let sent = booth.drain();
+    assert!(matches!(oven.read(&sent)[..], [ToEquipment::Notify(_)]), "{sent:?}");
+    assert_eq!(plans(&mut booth), []);
 }
 
 /// Threats T14 and T15: nobody speaks for another's request, and no address but the end's own counts.

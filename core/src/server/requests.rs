@@ -154,3 +154,30 @@ pub(super) fn find(slots: &[RequestSlot], number: u32) -> Option<usize> {
     let slot = slots.get(index)?;
     (slot.stage != Stage::Free && slot.generation == u16::from_be_bytes([g, h])).then_some(index)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_names_its_slot_and_is_never_0() {
+        let mut slots = [const { RequestSlot::EMPTY }; 3];
+        for _ in 0..3 {
+            for index in 0..slots.len() {
+                slots[index].stage = Stage::Waiting;
+                let named = number(&slots, index);
+                assert_ne!(named, 0);
+                assert_eq!(find(&slots, named), Some(index));
+                slots[index].free();
+                assert_eq!(find(&slots, named), None);
+            }
+        }
+        assert_eq!(find(&slots, 0), None);
+    }
+
+    /// More than half of it is the coordinator.
+    #[test]
+    fn a_request_takes_about_a_kilobyte() {
+        assert!(size_of::<RequestSlot>() <= 1_100, "{}", size_of::<RequestSlot>());
+    }
+}
