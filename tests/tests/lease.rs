@@ -88,7 +88,7 @@ fn a_box_that_restarts_gives_the_same_port_again_when_it_announces_itself() {
     assert_eq!(reaches(&mut nat, now, port), None);
     // The box's answer to ANNOUNCE has the form of its announcement (RFC 6887 section 14.1).
     let mut ask = vec![2, 0, 0, 0, 0, 0, 0, 0];
-    ask.extend(std::net::Ipv4Addr::new(10, 0, 0, 2).to_ipv6_mapped().octets());
+    ask.extend(core::net::Ipv4Addr::new(10, 0, 0, 2).to_ipv6_mapped().octets());
     let announcement = nat.port_control(now, inside(5_000), &ask).unwrap();
     assert!(client.handle_answer(at(now), &announcement));
     assert_eq!(talk(&mut nat, &mut client, inside(5_000), now), 1);

@@ -320,13 +320,14 @@ impl View<'_> {
     fn stream_lost(&mut self, index: usize) {
         let hoped = self.state.puncher.gauge.is_invited();
         let Some(slot) = self.slots.get_mut(index) else { return };
-        (slot.stream, slot.answer_due) = (None, false);
         let elsewhere = match slot.stage {
             Stage::Dialling => hoped,
             Stage::Answering => slot.way.hole.is_some(),
             _ => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none()),
         };
-        if !elsewhere {
+        if elsewhere {
+            (slot.stream, slot.answer_due) = (None, false);
+        } else {
             self.end(index, CloseCause::PathLost);
         }
     }

@@ -346,9 +346,10 @@ impl View<'_> {
     /// The TCP connection of a connection is gone: the end of it, unless a punched path carries it.
     fn dial_back_lost(&mut self, index: usize) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        slot.stream = None;
         let punched = slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none());
-        if !punched {
+        if punched {
+            slot.stream = None;
+        } else {
             self.end(index, CloseCause::PathLost);
         }
     }
