@@ -56,8 +56,8 @@ pub struct ConnectionSlot {
     /// It stands, and the answer has not left on it.
     pub(super) answer_due: bool,
     pub(super) way: Way,
-    /// Open, and the issuer has asked for another path.
-    pub(super) renewing: bool,
+    /// Open, and the issuer has asked for another path, with this key for the hole.
+    pub(super) renewing: Option<[u8; 16]>,
     pub(super) punch_key: [u8; 16],
     pub(super) answer: [u8; ANSWER_LEN],
     /// The server's number for the request, and the link that it came over.
@@ -80,7 +80,7 @@ impl ConnectionSlot {
         stream: None,
         answer_due: false,
         way: Way::NONE,
-        renewing: false,
+        renewing: None,
         punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
         request: 0,

@@ -65,7 +65,7 @@ impl View<'_> {
         let admitted = |slot: &ConnectionSlot| {
             let stage = match slot.stage {
                 Stage::Dialling | Stage::Answering | Stage::Unconfirmed => true,
-                Stage::Open if slot.renewing => true,
+                Stage::Open if slot.renewing.is_some() => true,
                 Stage::Open => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some()),
                 Stage::Free | Stage::Parked | Stage::Closing => false,
             };
@@ -78,7 +78,7 @@ impl View<'_> {
             let opening = Opening {
                 ability,
                 policy: self.state.addresses,
-                key: slot.punch_key,
+                key: slot.renewing.unwrap_or(slot.punch_key),
                 index: slot.peer.as_ref().map_or(0, |peer| peer.session.peer_index),
                 sends: Kind::AcceptorPunch,
                 request: punch.request,

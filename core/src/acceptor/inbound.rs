@@ -260,7 +260,7 @@ impl View<'_> {
             // The issuer closes its TCP connection when it hears us here.
             peer.say(PeerMessage::Alive);
         }
-        slot.renewing = false;
+        slot.renewing = None;
         self.close_way(index, Some(socket));
     }
 

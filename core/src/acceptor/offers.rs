@@ -8,7 +8,7 @@ use super::{AcceptorEvent, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::crypto::noise::{Link as NoiseLink, Responder};
-use crate::hole::Holed;
+use crate::hole::{Holed, renewal_key};
 use crate::id::{EquipmentId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard};
@@ -122,7 +122,8 @@ impl View<'_> {
     }
 
     /// An issuer whose connection stands asks for another path for it: the offer is its own, by its
-    /// key, and names the connection's index. Nobody is dialled; the hole is all there is to it.
+    /// key, names the connection's index, and is made with the connection's punch key; a new request
+    /// may have the index too. Nobody is dialled; the hole is all there is to it.
     fn renewed(
         &mut self,
         over: Transport,
@@ -131,15 +132,17 @@ impl View<'_> {
         offer: &Offer,
     ) -> Option<Verdict> {
         let theirs = |slot: &super::ConnectionSlot| {
+            let key = renewal_key(&slot.punch_key, notify.offer);
             let same = |peer: &Peer| peer.id == who && peer.session.peer_index == offer.index;
-            slot.stage == Stage::Open && slot.peer.as_ref().is_some_and(same)
+            crate::crypto::equal(&key, &offer.punch_key)
+                && slot.stage == Stage::Open
+                && slot.peer.as_ref().is_some_and(same)
         };
         let index = self.slots.iter().position(theirs)?;
         let slot = self.slots.get_mut(index)?;
-        slot.punch_key = offer.punch_key;
         slot.request = notify.request;
         slot.over = over;
-        slot.renewing = true;
+        slot.renewing = Some(offer.punch_key);
         slot.way.hole = None;
         Some(Verdict::Accepted)
     }

@@ -22,6 +22,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
 use crate::addr::AddressPolicy;
+use crate::crypto::mac;
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
 use crate::nat::{Differential, PortRange, ServerEnd};
@@ -78,6 +79,14 @@ pub(crate) struct Hole {
     /// What was reported of the round's detection packets: before and after.
     round: u8,
     ports: [Option<u16>; 2],
+}
+
+/// The punch key in an offer that asks for another path of a connection that stands, for that offer
+/// alone. Who does not have the connection's cannot make it, so that no other request is taken for
+/// such a one: indices are not chosen at random.
+pub(crate) fn renewal_key(connection: &[u8; 16], offer: &[u8]) -> [u8; 16] {
+    // An offer begins with the ephemeral key that is drawn for it.
+    mac::tag(connection, &[b"renew", offer.get(..32).unwrap_or_default()])
 }
 
 /// What a hole is made of.

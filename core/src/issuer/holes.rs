@@ -76,7 +76,7 @@ impl View<'_> {
             let opening = Opening {
                 ability,
                 policy: self.state.addresses,
-                key: slot.punch_key,
+                key: slot.hole_key(),
                 index: handle,
                 sends: Kind::IssuerPunch,
                 request: punch.request,

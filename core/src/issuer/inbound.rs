@@ -270,9 +270,12 @@ impl View<'_> {
             return Err(Discard::ForbiddenAddress);
         }
         if slot.stage == Stage::Open {
-            // Repeated over a hole: our first word has not arrived yet.
             let peer = slot.peer.as_mut().filter(|_| punched).ok_or(Discard::Unexpected)?;
-            peer.say(PeerMessage::Alive);
+            match peer.path {
+                // Repeated: our first word has not arrived. After one over TCP: it hears us here.
+                Path::Datagram { .. } => peer.say(PeerMessage::Alive),
+                Path::Stream { .. } => self.heard_on(name(self.slots, index), path),
+            }
             return Ok(index);
         }
         let initiator = slot.initiator.as_ref().ok_or(Discard::Unexpected)?;

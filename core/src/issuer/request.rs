@@ -13,11 +13,11 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::{FailCause, IssuerEvent, Listener, State, Target, View};
-use crate::crypto::mac;
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
+use crate::crypto::{StaticKey, mac};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
-use crate::hole::{Holed, Way};
+use crate::hole::{Holed, Way, renewal_key};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
@@ -124,6 +124,14 @@ impl ConnectionSlot {
             Stage::Open => self.peer.as_mut().ok_or(SendError::NotReady),
             Stage::Asking => Err(SendError::NotReady),
             Stage::Free | Stage::Closing => Err(SendError::UnknownConnection),
+        }
+    }
+
+    /// The key of its hole: a renewal has its own.
+    pub(super) fn hole_key(&self) -> [u8; 16] {
+        match self.renewing {
+            Some(_) => renewal_key(&self.punch_key, &self.offer),
+            None => self.punch_key,
         }
     }
 
@@ -257,7 +265,17 @@ impl View<'_> {
         let mut rng = Draw { source: self.entropy, hedge };
         let punch_secret = rng.secret().map_err(|_| RequestError::NoEntropy)?;
         let ephemeral = rng.secret().map_err(|_| RequestError::NoEntropy)?;
-        let punch_key = crate::crypto::keys::half(&punch_secret);
+        let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
+        let punch_key = match slot.stage {
+            Stage::Open => {
+                let ephemeral = StaticKey::from_secret(ephemeral);
+                renewal_key(&slot.punch_key, ephemeral.public())
+            }
+            _ => {
+                slot.punch_key = crate::crypto::keys::half(&punch_secret);
+                slot.punch_key
+            }
+        };
         let offer = Offer {
             index: handle,
             password: target.password,
@@ -268,7 +286,6 @@ impl View<'_> {
         };
         let mut plain = [0; OFFER_BODY];
         write_body(&offer, &mut plain).ok_or(RequestError::BadTarget)?;
-        let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
         let initiator = Initiator::start(
             NoiseLink::Peer,
             &equipment.key,
@@ -281,7 +298,6 @@ impl View<'_> {
         slot.initiator = Some(initiator.ok_or(RequestError::BadTarget)?);
         self.state.next_request = self.state.next_request.wrapping_add(1);
         slot.request = self.state.next_request;
-        slot.punch_key = punch_key;
         slot.early_tag = target.early_key.map(|key| early_tag(&key, slot.request, &slot.offer));
         slot.due = true;
         (slot.tries, slot.repeat) = (0, None);
