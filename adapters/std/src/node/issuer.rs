@@ -14,7 +14,7 @@ use genkan_core::{
     IssuerConfig, IssuerEvent, IssuerSlot, RequestError, Target,
 };
 
-use super::open::{Groundwork, StartError, optional};
+use super::open::{Groundwork, StartError, optional, own_address};
 use crate::clock::Clock;
 use crate::driver::{Desk, Engine, Journal, Role, Stopped};
 use crate::entropy::OsEntropy;
@@ -169,6 +169,7 @@ impl IssuerNode {
             config.anchors.floor = config.anchors.floor.max(state.floor()?);
         }
         let ground = Groundwork::new(Net::new(udp(bind)?, None)?)?;
+        let local = own_address(ground.bound, config.server.datagram);
         let now = Clock::new().now();
         let slots = (0..connections).map(|_| IssuerSlot::EMPTY).collect();
         let mut machine = Machine::new(now, config, slots, OsEntropy::new());
@@ -186,7 +187,7 @@ impl IssuerNode {
         let sessions = Sessions::new(Machine::PLACE, streams, nudge, ports.clone());
         let (waiting, targets) = (BTreeMap::new(), BTreeMap::new());
         let role = Issuance { machine, sessions, state: state.clone(), waiting, targets };
-        let engine = ground.run("genkan-issuer", role, trace, (listen, None))?;
+        let engine = ground.run("genkan-issuer", role, trace, (listen, local))?;
         Ok(Self { engine, events, ports, state, id, bound })
     }
 

@@ -3,6 +3,7 @@
 
 mod disturb;
 mod ends;
+mod holes;
 mod lab;
 mod streams;
 
@@ -167,7 +168,8 @@ fn idle_nodes_do_not_turn() {
     let lab = Lab::new();
     let session = lab.connect();
     wait(&lab.acceptor.events(), |event| matches!(event, AcceptorEvent::Connected { .. }));
-    std::thread::sleep(Duration::from_millis(500));
+    // As long as an attempt at a hole may take.
+    std::thread::sleep(Duration::from_millis(10_500));
     let turns = || (lab.server.turns(), lab.acceptor.turns(), lab.issuer.turns());
     let before = turns();
     std::thread::sleep(Duration::from_secs(4));
