@@ -22,7 +22,8 @@ fn help_tells_the_commands_and_the_exit_statuses() {
 
 #[test]
 fn a_wrong_command_line_ends_with_status_2_and_says_what_is_wrong() {
-    let wrong: [(&[&str], &str); 8] = [
+    let id = genkan_core::EquipmentId([1; 32]).to_string();
+    let wrong: [(&[&str], &str); 14] = [
         (&[], "Usage"),
         (&["conect"], "similar subcommand"),
         (&["key"], "Usage"),
@@ -31,6 +32,12 @@ fn a_wrong_command_line_ends_with_status_2_and_says_what_is_wrong() {
         (&["connect", "gk1qqqq", "--listen", "0"], "a character is wrong or missing"),
         (&["accept", "--forward", "nowhere"], "a port is missing"),
         (&["serve", "--bind", "127.0.0.1"], "--bind"),
+        (&["serve", "--other-port", "0"], "it must be 1 to 65535, or none"),
+        (&["serve", "--other-port", "any"], "it must be 1 to 65535, or none"),
+        (&["serve", "--other-address", "host"], "it must be an address"),
+        (&["serve", "--other-port", "none", "--other-address", "127.0.0.2"], "a second port"),
+        (&["connect", &id, "--stdio", "--max-guesses", "1025"], "0..=1024"),
+        (&["accept", "--thermostat", "--punch", "both"], "invalid value"),
     ];
     for (arguments, why) in wrong {
         let refused = run(arguments);

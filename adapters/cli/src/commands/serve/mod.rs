@@ -99,6 +99,9 @@ impl From<Delivery> for genkan_core::Delivery {
 }
 
 pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
+    if args.other_address.is_some() && args.other_port == Some(OtherPort::None) {
+        return Err(Failure::usage("--other-address is of use only with a second port"));
+    }
     let stop = Stop::on_signals(supervised)?;
     let data = data_dir(args.data.as_deref(), "server")?;
     make_private_dir(&data)?;
