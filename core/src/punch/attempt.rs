@@ -342,7 +342,8 @@ impl Attempt {
             (Moment::Before, Bracket::FreshSockets) => (extra, ServerEnd::Main),
             (Moment::After, Bracket::FreshSockets) => (extra.saturating_add(1), ServerEnd::Main),
             (Moment::Before, _) => (own(0), ServerEnd::Main),
-            (Moment::After, Bracket::SameSocket) => (last, ServerEnd::OtherPort),
+            // Where the server has one address only, its other port.
+            (Moment::After, Bracket::SameSocket) => (last, ServerEnd::OtherAddress),
             (Moment::After, _) => (last, ServerEnd::Main),
         };
         Some(Action::Detect { socket, server, round: burst.round, moment, local: self.local })

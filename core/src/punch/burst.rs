@@ -16,8 +16,9 @@ pub enum Bracket {
     Announce,
     /// One after the rest, from the last of the burst's sockets.
     After,
-    /// One before and one after the rest, from the burst's own sockets to two ends of the server:
-    /// for a NAT that maps each destination anew (punch claim 8).
+    /// One before and one after the rest, from the burst's own sockets to two addresses of the
+    /// server (two ports, where it has one address): for a NAT that maps each destination anew (punch
+    /// claim 8).
     SameSocket,
     /// One before and one after, each from a socket opened for it: for a NAT that maps each
     /// destination address, or each socket, once (punch claim 9).
