@@ -1,4 +1,5 @@
-//! The claims of the request document, on recorded runs of the real machines.
+//! The claims of both documents, on recorded runs of the real machines: those of the request document
+//! here, those of the punch document in their own room.
 //!
 //! ```text
 //! scenario   plays one scenario for each behaviour and gives a Run
@@ -8,10 +9,12 @@
 //! sabotage   what the negative twins do to what travels
 //! twins      each behaviour with one element taken away, and what fails then
 //! table      the two tables of the project, and the printed one
+//! punch      the same for the punch document
 //! ```
 
 pub mod elements;
 pub mod lists;
+pub mod punch;
 pub mod run;
 pub mod sabotage;
 pub mod scenario;
