@@ -55,6 +55,8 @@ enum Step {
 pub struct Attempt {
     budget: Budget,
     burst: Option<Burst>,
+    /// The instruction that was taken last.
+    last: Option<Burst>,
     step: Step,
     candidates: Candidates,
     /// The port that packets go to at present, and the socket that is next, counted from 0.
@@ -98,6 +100,7 @@ impl Attempt {
         Self {
             budget,
             burst: None,
+            last: None,
             step: Step::Rest,
             candidates: Forecast::Port(0).ports(),
             target: None,
@@ -129,14 +132,16 @@ impl Attempt {
     }
 
     /// The coordinator's next instruction; it replaces what is under way. Without effect once the
-    /// path is found, when it wants more sockets than the budget has or such as were never opened,
-    /// and beyond 32 instructions.
+    /// path is found, when it is the one that was taken last (which may have been lost on its way, so
+    /// it is given more than once), when it wants more sockets than the budget has or such as were
+    /// never opened, and beyond 32 instructions.
     pub fn handle_burst(&mut self, burst: Burst) {
         let Some(sockets) = burst.sockets.checked_add(burst.bracket.extra_sockets()) else {
             return;
         };
         let nothing_to_keep = burst.keep && self.open == 0;
-        if self.found.is_some() || sockets > self.budget.sockets || nothing_to_keep {
+        let is_known = self.last == Some(burst);
+        if self.found.is_some() || is_known || sockets > self.budget.sockets || nothing_to_keep {
             return;
         }
         let Some(bursts_left) = self.bursts_left.checked_sub(1) else { return };
@@ -148,7 +153,7 @@ impl Attempt {
         };
         self.repeats = if burst.once { 0 } else { REPEATS };
         self.not_before = Some(self.free_at);
-        self.burst = Some(burst);
+        (self.burst, self.last) = (Some(burst), Some(burst));
         self.rewind(&burst);
     }
 

@@ -11,18 +11,25 @@ use crate::time::Instant;
 impl Coordinator {
     /// Bubbles. More of them than leave at once are not repeated, since the budget is for guesses; and
     /// the guesses wait for the last: what is guessed before a mapping is made cannot hit it.
+    ///
+    /// Guesses go on for as long as there are any, so the next tries only say again what may have been
+    /// lost on its way: an end passes over what it has.
     pub(super) fn begin_birthday(&mut self, now: Instant) {
         let bubbles = u32::from(self.plan.bubbles);
-        for end in self.guessed() {
+        let again = self.tries() > 0;
+        let [first, second] = self.guessed();
+        let round = self.first_round();
+        // Who guesses too has been told that after its bubbles.
+        for end in [first, second].into_iter().flatten().filter(|_| !again || second.is_none()) {
             let to = self.party(end.other()).observed.port();
             let sockets = self.plan.bubbles.min(self.party(end).limits.sockets);
-            let burst = Burst::from_fresh(self.round, sockets, to, Bracket::None);
+            let burst = Burst::from_fresh(round, sockets, to, Bracket::None);
             self.give(end, Burst { once: bubbles > AT_ONCE, ..burst });
         }
-        if bubbles > AT_ONCE {
-            let paced = bubbles.saturating_sub(GUESSES_AT_ONCE);
-            let wait: Duration = PACE.saturating_mul(paced);
+        if bubbles > AT_ONCE && !again {
+            let wait: Duration = PACE.saturating_mul(bubbles.saturating_sub(GUESSES_AT_ONCE));
             self.straggler = Some(now.after(wait));
+            self.next_try = self.next_try.map(|at| at.after(wait));
         } else {
             self.guess();
         }
@@ -31,18 +38,19 @@ impl Coordinator {
     /// Guesses at the bubbles' ports.
     pub(super) fn guess(&mut self) {
         self.aimed = true;
-        for end in self.guessed() {
+        let round = self.first_round();
+        for end in self.guessed().into_iter().flatten() {
             let ports = self.party(end).profile.span.forecast();
             let most = self.party(end.other()).limits.guesses;
-            let guesses = Burst::from_registered(self.round, ports, self.plan.replies.min(most));
+            let guesses = Burst::from_registered(round, ports, self.plan.replies.min(most));
             self.give(end.other(), Burst { once: true, ..guesses });
         }
     }
 
     /// Whose ports are guessed at.
-    fn guessed(&self) -> impl Iterator<Item = End> + use<> {
+    fn guessed(&self) -> [Option<End>; 2] {
         let bubbler = self.plan.bubbler;
         let both = guess_each_other(&self.issuer.profile, &self.acceptor.profile);
-        [Some(bubbler), both.then_some(bubbler.other())].into_iter().flatten()
+        [Some(bubbler), both.then_some(bubbler.other())]
     }
 }

@@ -98,9 +98,14 @@ impl Coordinator {
         self.round
     }
 
+    /// The number of the first try.
+    const fn first_round(&self) -> u8 {
+        self.last_round.saturating_sub(ROUNDS.saturating_sub(1))
+    }
+
     /// How many tries there were before this one.
     const fn tries(&self) -> u8 {
-        self.round.saturating_sub(self.last_round.saturating_sub(ROUNDS.saturating_sub(1)))
+        self.round.saturating_sub(self.first_round())
     }
 
     /// Method and roles.
@@ -245,8 +250,7 @@ impl Coordinator {
         let tries = self.tries();
         let patience = PATIENCE.saturating_mul(1_u32.checked_shl(tries.into()).unwrap_or(1));
         self.tried_at = now;
-        // Guesses go on for as long as there are any.
-        let more = self.round < self.last_round && self.plan.method != Method::Birthday;
+        let more = self.round < self.last_round;
         self.next_try = more.then(|| now.after(patience));
         self.doubt();
         let (round, bubbler) = (self.round, self.plan.bubbler);
