@@ -116,9 +116,14 @@ impl View<'_> {
         let (check, tag) = Check::parse(Kind::IssuerPunch, message).ok_or(Discard::Malformed)?;
         let mut result = Err(Discard::UnknownSession);
         for slot in self.slots.iter_mut() {
+            let unanswered = slot.is_unanswered();
             let hole = slot.way.hole.as_mut().filter(|hole| hole.index() == check.index);
             let Some(hole) = hole else { continue };
             result = hole.check(now, socket, remote, &check, &tag);
+            if unanswered && check.answer && result.is_ok() {
+                // It hears us; the communication request it may not have heard.
+                hole.insist(now);
+            }
             if result == Ok(true) {
                 self.state.puncher.words.heard(slot.request);
             }

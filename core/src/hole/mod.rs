@@ -165,6 +165,11 @@ impl Hole {
         }
     }
 
+    /// What its answers carry has not arrived, whatever the peer's answer says: they are repeated.
+    pub(crate) fn insist(&mut self, now: Instant) {
+        self.attempt.insist(now);
+    }
+
     /// A check has come. The first authentic one from the peer's address finds a path; says whether
     /// it is the first at all.
     pub(crate) fn check(

@@ -199,6 +199,14 @@ impl Attempt {
         }
     }
 
+    /// The peer has answered, and what our answers say has not reached it by its own word: they go on.
+    pub fn insist(&mut self, now: Instant) {
+        self.confirmed = false;
+        if self.answered < MAX_ANSWERS {
+            self.answer_again.get_or_insert(now.after(REPEAT));
+        }
+    }
+
     fn answer(&mut self, to: Found) {
         let waits = self.answers.iter().any(|waiting| *waiting == to);
         if !waits && self.answered < MAX_ANSWERS {
