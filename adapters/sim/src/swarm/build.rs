@@ -9,6 +9,7 @@
 //! | 18 | whether there is a thief |
 //! | 20 and 21 | the keepalive's interval, and room on the server's list |
 //! | 22 | whether the mended world is asked over a line with loss too |
+//! | 23 | whether the server has a second port, and a second address |
 //! | 24 to 55 | four for each issuer: edge, box (two), ways and line |
 //! | 56 to 87 | as many for each acceptor |
 //! | 88 to 91 | who speaks IPv6: a bit in the first two for acceptors, in the others for issuers |
@@ -20,6 +21,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use genkan_core::punch::{Ability, Detector, Limits};
 use genkan_core::{
     AcceptorConfig, ConnectionId, Delivery, IssuerConfig, PasswordRecord, RequestTransport,
     ServerAddress, StaticKey,
@@ -31,7 +33,7 @@ use super::edges::{self, Edge, Lot};
 use super::houses::{House, Place};
 use super::replay::OnProgress;
 use super::{Act, Broken, HEADER, Report, Settings, Source};
-use crate::fleet::{Fleet, PORT, START, Tables};
+use crate::fleet::{Fleet, OTHER_ADDRESS, OTHER_PORT, PORT, START, Tables};
 use crate::net::HostId;
 
 /// The password information that opens the doors with a password.
@@ -53,6 +55,10 @@ pub(crate) struct Swarm {
     pub(super) houses: Vec<House>,
     /// The server's address for IPv6.
     pub(super) server_six: SocketAddr,
+    /// The server lets equipment punch holes.
+    pub(super) punches: bool,
+    /// It notifies acceptors over datagrams where it can.
+    pub(super) delivers: bool,
     /// Places on the server's list.
     pub(super) clients: usize,
     /// How often keepalives are sent at least.
@@ -90,20 +96,28 @@ impl Swarm {
         };
         let clients = clients(settings, header);
         let tables = Tables { clients, ..TABLES };
-        let (mut key, mut certificate) = (None, Vec::new());
+        let (mut key, mut certificate, mut ends) = (None, Vec::new(), (None, None));
         let mut fleet = Fleet::with_tables(word(0), tables, |config| {
             config.delivery = if header[16] & 1 == 0 { Delivery::Auto } else { Delivery::Stream };
             config.refusal_delay = REFUSAL;
             config.wall_clock = if header[16] & 6 == 6 { 0 } else { START };
             config.interval = interval;
+            ends = further_ends(header);
+            (config.other_port, config.other_address) = ends;
             key = Some(config.key.clone());
             certificate = config.certificate.to_vec();
         });
         fleet.world.keep_transcript(keep);
         let server_six = SocketAddr::new([0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1].into(), PORT);
         let both = [fleet.server_address(), server_six];
-        fleet.world.renumber_host(fleet.server, &both.map(|address| address.ip()));
-        let roster = Roster::new(fleet.server, (key, certificate), both);
+        let (port, other) = ends;
+        let addresses = both.into_iter().chain(other);
+        let addresses: Vec<_> = addresses.map(|address| address.ip()).collect();
+        fleet.world.renumber_host(fleet.server, &addresses);
+        let beside =
+            port.into_iter().flat_map(|port| both.map(|at| SocketAddr::new(at.ip(), port)));
+        let others: Vec<_> = beside.chain(other).collect();
+        let roster = Roster::new(fleet.server, (key, certificate), both, &others);
         let checks = Rc::new(RefCell::new(Checks::new(roster, clients, interval)));
         fleet.world.watch = Some(Box::new(Watcher(Rc::clone(&checks))));
         let classes = if settings.faults { word(8) } else { 0 };
@@ -114,6 +128,8 @@ impl Swarm {
             issuers: Vec::new(),
             houses: Vec::new(),
             server_six,
+            punches: port.is_some(),
+            delivers: header[16] & 1 == 0,
             clients,
             interval: Duration::from_secs(interval.into()),
             lossy: header[22] % 4 == 3,
@@ -154,8 +170,14 @@ impl Swarm {
         let [edge, kind, more, way] = drawn;
         let evil = number == usize::MAX;
         let name = if evil { "thief".into() } else { format!("phone{number}") };
-        // Phones that nobody can dial are of little use to a version without punching.
-        let edge = if edge % 3 == 0 { Edge::of((edge / 3) ^ (edge << 7)) } else { Edge::Public };
+        // Phones that nobody can dial are of little use to a server that lets nobody punch.
+        let edge = if self.punches {
+            Edge::of(edge)
+        } else if edge % 3 == 0 {
+            Edge::of((edge / 3) ^ (edge << 7))
+        } else {
+            Edge::Public
+        };
         let house = self.house(edge, Lot { kind, more, traits });
         let server = self.server_for(six);
         let mut key = None;
@@ -167,10 +189,12 @@ impl Swarm {
                 _ => RequestTransport::Stream,
             };
             config.wall_clock = (way & 12 != 12).then_some(START);
+            config.punch = ability(drawn);
             key = Some(key_of_issuer(config));
         });
         self.checks.borrow_mut().roster.issuer(host, key, &name);
         let mut place = self.settle(host, house, six, edges::line(way >> 5));
+        (place.punches, place.datagrams) = (ability(drawn).is_some(), way & 3 == 2);
         if edge == Edge::Home && !six {
             self.forward(&mut place, Lot { kind, more, traits });
         }
@@ -194,11 +218,13 @@ impl Swarm {
             config.server = ServerAddress::both(server);
             config.wall_clock = (way & 12 != 12).then_some(START);
             config.fetch_certificate_each = way & 16 != 0;
+            config.punch = ability(drawn);
             admit(config, door, &phones);
             key = Some(config.identity.key.clone());
         });
         self.checks.borrow_mut().roster.acceptor(host, key, &name, door);
-        let place = self.settle(host, house, six, edges::line(way >> 5));
+        let mut place = self.settle(host, house, six, edges::line(way >> 5));
+        place.punches = ability(drawn).is_some();
         self.acceptors.push(place);
     }
 
@@ -286,6 +312,7 @@ impl Swarm {
             packets: world.transcript().packets(),
             calls: checks.calls,
             connected: checks.sessions.connected,
+            punched: checks.sessions.punched,
             payloads: checks.sessions.payloads,
             writes: checks.machines.writes,
             ..self.report.clone()
@@ -313,6 +340,29 @@ fn clients(settings: &Settings, header: &[u8; HEADER]) -> usize {
     let small = settings.faults && header[21] % 16 == 15;
     let askers = issuers(settings, header) + usize::from(has_thief(settings, header));
     if small { askers + 1 + usize::from(header[21] / 16 % 8) } else { TABLES.clients }
+}
+
+/// The server's second port and address: it has both in half of the worlds, the port only in a
+/// quarter, and in a quarter none, so that nobody punches there.
+const fn further_ends(header: &[u8; HEADER]) -> (Option<u16>, Option<SocketAddr>) {
+    match header[23] % 4 {
+        0 => (None, None),
+        1 => (Some(OTHER_PORT), None),
+        _ => (Some(OTHER_PORT), Some(OTHER_ADDRESS)),
+    }
+}
+
+/// What a device can do to punch: one in four nothing, others as a microcontroller or as a phone,
+/// and whose detector counts.
+const fn ability([_, kind, more, way]: [u8; 4]) -> Option<Ability> {
+    let drawn = kind ^ more.rotate_left(3) ^ way.rotate_left(5);
+    let limits = match drawn & 3 {
+        0 => return None,
+        1 => Limits::SMALL,
+        _ => Limits::LARGE,
+    };
+    let detector = if drawn & 12 == 12 { Detector::Equipment } else { Detector::Server };
+    Some(Ability { limits, detector })
 }
 
 fn key_of_issuer(config: &IssuerConfig) -> StaticKey {

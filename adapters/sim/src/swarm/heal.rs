@@ -241,6 +241,12 @@ impl Swarm {
         if left > 0 {
             return Err(Broken::new("L-2", format!("{left} ends of streams are left over")));
         }
+        let world = &self.fleet.world;
+        let mut devices = hosts.iter().filter(|&&host| host != self.fleet.server);
+        if let Some(&host) = devices.find(|&&host| world.open_sockets(host) > 1) {
+            let (name, open) = (world.name(host), world.open_sockets(host));
+            return Err(Broken::new("L-2", format!("{name} has {open} UDP sockets at rest")));
+        }
         for phone in self.phones() {
             let wakeup = self.fleet.world.machine::<FleetIssuer>(phone).poll_timeout();
             if wakeup.is_some() {

@@ -10,7 +10,9 @@ use super::build::Swarm;
 use super::edges::{self, Edge, Lot};
 use crate::faults::Faults;
 use crate::fleet::PORT;
-use crate::nat::{Blocks, CONTROL_PORT, Hairpin, NatConfig, Proto, Translation};
+use crate::nat::{
+    Blocks, CONTROL_PORT, Hairpin, Mapping, NatConfig, Pooling, Proto, Translation, Unsolicited,
+};
 use crate::net::{HostId, NatId, NatSpec};
 
 /// The ports of an issuer that its house's box forwards: it listens at one after the other.
@@ -47,6 +49,10 @@ pub(super) struct Place {
     pub(super) six: bool,
     /// Its house's box forwards its ports.
     pub(super) forwarded: bool,
+    /// It can punch holes.
+    pub(super) punches: bool,
+    /// It speaks with the server over datagrams only.
+    pub(super) datagrams: bool,
 }
 
 impl Swarm {
@@ -139,7 +145,8 @@ impl Swarm {
         }
         self.fleet.world.renumber_host(host, &addresses);
         self.fleet.world.set_line(host, &line);
-        Place { host, house, nats, line, six, forwarded: false }
+        let (forwarded, punches, datagrams) = (false, false, false);
+        Place { host, house, nats, line, six, forwarded, punches, datagrams }
     }
 
     pub(super) fn translates(&self, nat: NatId) -> bool {
@@ -249,8 +256,42 @@ impl Swarm {
         self.fleet.world.inject_behind(nat, now, (from, to), &request);
     }
 
-    /// Whether an acceptor's call gets to an issuer. `None`: nobody promises one or the other.
+    /// Whether an issuer and an acceptor get to each other. `None`: nobody promises one or the other.
     pub(super) fn meet(&self, phone: &Place, lamp: &Place) -> Option<bool> {
+        match self.dials(phone, lamp) {
+            Some(true) => Some(true),
+            _ if !self.may_punch(phone, lamp) => self.dials(phone, lamp),
+            _ if self.must_punch(phone, lamp) => Some(true),
+            _ => None,
+        }
+    }
+
+    /// Whether the two can try to punch a hole.
+    fn may_punch(&self, phone: &Place, lamp: &Place) -> bool {
+        self.punches && phone.punches && lamp.punches && phone.six == lamp.six
+    }
+
+    /// Whether that must succeed: both behind a box of their own, of those that keep a socket's port for
+    /// all destinations and take no offence; and the issuer speaks with the server over datagrams.
+    fn must_punch(&self, phone: &Place, lamp: &Place) -> bool {
+        let plain = |place: &Place| match place.nats[..] {
+            [] => true,
+            [nat] => {
+                let config = self.config(nat);
+                let kind = config.behaviour.mapping == Mapping::EndpointIndependent;
+                kind && config.unsolicited == Unsolicited::Drop
+                    && config.hold_down.is_zero()
+                    && config.pooling == Pooling::Paired
+            }
+            _ => false,
+        };
+        let apart = phone.house.is_none() || phone.house != lamp.house;
+        let told = self.delivers && phone.datagrams;
+        apart && told && !phone.six && plain(phone) && plain(lamp)
+    }
+
+    /// Whether an acceptor's call gets to an issuer. `None`: nobody promises one or the other.
+    fn dials(&self, phone: &Place, lamp: &Place) -> Option<bool> {
         let Some(house) = phone.house else { return Some(!phone.six || lamp.six) };
         let together = lamp.house == Some(house);
         let translated = phone.nats.first().is_some_and(|&nat| self.translates(nat));

@@ -155,6 +155,8 @@ pub struct Report {
     pub requests: u32,
     /// Connections that stood at their issuer.
     pub connected: u32,
+    /// Those of them that were connected over a punched path.
+    pub punched: u32,
     /// Payloads that arrived.
     pub payloads: u32,
     /// Worlds in which somebody who asked for 30 s over a line that loses 30 % was not, and was,
@@ -175,6 +177,7 @@ impl Report {
         self.acts.iter_mut().zip(other.acts).for_each(|(sum, more)| *sum += more);
         self.requests += other.requests;
         self.connected += other.connected;
+        self.punched += other.punched;
         self.payloads += other.payloads;
         self.lossy.iter_mut().zip(other.lossy).for_each(|(sum, more)| *sum += more);
         self.writes = self.writes.max(other.writes);

@@ -14,7 +14,7 @@ impl Swarm {
     /// L-2: nothing that is said now is lost, nor anything that was said before on a connection that
     /// has stood since.
     pub(super) fn words(&mut self) -> Verdict {
-        let ends = self.checks.borrow().sessions.lines.whole();
+        let ends = self.checks.borrow_mut().sessions.lines.whole();
         if ends.is_empty() {
             return Ok(());
         }

@@ -80,8 +80,12 @@ fn no_answers(roster: &Roster, seen: &Seen<'_>, input: &Input) -> Verdict {
         return Ok(());
     }
     let server = seen.role == Role::Server;
-    // What only servers send is nothing for a server, and for equipment nothing else is.
-    let wrong_way = input.kind.is_some_and(|kind| kind.is_downward() == server);
+    // What only servers send is nothing for a server, and for equipment nothing else is but what its
+    // peer says.
+    let of_peer = |kind| {
+        seen.role == Role::Acceptor && matches!(kind, Kind::IssuerPunch | Kind::IssuerTransport)
+    };
+    let wrong_way = input.kind.is_some_and(|kind| kind.is_downward() == server && !of_peer(kind));
     for (to, bytes) in seen.datagrams() {
         let kind = Kind::of(bytes).ok();
         let error = matches!(kind, Some(Kind::Cookie | Kind::Challenge | Kind::Hint));

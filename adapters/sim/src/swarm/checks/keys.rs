@@ -66,7 +66,7 @@ impl Keys {
             | Kind::ServerTransport
             | Kind::IssuerTransport
             | Kind::AcceptorTransport => number(message, 6, 8),
-            Kind::Keepalive | Kind::Echo => number(message, 6, 6),
+            Kind::Keepalive | Kind::Echo | Kind::Detect => number(message, 6, 6),
             _ => return Ok(()),
         };
         let handle = u32::try_from(number(message, 2, 4)).unwrap_or(0);
@@ -75,7 +75,7 @@ impl Keys {
         // A handle may have had another session before, which had another root. A session's first
         // message burns some counters when it is encoded to be checked.
         if counter < 16
-            && !matches!(kind, Kind::Keepalive | Kind::Echo)
+            && !matches!(kind, Kind::Keepalive | Kind::Echo | Kind::Detect)
             && let Some(root) = opens(seen, message)
             && self.begins(host, (direction, root))
         {

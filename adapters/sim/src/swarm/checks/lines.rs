@@ -1,19 +1,20 @@
 //! Payloads: what is said on a connection arrives unchanged, once, in order, and all of it.
 //!
-//! Every connection of this version is carried by one TCP connection, by which its two ends are found
-//! here. That loses nothing while it stands, so a payload is lost for certain when one that was said
-//! after it arrives, when the other end's farewell arrives, or when [`OVERDUE`] has passed and the
-//! connection still stands. Where the connection breaks otherwise, what was under way may go with it.
+//! A connection is known by the root of its session, which its two ends share. While TCP carries it,
+//! nothing is lost, so a payload is lost for certain when one that was said after it arrives, when the
+//! other end's farewell arrives, or when [`OVERDUE`] has passed and the connection still stands. Where
+//! the connection breaks otherwise, what was under way may go with it. Once datagrams carry it, or have
+//! carried it, payloads may be lost and overtake each other as datagrams do; none comes twice.
 
 use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 
+use genkan_core::inspect::LoggedRoot;
 use genkan_core::{CloseCause, ConnectionId};
 
 use super::{Broken, PAYLOAD, Verdict};
 use crate::host::Inbound;
 use crate::net::HostId;
-use crate::packet::TcpId;
 
 /// An end that hears nothing closes after 45 s; readers that are slow or stand still, and hosts that
 /// pause, do so for up to 131 s each.
@@ -28,43 +29,68 @@ struct End {
     coming: VecDeque<(u32, Duration)>,
 }
 
+/// A connection.
+#[derive(Debug, Default)]
+struct Line {
+    /// The issuer's stands first; what it says then is kept until the acceptor's does.
+    ends: Vec<End>,
+    /// What was said to an end that does not stand yet.
+    early: VecDeque<(u32, Duration)>,
+    /// Datagrams carry it, or did.
+    loose: bool,
+}
+
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Lines {
-    /// The ends of each connection. The issuer's stands first; what it says then is kept until the
-    /// acceptor's does.
-    lines: BTreeMap<TcpId, Vec<End>>,
-    /// What was said to an end that does not stand yet.
-    early: BTreeMap<TcpId, VecDeque<(u32, Duration)>>,
-    /// Which line carries a connection.
-    names: BTreeMap<(HostId, ConnectionId), TcpId>,
+    lines: BTreeMap<LoggedRoot, Line>,
+    /// Which line a connection is.
+    names: BTreeMap<(HostId, ConnectionId), LoggedRoot>,
     now: Duration,
 }
 
 impl Lines {
+    /// Whether a host's end of this line stands.
+    pub(super) fn has(&self, host: HostId, root: &LoggedRoot) -> bool {
+        self.lines.get(root).is_some_and(|line| line.ends.iter().any(|end| end.host == host))
+    }
+
     /// A connection stands at a host.
-    pub(super) fn stands(&mut self, line: TcpId, host: HostId, connection: ConnectionId) {
-        let coming = self.early.remove(&line).unwrap_or_default();
-        self.names.insert((host, connection), line);
-        self.lines.entry(line).or_default().push(End { host, connection, coming });
+    pub(super) fn stands(
+        &mut self,
+        root: LoggedRoot,
+        (host, connection): (HostId, ConnectionId),
+        loose: bool,
+    ) {
+        let line = self.lines.entry(root).or_default();
+        let coming = core::mem::take(&mut line.early);
+        line.ends.push(End { host, connection, coming });
+        line.loose |= loose;
+        self.names.insert((host, connection), root);
+    }
+
+    /// From now on datagrams carry it.
+    pub(super) fn loosens(&mut self, host: HostId, connection: ConnectionId) {
+        let root = self.names.get(&(host, connection));
+        if let Some(line) = root.and_then(|root| self.lines.get_mut(root)) {
+            line.loose = true;
+        }
     }
 
     /// A payload leaves.
     pub(in crate::swarm) fn says(&mut self, number: u32, host: HostId, connection: ConnectionId) {
-        let Some(line) = self.names.get(&(host, connection)) else { return };
-        let ends = self.lines.get_mut(line);
-        let other = ends.and_then(|ends| ends.iter_mut().find(|end| end.host != host));
-        let coming = match other {
-            Some(end) => &mut end.coming,
-            None => self.early.entry(*line).or_default(),
-        };
+        let root = self.names.get(&(host, connection));
+        let Some(line) = root.and_then(|root| self.lines.get_mut(root)) else { return };
+        let other = line.ends.iter_mut().find(|end| end.host != host);
+        let coming = other.map_or(&mut line.early, |end| &mut end.coming);
         coming.push_back((number, self.now));
     }
 
     /// It did not.
     pub(super) fn unsays(&mut self, number: u32) {
-        let ends = self.lines.values_mut().flatten().map(|end| &mut end.coming);
-        ends.chain(self.early.values_mut())
-            .for_each(|coming| coming.retain(|said| said.0 != number));
+        for line in self.lines.values_mut() {
+            let ends = line.ends.iter_mut().map(|end| &mut end.coming);
+            ends.chain([&mut line.early]).for_each(|coming| coming.retain(|said| said.0 != number));
+        }
     }
 
     /// A payload arrives.
@@ -78,11 +104,14 @@ impl Lines {
         }) else {
             return broken(format!("a payload of {} B that nobody sent", text.len()));
         };
-        let end = self.end(host, payload.connection);
+        let root = self.names.get(&(host, payload.connection));
+        let line = root.and_then(|root| self.lines.get_mut(root));
+        let loose = line.as_ref().is_some_and(|line| line.loose);
+        let end = line.and_then(|line| line.ends.iter_mut().find(|end| end.host == host));
         let at = end.as_ref().and_then(|end| end.coming.iter().position(|said| said.0 == number));
         match (end, at) {
-            (Some(end), Some(0)) => {
-                end.coming.pop_front();
+            (Some(end), Some(at)) if at == 0 || loose => {
+                end.coming.remove(at);
                 Ok(())
             }
             (Some(_), Some(before)) => {
@@ -92,11 +121,6 @@ impl Lines {
         }
     }
 
-    fn end(&mut self, host: HostId, connection: ConnectionId) -> Option<&mut End> {
-        let line = self.names.get(&(host, connection))?;
-        self.lines.get_mut(line)?.iter_mut().find(|end| end.host == host)
-    }
-
     /// A connection has ended at a host.
     pub(super) fn ended(
         &mut self,
@@ -104,15 +128,16 @@ impl Lines {
         connection: ConnectionId,
         cause: CloseCause,
     ) -> Verdict {
-        let Some(line) = self.names.remove(&(host, connection)) else { return Ok(()) };
-        self.early.remove(&line);
-        let Some(ends) = self.lines.get_mut(&line) else { return Ok(()) };
-        let at = ends.iter().position(|end| end.host == host);
-        let lost = at.map_or(0, |at| ends.remove(at).coming.len());
-        if ends.is_empty() {
-            self.lines.remove(&line);
+        let Some(root) = self.names.remove(&(host, connection)) else { return Ok(()) };
+        let Some(line) = self.lines.get_mut(&root) else { return Ok(()) };
+        line.early.clear();
+        let at = line.ends.iter().position(|end| end.host == host);
+        let lost = at.map_or(0, |at| line.ends.remove(at).coming.len());
+        let loose = line.loose;
+        if line.ends.is_empty() {
+            self.lines.remove(&root);
         }
-        if cause == CloseCause::Peer && lost > 0 {
+        if cause == CloseCause::Peer && lost > 0 && !loose {
             return broken(format!("a farewell arrives, and {lost} payloads before it were lost"));
         }
         Ok(())
@@ -122,23 +147,29 @@ impl Lines {
     /// way: that may still arrive, until the other end notices.
     pub(super) fn restarted(&mut self, host: HostId) {
         self.names.retain(|&(owner, _), _| owner != host);
-        for ends in self.lines.values_mut() {
-            ends.retain(|end| end.host != host);
+        for line in self.lines.values_mut() {
+            line.ends.retain(|end| end.host != host);
         }
-        self.lines.retain(|_, ends| !ends.is_empty());
+        self.lines.retain(|_, line| !line.ends.is_empty());
     }
 
-    /// Forgets what was said to ends that never stood.
+    /// Forgets what was said to ends that never stood, and what datagrams have lost.
     pub(super) fn turn(&mut self) {
         let now = self.now;
         let recent = |said: &(u32, Duration)| said.1 + OVERDUE >= now;
-        self.early.retain(|_, coming| coming.back().is_some_and(recent));
+        for line in self.lines.values_mut() {
+            line.early.retain(recent);
+            for end in line.ends.iter_mut().filter(|_| line.loose) {
+                end.coming.retain(recent);
+            }
+        }
     }
 
     /// A host was called: nothing that it should have heard long ago may be missing.
     pub(super) fn look(&mut self, host: HostId, now: Duration) -> Verdict {
         self.now = now;
-        let mut ends = self.lines.values().flatten().filter(|end| end.host == host);
+        let firm = self.lines.values().filter(|line| !line.loose);
+        let mut ends = firm.flat_map(|line| &line.ends).filter(|end| end.host == host);
         let overdue = |end: &&End| end.coming.front().is_some_and(|said| said.1 + OVERDUE < now);
         match ends.find(overdue).and_then(|end| end.coming.front()) {
             Some((number, at)) => {
@@ -149,22 +180,34 @@ impl Lines {
     }
 
     /// The connections that stand at both ends, from each end: who, and the connection's name there.
-    pub(in crate::swarm) fn whole(&self) -> Vec<(HostId, ConnectionId)> {
-        let whole = self.lines.values().filter(|ends| ends.len() == 2).flatten();
-        whole.map(|end| (end.host, end.connection)).collect()
+    /// What datagrams have lost on them is forgotten.
+    pub(in crate::swarm) fn whole(&mut self) -> Vec<(HostId, ConnectionId)> {
+        let mut whole = Vec::new();
+        for line in self.lines.values_mut().filter(|line| line.ends.len() == 2) {
+            for end in &mut line.ends {
+                if line.loose {
+                    end.coming.clear();
+                }
+                whole.push((end.host, end.connection));
+            }
+        }
+        whole
     }
 
     /// A payload that is still on its way over a connection that stands at both ends: to whom, and
     /// its number.
     pub(in crate::swarm) fn coming(&self) -> Option<(HostId, u32)> {
-        let mut whole = self.lines.values().filter(|ends| ends.len() == 2).flatten();
-        whole.find_map(|end| end.coming.front().map(|&(number, _)| (end.host, number)))
+        let whole = self.lines.values().filter(|line| line.ends.len() == 2);
+        let mut ends = whole.flat_map(|line| &line.ends);
+        ends.find_map(|end| end.coming.front().map(|&(number, _)| (end.host, number)))
     }
 
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
-        let coming: usize = self.lines.values().flatten().map(|end| 1 + end.coming.len()).sum();
-        coming + self.early.len() + self.names.len()
+        let ends = self.lines.values().flat_map(|line| &line.ends);
+        let coming: usize = ends.map(|end| 1 + end.coming.len()).sum();
+        let early: usize = self.lines.values().map(|line| line.early.len()).sum();
+        coming + early + self.names.len()
     }
 }
 

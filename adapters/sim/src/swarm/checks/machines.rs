@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use genkan_core::Instant;
 use genkan_core::inspect::Inspect;
+use genkan_core::wire::Kind;
 
 use super::flash::Flash;
 use super::roster::{Role, Roster};
@@ -16,6 +17,9 @@ use crate::node::Effect;
 /// Outputs of one call, and datagrams in answer to one.
 const OUTPUTS: usize = 48;
 const ANSWERS: usize = 8;
+/// Beside them: what leaves at once of a burst that the server asks for, or for which sockets were
+/// opened.
+const BURST: usize = 32;
 
 /// A server sweeps a part of its list every second.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -100,11 +104,16 @@ fn longest(seen: &Seen<'_>) -> Option<(Duration, &'static str)> {
 /// I-17.
 fn bounded(seen: &Seen<'_>) -> Result<(), String> {
     let notes = |effect: &&Effect| !matches!(effect, Effect::Note(_));
-    let outputs = seen.call.effects.iter().filter(notes).count();
+    let is_punch =
+        |bytes: &[u8]| matches!(Kind::of(bytes), Ok(Kind::IssuerPunch | Kind::AcceptorPunch));
+    let punches = seen.datagrams().filter(|(_, bytes)| is_punch(bytes)).count();
+    let outputs = seen.call.effects.iter().filter(notes).count() - punches;
     let by_datagram = seen.input.is_some_and(|input| input.over.is_none()) && !seen.call.was_due;
-    let answers = if by_datagram { seen.datagrams().count() } else { 0 };
-    if outputs > OUTPUTS || answers > ANSWERS {
-        return Err(format!("{outputs} outputs in one call, {answers} datagrams"));
+    let answers = if by_datagram { seen.datagrams().count() - punches } else { 0 };
+    if outputs > OUTPUTS || answers > ANSWERS || punches > BURST {
+        return Err(format!(
+            "{outputs} outputs in one call, {answers} datagrams, {punches} punches"
+        ));
     }
     Ok(())
 }

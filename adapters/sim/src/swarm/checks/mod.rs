@@ -276,6 +276,10 @@ pub(super) fn print(message: &[u8]) -> u64 {
                 | Kind::ServerTransport
                 | Kind::IssuerTransport
                 | Kind::AcceptorTransport
+                | Kind::Detect
+                | Kind::FilterProbe
+                | Kind::IssuerPunch
+                | Kind::AcceptorPunch
         )
     });
     if sealed || end < 2 {

@@ -42,6 +42,8 @@ pub(in crate::swarm) struct Roster {
     pub(in crate::swarm) server: HostId,
     /// The server's addresses, for IPv4 and IPv6.
     pub(in crate::swarm) addresses: [SocketAddr; 2],
+    /// All its ends, those on another port and address included.
+    pub(in crate::swarm) ends: Vec<SocketAddr>,
     pub(in crate::swarm) server_key: Option<StaticKey>,
     /// The one certificate that the authority has made.
     pub(in crate::swarm) certificate: Vec<u8>,
@@ -54,8 +56,10 @@ impl Roster {
         server: HostId,
         (server_key, certificate): (Option<StaticKey>, Vec<u8>),
         addresses: [SocketAddr; 2],
+        others: &[SocketAddr],
     ) -> Self {
-        Self { server, addresses, server_key, certificate, members: Vec::new(), issuers: 0 }
+        let ends = addresses.iter().chain(others).copied().collect();
+        Self { server, addresses, ends, server_key, certificate, members: Vec::new(), issuers: 0 }
     }
 
     pub(in crate::swarm) fn acceptor(

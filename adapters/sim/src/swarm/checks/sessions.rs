@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use genkan_core::inspect::LoggedRoot;
 use genkan_core::wire::Kind;
 use genkan_core::{
-    AcceptorEvent, CloseCause, ConnectionId, EquipmentId, FRAME_PREFIX, IssuerEvent,
+    AcceptorEvent, CloseCause, ConnectionId, EquipmentId, FRAME_PREFIX, IssuerEvent, Path,
 };
 
 use super::lately::Lately;
@@ -19,6 +19,8 @@ use crate::node::Effect;
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Sessions {
     pub(in crate::swarm) connected: u32,
+    /// Those that a punched path carried from the start.
+    pub(in crate::swarm) punched: u32,
     pub(in crate::swarm) payloads: u32,
     /// Roots under which an acceptor has answered.
     answered: Lately<LoggedRoot, HostId>,
@@ -97,8 +99,12 @@ impl Sessions {
     fn acceptor(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
         let host = seen.call.host;
         let answers = |effect: &Effect| {
-            matches!(effect, Effect::Write { bytes, .. }
-                if bytes.get(FRAME_PREFIX..).is_some_and(|message| Kind::of(message) == Ok(Kind::Answer)))
+            let message = match effect {
+                Effect::Write { bytes, .. } => bytes.get(FRAME_PREFIX..).unwrap_or_default(),
+                Effect::Datagram { bytes, .. } => bytes,
+                _ => return false,
+            };
+            Kind::of(message) == Ok(Kind::Answer)
         };
         if seen.call.effects.iter().any(answers) {
             roots(seen.role, seen.node, &mut |root| {
@@ -110,12 +116,15 @@ impl Sessions {
         let mut ended = Vec::new();
         for (_, event) in app.log.events.get(events..).unwrap_or_default() {
             match event {
-                AcceptorEvent::Connected { connection, peer, .. } => {
+                AcceptorEvent::Connected { connection, peer, path } => {
                     let issuer = holder(roster, peer)?;
-                    self.agree(seen, |sessions, root| {
+                    let root = self.agree(seen, |sessions, root| {
                         sessions.connects.get(root) == Some(&(issuer, host))
                     })?;
-                    self.stands(seen, *connection, issuer);
+                    self.stands((host, *connection, issuer), root, path);
+                }
+                AcceptorEvent::PathChanged { connection, .. } => {
+                    self.lines.loosens(host, *connection);
                 }
                 AcceptorEvent::Closed { connection, cause } => ended.push((*connection, *cause)),
                 _ => {}
@@ -138,13 +147,17 @@ impl Sessions {
         let mut ended = Vec::new();
         for (_, event) in app.log.events.get(events..).unwrap_or_default() {
             match event {
-                IssuerEvent::Connected { connection, .. } => {
+                IssuerEvent::PathChanged { connection, .. } => {
+                    self.lines.loosens(host, *connection);
+                }
+                IssuerEvent::Connected { connection, path } => {
                     self.connected += 1;
+                    self.punched += u32::from(path.stream().is_none());
                     self.outcomes.insert((host, *connection), *event);
                     // It may have ended in the same call.
                     if let Some(info) = machine.connection(*connection) {
                         let target = holder(roster, &info.peer)?;
-                        self.agree(seen, |sessions, root| {
+                        let root = self.agree(seen, |sessions, root| {
                             sessions.answered.get(root) == Some(&target)
                         })?;
                         roots(seen.role, seen.node, &mut |root| {
@@ -152,7 +165,7 @@ impl Sessions {
                                 self.connects.insert(root, (host, target));
                             }
                         });
-                        self.stands(seen, *connection, target);
+                        self.stands((host, *connection, target), root, path);
                     }
                 }
                 IssuerEvent::Refused { connection, .. }
@@ -173,24 +186,35 @@ impl Sessions {
         ended.into_iter().try_for_each(|(connection, cause)| self.close(host, connection, cause))
     }
 
-    /// I-13: one of the machine's roots is the one that the other end has.
-    fn agree(&self, seen: &Seen<'_>, has: impl Fn(&Self, &LoggedRoot) -> bool) -> Verdict {
-        let mut agreed = false;
-        roots(seen.role, seen.node, &mut |root| agreed |= has(self, &root));
-        if agreed {
-            return Ok(());
-        }
-        let what = format!("{:?} is connected under a root that the other end has not", seen.role);
-        Err(Broken::new("I-13", what))
+    /// I-13: one of the machine's roots is the one that the other end has; which one that is. A root
+    /// that carries a connection already is that one's.
+    fn agree(
+        &self,
+        seen: &Seen<'_>,
+        has: impl Fn(&Self, &LoggedRoot) -> bool,
+    ) -> Result<LoggedRoot, Broken> {
+        let mut agreed = None;
+        roots(seen.role, seen.node, &mut |root| {
+            if has(self, &root) && !self.lines.has(seen.call.host, &root) {
+                agreed = Some(root);
+            }
+        });
+        agreed.ok_or_else(|| {
+            let what =
+                format!("{:?} is connected under a root that the other end has not", seen.role);
+            Broken::new("I-13", what)
+        })
     }
 
-    /// A connection stands: what carries it is what brought the other end's proof.
-    fn stands(&mut self, seen: &Seen<'_>, connection: ConnectionId, with: HostId) {
-        let host = seen.call.host;
+    /// A connection stands.
+    fn stands(
+        &mut self,
+        (host, connection, with): (HostId, ConnectionId, HostId),
+        root: LoggedRoot,
+        path: &Path,
+    ) {
         self.open.entry(host).or_default().push((connection, with));
-        if let Some((line, _)) = seen.input.and_then(|input| input.over) {
-            self.lines.stands(line, host, connection);
-        }
+        self.lines.stands(root, (host, connection), path.stream().is_none());
     }
 
     fn close(&mut self, host: HostId, connection: ConnectionId, cause: CloseCause) -> Verdict {

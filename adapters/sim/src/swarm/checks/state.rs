@@ -83,6 +83,9 @@ pub(super) const fn counts(kind: Kind) -> bool {
             | Kind::Echo
             | Kind::Transport
             | Kind::ServerTransport
+            | Kind::IssuerTransport
+            | Kind::AcceptorTransport
+            | Kind::Detect
     )
 }
 

@@ -29,12 +29,12 @@ pub(in crate::swarm) struct Wire {
 impl Wire {
     pub(super) fn sent(&mut self, roster: &Roster, host: HostId, packet: &Packet) -> Verdict {
         let role = roster.role(host);
-        if role == Some(Role::Acceptor)
+        if let Some(Role::Acceptor | Role::Issuer) = role
             && let Via::Udp | Via::Syn(_) = packet.via
-            && !roster.addresses.contains(&packet.destination)
+            && !roster.ends.contains(&packet.destination)
             && !is_public(packet.destination)
         {
-            let what = format!("an acceptor sends to {}", packet.destination);
+            let what = format!("an {role:?} sends to {}", packet.destination);
             return Err(Broken::new("I-12", what));
         }
         while self.seen.front().is_some_and(|&(at, _)| at + OLD < packet.at) {
