@@ -1,33 +1,36 @@
-//! Guessing drawn ports: first the mappings that there are to hit, then the guesses.
+//! Guessing drawn ports.
+//!
+//! A guess at a port from which no bubble has left yet is not lost where the guesser's own port is
+//! known: the bubble goes there, and the guess has opened that filter for it. So both ends begin at
+//! once. Elsewhere the guesses wait until all mappings are made.
+//!
+//! Guesses go on for as long as there are any, so the next tries only say again what may have been
+//! lost on its way: an end passes over what it has.
 
-use core::time::Duration;
-
-use super::super::attempt::{AT_ONCE, GUESSES_AT_ONCE, PACE};
+use super::super::attempt::{GUESSES_AT_ONCE, PACE};
 use super::super::burst::{Bracket, Burst};
-use super::super::plan::{End, guess_each_other};
+use super::super::plan::{End, Kind, guess_each_other};
 use super::Coordinator;
 use crate::time::Instant;
 
 impl Coordinator {
-    /// Bubbles. More of them than leave at once are not repeated, since the budget is for guesses; and
-    /// the guesses wait for the last: what is guessed before a mapping is made cannot hit it.
-    ///
-    /// Guesses go on for as long as there are any, so the next tries only say again what may have been
-    /// lost on its way: an end passes over what it has.
     pub(super) fn begin_birthday(&mut self, now: Instant) {
         let bubbles = u32::from(self.plan.bubbles);
         let again = self.tries() > 0;
-        let [first, second] = self.guessed();
         let round = self.first_round();
+        let guesser = self.plan.bubbler.other();
+        let waits = Kind::of(&self.party(guesser).profile) != Kind::Known;
+        let [first, second] = self.guessed();
         // Who guesses too has been told that after its bubbles.
         for end in [first, second].into_iter().flatten().filter(|_| !again || second.is_none()) {
             let to = self.party(end.other()).observed.port();
             let sockets = self.plan.bubbles.min(self.party(end).limits.sockets);
             let burst = Burst::from_fresh(round, sockets, to, Bracket::None);
-            self.give(end, Burst { once: bubbles > AT_ONCE, ..burst });
+            self.give(end, Burst { once: waits, ..burst });
         }
-        if bubbles > AT_ONCE && !again {
-            let wait: Duration = PACE.saturating_mul(bubbles.saturating_sub(GUESSES_AT_ONCE));
+        if waits && !again {
+            let paced = bubbles.saturating_sub(GUESSES_AT_ONCE).saturating_add(1);
+            let wait = PACE.saturating_mul(paced);
             self.straggler = Some(now.after(wait));
             self.next_try = self.next_try.map(|at| at.after(wait));
         } else {
