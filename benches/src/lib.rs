@@ -7,6 +7,7 @@
 //! connection.rs   an issuer and an acceptor with a session over a stream
 //! bodies.rs       one sample of each message body
 //! mac.rs          three candidates for the keepalive's tag
+//! punch.rs        measuring, planning, foreseeing, meeting
 //! ```
 //!
 //! `benches/` measures time with criterion; `genkan-instructions` counts instructions and holds them
@@ -19,4 +20,5 @@ pub mod connection;
 pub mod fleet;
 pub mod handshake;
 pub mod mac;
+pub mod punch;
 pub mod world;

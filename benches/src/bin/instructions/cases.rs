@@ -6,8 +6,11 @@ use genkan_benches::bodies::Buffer;
 use genkan_benches::connection::{PAYLOAD, connected};
 use genkan_benches::fleet::Fleet;
 use genkan_benches::handshake::{device, later};
+use genkan_benches::punch::{self, Ports};
 use genkan_benches::world::{ACCEPTOR, Datagram, SERVER, server, turn, wake};
 use genkan_benches::{bodies, mac};
+use genkan_core::nat::NatProfile;
+use genkan_core::punch::Method;
 use genkan_core::{Instant, MAX_FRAME, PasswordRecord, StaticKey};
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +77,28 @@ pub(crate) const CASES: &[Case] = &[
     case("encode/register", 1_000, Some(700), |rounds| encode(rounds, &bodies::register())),
     case("encode/registered", 1_000, Some(300), |rounds| encode(rounds, &bodies::registered())),
     case("encode/connect-notify", 1_000, Some(950), |rounds| encode(rounds, &bodies::notify())),
+    case("nat/measure, known", 1_000, Some(1_000), |rounds| measure(rounds, Ports::Known)),
+    case("nat/measure, counted", 1_000, Some(3_000), |rounds| measure(rounds, Ports::Counted)),
+    case("nat/measure, drawn", 1_000, Some(3_000), |rounds| measure(rounds, Ports::Drawn)),
+    case("nat/128 ports of a counter", 100, Some(20_000), |rounds| walk(rounds, 0)),
+    case("nat/128 ports between two", 100, Some(20_000), |rounds| walk(rounds, 1)),
+    case("nat/128 ports of a block", 100, Some(20_000), |rounds| walk(rounds, 2)),
+    case("punch/plan", 1_000, Some(1_000), plans),
+    case("punch/round, direct", 1_000, Some(5_000), |rounds| punches(rounds, Method::Direct)),
+    case("punch/round, first", 1_000, Some(5_000), |rounds| punches(rounds, Method::First)),
+    case("punch/round, both first", 1_000, Some(5_000), |rounds| {
+        punches(rounds, Method::BothFirst);
+    }),
+    case("punch/round, bracket", 1_000, Some(5_000), |rounds| punches(rounds, Method::Bracket)),
+    case("punch/round, ramp", 1_000, Some(5_000), |rounds| punches(rounds, Method::Ramp)),
+    case("punch/round, birthday", 1_000, Some(5_000), |rounds| punches(rounds, Method::Birthday)),
+    case("punch/128 packets of an end", 100, Some(60_000), |rounds| {
+        for _ in 0..rounds {
+            count_this(&mut || {
+                black_box(punch::attempt());
+            });
+        }
+    }),
     case("mac/siphash-2-4-128", 1_000, None, |rounds| {
         macs(rounds, |head| mac::siphash(&[7; 16], head)[0]);
     }),
@@ -84,6 +109,43 @@ pub(crate) const CASES: &[Case] = &[
         macs(rounds, |head| mac::hmac(&[7; 32], head)[0]);
     }),
 ];
+
+fn measure(rounds: u64, ports: Ports) {
+    let seen = punch::sightings(ports);
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(NatProfile::measure(black_box(&seen)));
+        });
+    }
+}
+
+fn walk(rounds: u64, which: usize) {
+    let (_, forecast) = punch::forecasts()[which];
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(punch::walk(black_box(forecast)));
+        });
+    }
+}
+
+/// The dearest: both orientations of a ramp.
+fn plans(rounds: u64) {
+    let pair = punch::pair(Method::Ramp);
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(punch::planned(black_box(&pair)));
+        });
+    }
+}
+
+fn punches(rounds: u64, method: Method) {
+    let pair = punch::pair(method);
+    for _ in 0..rounds {
+        count_this(&mut || {
+            black_box(punch::round(black_box(&pair)));
+        });
+    }
+}
 
 fn keepalives(rounds: u64, wants_answer: bool) {
     let mut fleet = Fleet::new(16);
