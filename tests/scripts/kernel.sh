@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Sends the same packets through NATs of the running kernel and through the simulated ones, and
-# compares what comes out. Everything happens in network namespaces that end with the test.
+# compares what comes out; and has the command's own processes meet behind NATs. Everything happens
+# in network namespaces that end with the test.
 set -eu
 . tests/scripts/packages.sh
 
@@ -18,6 +19,8 @@ runner="target.'cfg(unix)'.runner = ['setpriv', '--pdeathsig', 'KILL']"
 GENKAN_KERNEL_SCENARIOS=$(mktemp)
 export GENKAN_KERNEL_SCENARIOS
 trap 'rm -f "$GENKAN_KERNEL_SCENARIOS"' EXIT
+# What the tests start as processes.
+"${with_parent[@]}" cargo build "$@" -p genkan
 # The tests mostly wait: all of them at once, whatever the number of cores.
 "${with_parent[@]}" cargo test "$@" --config "$runner" -p genkan-kernel-tests \
     --features namespaces -- --test-threads 64

@@ -123,8 +123,7 @@ impl Process {
     pub fn event_where(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
         self.within(PATIENCE, name, fits).unwrap_or_else(|| {
             let told: Vec<String> = self.passed.borrow().iter().map(Value::to_string).collect();
-            let log = fs::read_to_string(&self.log).unwrap_or_default();
-            panic!("{}: no {name}, only\n{}\n{log}", self.log.display(), told.join("\n"))
+            panic!("{}: no {name}, only\n{}\n{}", self.log.display(), told.join("\n"), self.log())
         })
     }
 
@@ -142,6 +141,12 @@ impl Process {
         let mut passed = self.passed.borrow_mut();
         passed.extend(self.events.try_iter());
         passed.clone()
+    }
+
+    /// What it has written for people so far: all that it logs with `-v`.
+    #[must_use]
+    pub fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Ends as it would with its parent; its status, or `None` when it must be killed.
