@@ -203,7 +203,7 @@ impl Attempt {
     pub fn insist(&mut self, now: Instant) {
         self.confirmed = false;
         if self.answered < MAX_ANSWERS {
-            self.answer_again.get_or_insert(now.after(REPEAT));
+            self.answer_again.get_or_insert_with(|| now.after(REPEAT));
         }
     }
 

@@ -57,6 +57,7 @@ const LONG: Duration = Duration::from_secs(1_800);
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Lease {
     /// The box's external address, where it says so: NAT-PMP does not.
+    #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
     pub address: Option<IpAddr>,
     /// The external port, never 0.
     pub port: u16,
