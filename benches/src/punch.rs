@@ -13,7 +13,7 @@ use genkan_core::punch::{
 };
 
 /// What six packets of an end looked like to the server, by how its NAT gives out ports.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Ports {
     /// One for each socket.
     Known,

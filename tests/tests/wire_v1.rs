@@ -166,7 +166,7 @@ fn bodies_about_holes_are_frozen() {
             once: true,
             hops: 5,
         };
-        let punch = message::Punch { request: 2, peer: V4, burst };
+        let punch = Punch { request: 2, peer: V4, burst };
         frozen(&ToEquipment::Punch(punch), &format!("0802{address}010300{text}c801030105"));
     }
     let brackets = [

@@ -340,5 +340,6 @@ fn made_up(act: &Act) -> Burst {
         count: act.word(8),
         bracket: brackets[act.below(11, 5)],
         once: act.flag(3, 5),
+        hops: 0,
     }
 }

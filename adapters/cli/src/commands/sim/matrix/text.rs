@@ -1,7 +1,7 @@
 //! Tables for people, as wide as the terminal allows.
 
 use genkan_sim::matrix::peers::{self, PEERS, ROWS, Reach, Row, Share, Teredo};
-use genkan_sim::matrix::{Cell, Kind, Table};
+use genkan_sim::matrix::{Cell, Table};
 
 use crate::output::{DIM, GOOD, HEAD, Output};
 
