@@ -122,7 +122,7 @@ fn each(scenes: &[Scene], items: &[&'static Element]) -> Vec<Form> {
 /// The elements of another claim in these scenes, and more.
 fn also(of: u16, scenes: &[Scene], more: &[&'static Element]) -> Vec<Form> {
     let mut forms = forms(of);
-    // An item of the other claim that a scene does not have: it is shown by the form that is nearest.
+    // A scene that the other claim is not shown in: with the elements of its first form.
     for &scene in scenes {
         if forms.iter().all(|form| form.scene != scene) {
             let items = forms.first().map_or_else(Vec::new, |form| form.items.clone());
