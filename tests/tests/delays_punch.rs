@@ -78,6 +78,18 @@ fn a_counter_takes_five() {
     assert_delays("kept first × known", &pairs(&["first"], &["port"]), 5);
 }
 
+/// A profile of a moment ago is enough to guess at the bubble's port.
+#[test]
+fn a_counter_that_was_just_seen_takes_three() {
+    for name in COUNTED.into_iter().filter(|name| *name != "adm+1") {
+        for [one, other] in [[name, "port"], ["port", name]] {
+            let age = Duration::from_millis(60);
+            let found = delays(&Meeting { age, ..between(one, other) });
+            assert_eq!(found, 3, "{one} to {other}");
+        }
+    }
+}
+
 /// Both are looked at in one stage, and aimed at in the next.
 #[test]
 fn two_that_have_to_be_foreseen_take_five() {

@@ -1,10 +1,9 @@
 //! What arrives at an issuer: from the server over either link, and from acceptors that dial back.
 
 use core::net::SocketAddr;
-use core::time::Duration;
 
 use super::request::{ConnectionSlot, Stage};
-use super::{FailCause, Inbound, IssuerEvent, Listener, State, View};
+use super::{FailCause, IssuerEvent, Listener, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::{ConnectionId, SocketId, StreamId};
@@ -16,9 +15,6 @@ use crate::session::Header;
 use crate::wire::codec::{Reader, read_body, read_padded_body};
 use crate::wire::message::{Accept, PeerMessage, ToEquipment};
 use crate::wire::{ANSWER_BODY, ANSWER_LEN, Kind, TAG_LEN};
-
-/// How long a dial-back may take to show whose it is.
-const SHOW: Duration = Duration::from_secs(5);
 
 impl View<'_> {
     /// A datagram from `remote` on one of our sockets.
@@ -189,68 +185,8 @@ impl View<'_> {
         }
     }
 
-    /// A place for a dial-back; the oldest that has not shown whose it is makes room, so that silent
-    /// connections keep nobody out.
-    fn inbound_place(&mut self) -> Option<usize> {
-        let places = self.state.inbound.iter().enumerate();
-        let unshown = places.filter(|(_, inbound)| inbound.slot.is_none());
-        let by_age = |(_, inbound): &(usize, &Inbound)| inbound.remote.map(|_| inbound.until);
-        let (at, inbound) = unshown.min_by_key(by_age)?;
-        if inbound.remote.is_some() {
-            let index = u16::try_from(at).ok()?.checked_add(1)?;
-            let stream = StreamId { index, generation: inbound.generation };
-            self.state.command(Command::Shutdown { stream });
-        }
-        Some(at)
-    }
-
-    /// Somebody dials back.
-    pub(super) fn accept(&mut self, remote: SocketAddr) -> Option<StreamId> {
-        if !self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
-            return None;
-        }
-        let until = self.state.now.after(SHOW);
-        let index = self.inbound_place()?;
-        let inbound = self.state.inbound.get_mut(index)?;
-        inbound.generation = inbound.generation.wrapping_add(1);
-        inbound.remote = Some(remote);
-        inbound.slot = None;
-        inbound.until = until;
-        let index = u16::try_from(index).ok()?.checked_add(1)?;
-        Some(StreamId { index, generation: inbound.generation })
-    }
-
-    pub(super) fn inbound_index(&self, stream: StreamId) -> Option<usize> {
-        let index = usize::from(stream.index).checked_sub(1)?;
-        let inbound = self.state.inbound.get(index)?;
-        (inbound.remote.is_some() && inbound.generation == stream.generation).then_some(index)
-    }
-
-    /// The communication request on a TCP connection that came in.
-    fn dial_back_answer(
-        &mut self,
-        at: usize,
-        stream: StreamId,
-        message: &[u8],
-    ) -> Result<(), Discard> {
-        let inbound = self.state.inbound.get(at).ok_or(Discard::UnknownSession)?;
-        let remote = inbound.remote.ok_or(Discard::UnknownSession)?;
-        if inbound.slot.is_some() {
-            return Err(Discard::Unexpected);
-        }
-        let index = self.answer(Path::Stream { stream, remote }, message)?;
-        if let Some(inbound) = self.state.inbound.get_mut(at) {
-            inbound.slot = Some(index);
-        }
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.stream = Some(stream);
-        }
-        self.settle();
-        Ok(())
-    }
-
     /// The communication request: the answer of the end-to-end handshake. The slot that it is for.
-    fn answer(&mut self, path: Path, message: &[u8]) -> Result<usize, Discard> {
+    pub(super) fn answer(&mut self, path: Path, message: &[u8]) -> Result<usize, Discard> {
         let now = self.state.now;
         if message.len() != ANSWER_LEN {
             return Err(Discard::Malformed);
@@ -346,17 +282,6 @@ impl View<'_> {
         }
     }
 
-    /// The TCP connection of a connection is gone: the end of it, unless a punched path carries it.
-    fn dial_back_lost(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let punched = slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none());
-        if punched {
-            slot.stream = None;
-        } else {
-            self.end(index, CloseCause::PathLost);
-        }
-    }
-
     /// Frees a slot, closes its stream and tells the application.
     pub(super) fn end(&mut self, index: usize, cause: CloseCause) {
         let connection = name(self.slots, index);
@@ -370,13 +295,6 @@ impl View<'_> {
         }
         self.state.event(IssuerEvent::Closed { connection, cause });
         self.settle();
-    }
-
-    pub(super) fn forget_inbound(&mut self, stream: StreamId) -> Option<usize> {
-        let index = self.inbound_index(stream)?;
-        let inbound = self.state.inbound.get_mut(index)?;
-        inbound.remote = None;
-        inbound.slot.take()
     }
 
     /// A stream changed its state.

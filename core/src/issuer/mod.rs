@@ -4,6 +4,7 @@
 //! config.rs     what it is told and tells
 //! reach.rs      links to the server
 //! request.rs    one slot for each request and the connection that it becomes
+//! dial_backs.rs TCP connections that come in
 //! holes.rs      measuring its NAT and punching
 //! inbound.rs    what arrives
 //! outbound.rs   what is due to leave
@@ -17,6 +18,7 @@
 //! the first authentic one makes the connection.
 
 mod config;
+mod dial_backs;
 mod holes;
 mod inbound;
 #[cfg(feature = "inspect")]

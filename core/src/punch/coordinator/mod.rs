@@ -7,6 +7,7 @@
 //! is followed by the next, with fresh sockets and fresh ports, up to [`ROUNDS`].
 
 mod birthday;
+mod early;
 mod footing;
 #[cfg(feature = "inspect")]
 mod inspect;
@@ -272,6 +273,9 @@ impl Coordinator {
             Method::Bracket => {
                 let bracket = bracket_for(&self.party(bubbler).profile);
                 self.give(bubbler, Burst::from_fresh(round, 1, to, bracket));
+                if let Some(replies) = self.early(bubbler) {
+                    self.give(replier, replies);
+                }
             }
             Method::Birthday => self.begin_birthday(now),
             Method::Ramp => {

@@ -49,6 +49,27 @@ fn ports(burst: Burst) -> Vec<u16> {
     burst.ports.ports().take(burst.count.into()).collect()
 }
 
+/// A counter that was just seen: the bubble's port is guessed at before it is detected, the likeliest
+/// first. An old sighting, a fast NAT or one that did not fit its profile is not guessed at.
+#[test]
+fn a_fresh_profile_sends_replies_at_once() {
+    let fresh = NatProfile { consistent: true, ..counted() };
+    let begin = |profile: NatProfile, age: u64| {
+        let age = Duration::from_millis(age);
+        let issuer = Party { age, ..party(1, profile, Limits::SMALL) };
+        let acceptor = party(2, known(), Limits::SMALL);
+        Coordinator::new(START, issuer, acceptor).unwrap().poll_burst(End::Acceptor).map(ports)
+    };
+    let last = fresh.last;
+    assert_eq!(begin(fresh, 20), Some(std::vec![last + 2, last + 3, last + 4]));
+    assert_eq!(begin(fresh, 300), Some(std::vec![last + 3, last + 4, last + 2]));
+    assert_eq!(begin(fresh, 500), None, "5 a second are taken where nothing is known");
+    assert!(begin(NatProfile { foreign: 1, ..fresh }, 1_900).is_some());
+    assert_eq!(begin(NatProfile { foreign: 50, ..fresh }, 50), None);
+    assert_eq!(begin(NatProfile { consistent: false, ..fresh }, 20), None);
+    assert_eq!(begin(NatProfile { last: 0, ..fresh }, 20), None);
+}
+
 /// Every pair of profiles: whatever is said, tries end at a time that can be told beforehand, and an
 /// end is asked for no more than it can do.
 #[test]
