@@ -71,6 +71,7 @@ pub(crate) fn with(event: Event, profile: &NatProfile) -> Event {
         .with("steady_address", profile.steady_address)
         .with("consistent", profile.consistent)
         .with("drifted", profile.drifted)
+        .with("punishes", profile.punishes)
         .with("foreign", profile.foreign)
 }
 

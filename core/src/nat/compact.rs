@@ -4,7 +4,7 @@
 //! offset  len  field
 //!      0    1  mapping in the low half, filtering in the high half
 //!      1    1  allocation: the step as a signed byte, or one of the numbers below
-//!      2    1  bits: steady address, consistent, drifted
+//!      2    1  bits: steady address, consistent, drifted, punishes, displaced
 //!      3    2  lowest port of the span, little-endian
 //!      5    2  its highest port
 //!      7    1  how many were seen
@@ -32,7 +32,8 @@ impl NatProfile {
             Allocation::Sequential(step) => step.get(),
             Allocation::Random => RANDOM,
         };
-        let bits = [self.steady_address, self.consistent, self.drifted];
+        let bits =
+            [self.steady_address, self.consistent, self.drifted, self.punishes, self.displaced];
         let bits = bits.into_iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(bit));
         let Span { low, high, seen } = self.span;
         let ([low, low_high], [high, high_high]) = (low.to_le_bytes(), high.to_le_bytes());
@@ -70,6 +71,8 @@ impl NatProfile {
             steady_address: bits & 1 != 0,
             consistent: bits & 2 != 0,
             drifted: bits & 4 != 0,
+            punishes: bits & 8 != 0,
+            displaced: bits & 16 != 0,
             span: if span.seen == 0 || span.low > span.high { Span::default() } else { span },
             foreign,
             last: u16::from_le_bytes([last, last_high]),
@@ -113,7 +116,7 @@ mod tests {
         ];
         for allocation in steps.chain(named) {
             for kinds in 0..25 {
-                for bits in 0..8_u8 {
+                for bits in 0..32_u8 {
                     let most = bits & 4 != 0;
                     let profile = NatProfile {
                         mapping: mapping(kinds % 5),
@@ -122,6 +125,8 @@ mod tests {
                         steady_address: bits & 1 != 0,
                         consistent: bits & 2 != 0,
                         drifted: most,
+                        punishes: bits & 8 != 0,
+                        displaced: bits & 16 != 0,
                         span: if most {
                             Span { low: 0x1234, high: u16::MAX, seen: u8::MAX }
                         } else {

@@ -136,6 +136,13 @@ pub struct NatProfile {
     pub consistent: bool,
     /// The profile said something else before, and was measured anew.
     pub drifted: bool,
+    /// What comes in before the equipment has sent there does harm: the NAT takes the packet for its
+    /// own, so that the equipment gets another port towards that sender (Linux without a rule that
+    /// drops it), or shuts out the sender or the port for a while.
+    pub punishes: bool,
+    /// The measurement itself has moved the registered socket to another port, which it may have towards
+    /// new destinations, too, for as long as the NAT remembers (Linux: 30 s; `find_appropriate_src`).
+    pub displaced: bool,
     /// Ports that were seen and not preserved, accumulated.
     pub span: Span,
     /// Foreign mappings a second, up to 255; what is not known counts as 0.
@@ -153,8 +160,14 @@ impl NatProfile {
         let mut profile = Self { consistent: true, ..Self::default() };
         let Some(first) = seen.first() else { return profile };
         profile.steady_address = seen.iter().all(|s| s.observed.ip() == first.observed.ip());
-        profile.judge_mapping(seen);
-        profile.judge_allocation(seen);
+        profile.displaced = is_occupied(first, seen);
+        profile.punishes = profile.displaced;
+        let mut kept = Vec::<Sighting, MAX_SIGHTINGS>::new();
+        // What a probe has got for the registered socket says nothing of mappings without one.
+        let spoilt = |s: &Sighting| s.socket == first.socket && s.port() != first.port();
+        kept.extend(seen.iter().filter(|s| !(profile.punishes && spoilt(s))).copied());
+        profile.judge_mapping(&kept);
+        profile.judge_allocation(&kept);
         profile
     }
 
@@ -172,21 +185,7 @@ impl NatProfile {
     }
 
     fn judge_mapping(&mut self, seen: &[Sighting]) {
-        let mut ports = Votes::default();
-        let mut addresses = Votes::default();
-        for (at, one) in seen.iter().enumerate() {
-            for other in seen.iter().take(at) {
-                if one.socket != other.socket || one.server == other.server {
-                    continue;
-                }
-                let votes = if one.server.shares_address(other.server) {
-                    &mut ports
-                } else {
-                    &mut addresses
-                };
-                votes.add(one.port() == other.port());
-            }
-        }
+        let [ports, addresses] = compare(seen, |_| true);
         self.consistent &= ports.agree() && addresses.agree();
         self.mapping = match (ports.same(), addresses.same()) {
             (Some(false), _) | (None, Some(false)) => Mapping::AddressAndPortDependent,
@@ -247,7 +246,9 @@ impl NatProfile {
         let class = |p: &Self| (p.mapping, p.allocation);
         self.drifted = before.mapping != Mapping::Unknown && class(&before) != class(newer);
         if newer.filtering == Filtering::Unknown {
+            // No probe was sent: there was nothing to punish either.
             self.filtering = before.filtering;
+            self.punishes |= before.punishes;
         }
         if !self.drifted {
             self.span.join(before.span);
@@ -280,6 +281,39 @@ fn rate(step: Differential, before: u16, newer: &NatProfile, apart: Duration) ->
     let a_second =
         foreign.saturating_mul(1_000).checked_div(u64::try_from(apart.as_millis()).ok()?)?;
     Some(u8::try_from(a_second).unwrap_or(u8::MAX))
+}
+
+/// How often one socket, of those that count, had one port towards two ends of the server on one
+/// address, and how often towards two addresses.
+fn compare(seen: &[Sighting], counts: impl Fn(u8) -> bool) -> [Votes; 2] {
+    let (mut ports, mut addresses) = (Votes::default(), Votes::default());
+    for (at, one) in seen.iter().enumerate().filter(|(_, one)| counts(one.socket)) {
+        for other in seen.iter().take(at) {
+            if one.socket != other.socket || one.server == other.server {
+                continue;
+            }
+            let near = one.server.shares_address(other.server);
+            let votes = if near { &mut ports } else { &mut addresses };
+            votes.add(one.port() == other.port());
+        }
+    }
+    [ports, addresses]
+}
+
+/// Whether only the registered socket has another port towards the server's other port: a probe has
+/// come from there before it sent, and has occupied the one that it had. (Another address is another
+/// matter: the equipment, or its NAT, has got that meanwhile.)
+fn is_occupied(registered: &Sighting, seen: &[Sighting]) -> bool {
+    let own = |other: &&Sighting| {
+        let near = registered.server.shares_address(other.server);
+        other.socket == registered.socket && other.server != registered.server && near
+    };
+    let mut own = seen.iter().filter(own).peekable();
+    let [near, far] = compare(seen, |socket| socket != registered.socket);
+    let moved = |other: &Sighting| {
+        other.observed.ip() == registered.observed.ip() && other.port() != registered.port()
+    };
+    own.peek().is_some() && own.all(moved) && near.no == 0 && (near.yes > 0 || far.yes > 0)
 }
 
 /// How often something was so, and how often not.

@@ -72,6 +72,59 @@ fn a_measurement_that_says_nothing_changes_nothing() {
     }
 }
 
+/// The registered socket's packet to the server's other port comes after a probe from there: a box that
+/// has taken that for its own gives the socket another port, and no fresh one.
+#[test]
+fn a_port_that_a_probe_has_occupied_is_no_mapping_by_port() {
+    let main = |socket, port| sighting(socket, port, ServerEnd::Main, port);
+    let [near, far] = [ServerEnd::OtherPort, ServerEnd::OtherAddress];
+    for third in [near, far] {
+        let mut seen = [
+            main(0, 4_600),
+            sighting(0, 4_600, near, 21_345),
+            main(1, 5_001),
+            sighting(1, 5_001, third, 5_001),
+            main(2, 5_002),
+            sighting(2, 5_002, near, 5_002),
+        ];
+        let punishing = NatProfile::measure(&seen);
+        assert!(punishing.punishes && punishing.displaced && punishing.is_port_known());
+        assert_eq!(punishing.allocation, Allocation::Preserving);
+        let same =
+            if third == far { Mapping::EndpointIndependent } else { Mapping::PortIndependent };
+        assert_eq!(punishing.mapping, same);
+        assert_eq!(punishing.span, Span::default(), "that port was drawn for no mapping of ours");
+        // The last packet is lost: the first fresh socket still shows it.
+        assert!(NatProfile::measure(&seen[..5]).punishes);
+        assert!(!NatProfile::measure(&seen[..3]).punishes, "one socket alone tells nothing");
+        // A fresh socket has two ports, too: that is how it maps.
+        seen[5] = sighting(2, 5_002, near, 30_000);
+        let by_port = NatProfile::measure(&seen);
+        assert!(!by_port.punishes);
+        assert_eq!(by_port.mapping, Mapping::AddressAndPortDependent);
+        seen[1] = main(0, 4_600);
+        assert!(!NatProfile::measure(&seen).punishes);
+    }
+}
+
+#[test]
+fn a_measurement_without_probes_leaves_it_at_what_is_known_of_punishment() {
+    let keeps = [0_u8, 1, 1, 2, 2].map(|socket| {
+        let port = 4_000 + u16::from(socket);
+        sighting(socket, port, ENDS[usize::from(socket > 0)], port)
+    });
+    let mut shy = NatProfile::measure(&keeps);
+    let unprobed = NatProfile::measure(&[keeps[0], sighting(0, 4_000, ENDS[1], 4_000)]);
+    assert_eq!((unprobed.mapping, unprobed.punishes), (Mapping::PortIndependent, false));
+    shy.punishes = true;
+    let mut probed = unprobed;
+    probed.set_filtering(Some(false), None);
+    shy.renew(&unprobed, Duration::from_secs(30));
+    assert!(shy.punishes);
+    shy.renew(&probed, Duration::from_secs(30));
+    assert!(!shy.punishes);
+}
+
 #[test]
 fn a_differential_that_is_none_does_not_decode() {
     for byte in 0..=u8::MAX {

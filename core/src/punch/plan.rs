@@ -86,7 +86,8 @@ impl Party {
     pub(super) fn is_like(&self, other: &Self) -> bool {
         let way = |party: &Self| {
             let profile = &party.profile;
-            (Kind::of(profile), is_by_address(profile), bracket_for(profile))
+            let punishes = profile.punishes;
+            (Kind::of(profile), is_by_address(profile), bracket_for(profile), punishes)
         };
         self.observed == other.observed && way(self) == way(other)
     }
@@ -201,7 +202,10 @@ pub fn plan(issuer: &Party, acceptor: &Party) -> Result<Plan, Hopeless> {
     let direct = one == Kind::Known && (other == Kind::Known || is_open(&issuer.profile))
         || other == Kind::Known && is_open(&acceptor.profile);
     if direct {
-        let bubbler = if other == Kind::Known { End::Acceptor } else { End::Issuer };
+        // The bubbler holds its packet back from a NAT that punishes.
+        let holds_back = acceptor.profile.punishes && !issuer.profile.punishes;
+        let issuer_s = other != Kind::Known || one == Kind::Known && holds_back;
+        let bubbler = if issuer_s { End::Issuer } else { End::Acceptor };
         return Ok(Plan { method: Method::Direct, bubbler, bubbles: 1, replies: 1, expected: 4 });
     }
     let forwards = oriented(End::Issuer, issuer, acceptor);

@@ -54,6 +54,8 @@ pub(super) enum Look {
     Moved,
     /// The equipment was asked to show it.
     Asked,
+    /// Probes have gone out, too, and nothing has come since that the equipment was asked for.
+    Probed,
 }
 
 /// Memory for one equipment on a server's list.
@@ -162,11 +164,11 @@ impl ClientSlot {
     /// where the host address has changed.
     pub(super) fn move_to(&mut self, place: Place) {
         let (before, after) = (self.place.address(), place.address());
-        if self.look == Look::Asked && before != after {
+        if self.look != Look::Never && before.ip() != after.ip() {
             self.look = Look::Moved;
-            if before.ip() != after.ip() {
-                self.profile = [0; 12];
-            }
+            self.profile = [0; 12];
+        } else if self.look == Look::Asked && before != after {
+            self.look = Look::Moved;
         }
         self.place = place;
     }

@@ -102,6 +102,7 @@ impl View<'_> {
             let bytes = short(&answer, &slot.keepalive_down);
             self.state.send(Out::Reply(remote, Reply::Short(bytes)));
         }
+        self.speaks(at);
         Ok(())
     }
 
@@ -170,6 +171,7 @@ impl View<'_> {
             let cookie = challenge(&self.state.secrets, 0, remote, header.receiver);
             return self.challenge(at, remote, cookie);
         }
+        self.speaks(at);
         self.said(at, remote, body)
     }
 

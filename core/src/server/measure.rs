@@ -39,6 +39,8 @@ const STRAGGLERS: Duration = Duration::from_millis(300);
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How often it is asked.
 const ASKS: u8 = 3;
+/// How long all that takes, in milliseconds; what comes in vain by then has not arrived.
+const ASKED_FOR: u32 = 4_000;
 /// Measurements under way, the finished ones that are not reported yet among them.
 const MEASUREMENTS: usize = 64;
 /// Packets that an equipment sends for one.
@@ -115,7 +117,18 @@ impl ClientSlot {
     fn wants_look(&self, now: u32) -> bool {
         let ago = self.measured_ago(now);
         let unknown = self.profile().mapping == Mapping::Unknown;
-        self.look != Look::Asked || ago > PROFILE_LIFE || unknown && ago > APART
+        let new = matches!(self.look, Look::Never | Look::Moved);
+        new || ago > PROFILE_LIFE || unknown && ago > APART
+    }
+
+    /// Whether it may be probed: never again behind a NAT that punishes, or may have done so.
+    fn may_be_probed(&self, now: u32) -> bool {
+        let rested = match self.look {
+            Look::Never | Look::Moved => true,
+            Look::Asked => self.measured_ago(now) > FILTER_MEMORY,
+            Look::Probed => false,
+        };
+        rested && !self.profile().punishes
     }
 }
 
@@ -137,8 +150,13 @@ impl View<'_> {
         if !wanted.unwrap_or_else(|| slot.wants_look(now)) {
             return self.state.send(Out::Measure(at, false));
         }
-        let probed = slot.look != Look::Asked || slot.measured_ago(now) > FILTER_MEMORY;
-        (slot.look, slot.measured_at) = (Look::Asked, now);
+        let probed = slot.may_be_probed(now);
+        slot.look = match slot.look {
+            Look::Probed => Look::Probed,
+            _ if probed => Look::Probed,
+            _ => Look::Asked,
+        };
+        slot.measured_at = now;
         self.state.measurements.retain(|one| one.at != at);
         if self.state.measurements.is_full() {
             // The oldest makes room.
@@ -164,6 +182,22 @@ impl View<'_> {
         }
         self.state.send(Out::Measure(at, true));
         self.arm_measurements();
+    }
+
+    /// A word in a session that stands. An equipment that speaks and was never heard to answer since
+    /// it was probed has a NAT that punishes: it has shut out the server, or the registered port.
+    pub(super) fn speaks(&mut self, at: usize) {
+        let now = self.state.millis();
+        let Some(slot) = self.clients.get_mut(at).filter(|slot| slot.look == Look::Probed) else {
+            return;
+        };
+        if slot.measured_ago(now) > ASKED_FOR {
+            let profile = NatProfile { punishes: true, ..slot.profile() };
+            slot.look = Look::Asked;
+            slot.set_profile(&profile);
+            let id = slot.id;
+            self.state.event(ServerEvent::Measured { id, profile });
+        }
     }
 
     /// A detection packet at one of the server's ends. Whatever is wrong with it, it gets no answer.
@@ -218,6 +252,9 @@ impl View<'_> {
             return Err(Discard::Unexpected);
         }
         *seen = Some((Place::new(remote), detect.local));
+        if let Some(slot) = self.clients.get_mut(at).filter(|slot| slot.look == Look::Probed) {
+            slot.look = Look::Asked;
+        }
         found.arrived |= detect.status;
         found.until = now.after(STRAGGLERS);
         if found.packets.iter().all(Option::is_some) {

@@ -40,6 +40,8 @@ pub(super) struct Host {
     rng: Rng,
     pub(super) observed: SocketAddr,
     pub(super) profile: NatProfile,
+    /// Probes have cost it its registration.
+    shut_out: bool,
     /// When it was measured last.
     measured_at: Option<Duration>,
 }
@@ -58,6 +60,7 @@ impl Host {
             rng: own,
             observed: SocketAddr::new(external, 0),
             profile: NatProfile::default(),
+            shut_out: false,
             measured_at: None,
         }
     }
@@ -105,7 +108,8 @@ impl Host {
         let mut filtering = None;
         for (socket, end) in packets {
             let socket = if leased { 0 } else { socket };
-            if let (Some(first), None) = (seen.first().copied(), filtering) {
+            let unprobed = filtering.is_none() && !self.profile.punishes;
+            if let (Some(first), true) = (seen.first().copied(), unprobed) {
                 filtering = Some(self.probe_filter(now, first, second_address));
             }
             if let Some(observed) = self.out(now, socket, server(end)) {
@@ -117,6 +121,7 @@ impl Host {
         let mut profile = NatProfile::measure(&seen);
         let (port, address) = filtering.unwrap_or_default();
         profile.set_filtering(port, address);
+        profile.punishes |= self.shut_out;
         if let Some(first) = seen.first() {
             self.observed = first.observed;
         }
@@ -134,7 +139,10 @@ impl Host {
         let mut comes_in =
             |end| self.nat.inbound(now, Flow::Udp, server(end), registered.observed).is_ok();
         let address = second_address.then(|| comes_in(ServerEnd::OtherAddress));
-        (Some(comes_in(ServerEnd::OtherPort)), address)
+        let port = comes_in(ServerEnd::OtherPort);
+        // What the server asks then does not arrive; it asks again another time, without probes.
+        self.shut_out = !comes_in(ServerEnd::Main);
+        if self.shut_out { (None, None) } else { (Some(port), address) }
     }
 
     /// Opens sockets on consecutive ports; says the first one's.

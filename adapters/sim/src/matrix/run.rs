@@ -25,6 +25,10 @@ pub struct Lab {
     pub limits: [Limits; 2],
     /// One-way delay of each of the three ways.
     pub delay: Duration,
+    /// How much longer the ways between each of the two ends and the server take.
+    pub farther: [Duration; 2],
+    /// Routers between the two ends' boxes.
+    pub routers: u8,
     /// Up to this much longer, drawn for each packet.
     pub jitter: Duration,
     /// The chance of a packet's getting lost.
@@ -40,7 +44,7 @@ pub struct Lab {
 }
 
 impl Lab {
-    /// 25 ms one way, no loss, profiles ten seconds old and made by one measurement, a server with two
+    /// 25 ms one way, eight routers, no loss, profiles ten seconds old and made by one measurement, a server with two
     /// addresses, ports that are asked for.
     #[must_use]
     pub const fn new(issuer: NatConfig, acceptor: NatConfig) -> Self {
@@ -49,6 +53,8 @@ impl Lab {
             acceptor,
             limits: [Limits::LARGE, Limits::LARGE],
             delay: Duration::from_millis(25),
+            farther: [Duration::ZERO; 2],
+            routers: 8,
             jitter: Duration::ZERO,
             loss: 0.0,
             age: Duration::from_secs(10),
@@ -145,7 +151,7 @@ impl<'l> Run<'l> {
         }
         let start = self.now;
         let before = [self.hosts[0].nat.len(), self.hosts[1].nat.len()];
-        self.later(self.lab.delay, Event::Request);
+        self.later(self.lab.delay + self.lab.farther[0], Event::Request);
         let mut plan = Err(Hopeless::Budget);
         let mut took = None;
         while let Some(((at, _), event)) = self.events.pop_first() {
@@ -225,7 +231,7 @@ impl<'l> Run<'l> {
                     let first = host.attempt.found().is_none();
                     host.attempt.handle_heard(now, socket, from.port(), answer);
                     if first {
-                        let delay = self.signal();
+                        let delay = self.signal(to);
                         self.later(delay, Event::Heard);
                     }
                     self.act(to);
@@ -235,8 +241,8 @@ impl<'l> Run<'l> {
     }
 
     /// Over the link between an end and the server, which repeats what is lost.
-    fn signal(&mut self) -> Duration {
-        let mut delay = self.flight();
+    fn signal(&mut self, end: usize) -> Duration {
+        let mut delay = self.flight() + self.lab.farther[end];
         while self.lost() {
             delay += Duration::from_millis(100);
         }
@@ -248,7 +254,7 @@ impl<'l> Run<'l> {
         for (i, end) in ENDS.into_iter().enumerate() {
             let burst = self.coordinator.as_mut().and_then(|c| c.poll_burst(end));
             let Some(burst) = burst else { continue };
-            let delay = self.signal();
+            let delay = self.signal(i);
             self.later(delay, Event::Instruct(i, burst));
         }
         let now = self.instant();
@@ -272,19 +278,22 @@ impl<'l> Run<'l> {
                     self.packets += 1;
                     let sent = self.hosts[end].out(self.now + gap, socket, server(to));
                     gap += Duration::from_micros(100);
-                    let (delay, lost) = (self.flight() + gap, self.lost());
+                    let (delay, lost) = (self.flight() + self.lab.farther[end] + gap, self.lost());
                     if let (Some(observed), false) = (sent, lost) {
                         let sighting = Sighting { socket, local, server: to, observed };
                         self.later(delay, Event::Detected(end, round, moment, sighting));
                     }
                 }
-                Action::Send { socket, port, answer, .. } => {
+                Action::Send { socket, port, answer, hops } => {
                     self.packets += 1;
                     let at = SocketAddr::new(peer, port);
-                    let sent = self.hosts[end].out(self.now + gap, socket, at);
+                    let own = self.hosts[end].nat.config().hops;
+                    let passes = |routers: u8| hops == 0 || hops > routers;
+                    let sent = passes(own).then(|| self.hosts[end].out(self.now + gap, socket, at));
                     gap += Duration::from_micros(100);
-                    let (delay, lost) = (self.flight() + gap, self.lost());
-                    if let (Some(from), false) = (sent, lost) {
+                    let arrives = passes(own.saturating_add(self.lab.routers));
+                    let (delay, lost) = (self.flight() + gap, self.lost() || !arrives);
+                    if let (Some(from), false) = (sent.flatten(), lost) {
                         self.later(delay, Event::Peer { to: 1 - end, from, at, answer });
                     }
                 }

@@ -11,6 +11,7 @@ mod early;
 mod footing;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod punish;
 
 use core::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct Coordinator {
     straggler: Option<Instant>,
     /// An end was given time in this try.
     graced: bool,
+    /// The replier shows the socket that it will reply from first.
+    showing: bool,
 }
 
 impl Coordinator {
@@ -88,6 +91,7 @@ impl Coordinator {
             next_try: None,
             straggler: None,
             graced: false,
+            showing: false,
         };
         new.begin(now);
         Ok(new)
@@ -170,6 +174,10 @@ impl Coordinator {
             Detector::Equipment => trip.saturating_mul(2),
         };
         self.straggler = Some(now.after(STRAGGLER.saturating_add(reported)));
+        if self.showing && self.learned(self.plan.bubbler.other()).after.is_some() {
+            (self.showing, self.straggler) = (false, None);
+            self.bubble(now);
+        }
         self.aim(false);
     }
 
@@ -232,8 +240,9 @@ impl Coordinator {
     }
 
     fn give(&mut self, end: End, burst: Burst) {
+        let hops = self.hops(end);
         if let Some(due) = self.due.get_mut(place(end)) {
-            *due = Some(burst);
+            *due = Some(Burst { hops, ..burst });
         }
     }
 
@@ -254,16 +263,22 @@ impl Coordinator {
         let more = self.round < self.last_round;
         self.next_try = more.then(|| now.after(patience));
         self.doubt();
+        self.showing = self.has_to_show(now);
+        if self.showing {
+            let show = Burst::only(self.round, Bracket::After);
+            self.give(self.plan.bubbler.other(), show);
+        } else {
+            self.bubble(now);
+        }
+    }
+
+    /// The first bursts, the replier's socket being known.
+    fn bubble(&mut self, now: Instant) {
         let (round, bubbler) = (self.round, self.plan.bubbler);
         let replier = bubbler.other();
-        let to = self.party(replier).observed.port();
+        let to = self.replier_s_port();
         match self.plan.method {
-            Method::Direct => {
-                self.aimed = true;
-                self.give(bubbler, Burst::to_port(round, to));
-                let back = self.party(bubbler).observed.port();
-                self.give(replier, Burst::to_port(round, back));
-            }
+            Method::Direct => self.begin_direct(),
             Method::First => self.give(bubbler, Burst::from_fresh(round, 1, to, Bracket::After)),
             Method::BothFirst => {
                 for end in [bubbler, replier] {
@@ -273,8 +288,9 @@ impl Coordinator {
             Method::Bracket => {
                 let bracket = bracket_for(&self.party(bubbler).profile);
                 self.give(bubbler, Burst::from_fresh(round, 1, to, bracket));
-                if let Some(replies) = self.early(bubbler) {
-                    self.give(replier, replies);
+                let early = self.early(bubbler).filter(|_| !self.punishes(bubbler));
+                if let Some(replies) = early {
+                    self.reply(replies);
                 }
             }
             Method::Birthday => self.begin_birthday(now),
@@ -311,16 +327,17 @@ impl Coordinator {
 
     /// When enough is learned, the bursts that can meet. `late`: what is missing will not come.
     fn aim(&mut self, late: bool) {
-        if self.aimed {
+        if self.aimed || self.showing {
             return;
         }
         let (round, bubbler) = (self.round, self.plan.bubbler);
         let replier = bubbler.other();
         let (one, other) = (self.learned(bubbler), self.learned(replier));
         match self.plan.method {
+            Method::Direct => self.reply_after_bubble(),
             Method::First if one.local != 0 => {
                 self.aimed = true;
-                self.give(replier, Burst::to_port(round, one.local));
+                self.reply(Burst::to_port(round, one.local));
             }
             Method::BothFirst if one.local != 0 && other.local != 0 => {
                 self.aimed = true;
@@ -332,7 +349,7 @@ impl Coordinator {
             Method::Bracket => {
                 if let Some(ports) = self.bracketed(bubbler, late) {
                     self.aimed = true;
-                    self.give(replier, Burst::from_registered(round, ports, WIDEST));
+                    self.reply(Burst::from_registered(round, ports, WIDEST));
                 }
             }
             Method::Ramp => self.aim_ramp(late),

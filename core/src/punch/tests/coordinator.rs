@@ -68,6 +68,7 @@ fn a_fresh_profile_sends_replies_at_once() {
     assert_eq!(begin(NatProfile { foreign: 50, ..fresh }, 50), None);
     assert_eq!(begin(NatProfile { consistent: false, ..fresh }, 20), None);
     assert_eq!(begin(NatProfile { last: 0, ..fresh }, 20), None);
+    assert_eq!(begin(NatProfile { punishes: true, ..fresh }, 20), None, "the bubble goes first");
 }
 
 /// Every pair of profiles: whatever is said, tries end at a time that can be told beforehand, and an
@@ -78,7 +79,11 @@ fn whatever_the_ends_say_tries_end() {
     for (one, other) in profiles().flat_map(|a| profiles().step_by(3).map(move |b| (a, b))) {
         let limits = [Limits::SMALL, Limits::LARGE, Limits { sockets: 1, guesses: 9 }];
         let mut limit = || limits[usize::try_from(dice.below(3)).unwrap()];
-        let parties = [party(1, one, limit()), party(2, other, limit())];
+        let mut parties = [party(1, one, limit()), party(2, other, limit())];
+        parties.iter_mut().for_each(|party| {
+            party.profile.punishes = dice.flag();
+            party.profile.displaced = dice.flag();
+        });
         let mut now = START;
         let Ok(mut coordinator) = Coordinator::new(now, parties[0], parties[1]) else { continue };
         let mut bursts = 0;
@@ -135,6 +140,130 @@ fn what_is_not_of_this_try_or_this_host_is_passed_over() {
     assert_eq!(detect(0, 1, Moment::Before, 100), None, "contradicts the first");
     assert_eq!(detect(0, 1, Moment::After, 41_002), Some([41_001].into()));
     assert_eq!(detect(0, 1, Moment::After, 41_090), None, "it has aimed already");
+}
+
+/// What the two ends are given at once in each try, and what the replier when the bubble has left: the
+/// hop limit of each, and whether it is from a fresh socket.
+type Tries = [[Option<(u8, bool)>; 3]; 5];
+
+fn hops_by_tries(issuer: NatProfile, acceptor: NatProfile) -> (End, Tries) {
+    let parties = (party(1, issuer, Limits::LARGE), party(2, acceptor, Limits::LARGE));
+    let mut coordinator = Coordinator::new(START, parties.0, parties.1).unwrap();
+    let bubbler = coordinator.plan().bubbler;
+    let number = if bubbler == End::Issuer { 1 } else { 2 };
+    let mut now = START;
+    let tries = core::array::from_fn(|_| {
+        let told = |burst: Burst| (burst.hops, burst.sockets > 0);
+        let mut first = coordinator.poll_burst(bubbler).map(told);
+        let second = coordinator.poll_burst(bubbler.other()).map(told);
+        let seen = sighting(number, 33_000, 41_000);
+        let round = coordinator.round();
+        if first.is_none() {
+            // The replier is asked to show a socket: the bubble goes there, and it replies from there.
+            let shown = sighting(3 - number, 33_000, 42_000);
+            coordinator.handle_detection(now, bubbler.other(), round, Moment::After, &shown);
+            let bubble = coordinator.poll_burst(bubbler).unwrap();
+            assert_eq!(ports(bubble), [42_000]);
+            first = Some(told(bubble));
+        }
+        for moment in [Moment::Before, Moment::After] {
+            coordinator.handle_detection(now, bubbler, round, moment, &seen);
+        }
+        let later = coordinator.poll_burst(bubbler.other());
+        assert!(later.is_none_or(|burst| ports(burst).contains(&41_000)), "{later:?}");
+        while let Some(at) = coordinator.poll_timeout().filter(|_| coordinator.round() == round) {
+            now = at;
+            coordinator.handle_timeout(now);
+        }
+        [first, second, later.map(told)]
+    });
+    (bubbler, tries)
+}
+
+#[test]
+fn what_goes_to_a_nat_that_punishes_is_held_back_and_the_other_end_s_packets_are_not() {
+    let shy = |profile| NatProfile { punishes: true, ..profile };
+    let (plain, bare) = (Some((0, false)), Some((0, true)));
+    let limits = [4, 2, 7, 0, 0];
+    // Nobody's: both send at once, from where the server sees them.
+    let (_, tries) = hops_by_tries(known(), known());
+    assert_eq!(tries, [[plain, plain, None]; 5]);
+    // One end's: the other is the bubbler, whoever asks.
+    for (issuer, acceptor, bubbler) in
+        [(known(), shy(known()), End::Issuer), (shy(known()), known(), End::Acceptor)]
+    {
+        let (end, tries) = hops_by_tries(issuer, acceptor);
+        assert_eq!(end, bubbler);
+        assert_eq!(tries[0], [Some((4, false)), plain, None]);
+        // Other ports at both ends in each try, of which each has to be told.
+        for (found, hops) in tries.into_iter().zip(limits).skip(1) {
+            assert_eq!(found, [Some((hops, true)), bare, bare], "{hops}");
+        }
+    }
+    // Both ends': the replier waits for the bubble in the first try, too.
+    let (_, tries) = hops_by_tries(shy(known()), shy(known()));
+    assert_eq!(tries[0], [Some((4, true)), None, plain]);
+    assert_eq!(tries[2], [Some((7, true)), bare, bare]);
+    // A bracket: replies come after the bubble in any case.
+    let (_, tries) = hops_by_tries(counted(), shy(known()));
+    assert_eq!(tries[0], [Some((4, true)), None, plain]);
+    assert_eq!(tries[1], [Some((2, true)), bare, bare]);
+    let (_, tries) = hops_by_tries(shy(counted()), known());
+    assert_eq!(tries, [[bare, None, plain]; 5]);
+}
+
+/// Without a socket to spare the registered one is used, and the order is kept.
+#[test]
+fn a_device_without_sockets_holds_back_all_the_same() {
+    let shy = NatProfile { punishes: true, ..known() };
+    let none = Limits { sockets: 0, guesses: 0 };
+    let (one, other) = (party(1, shy, none), party(2, shy, none));
+    let mut coordinator = Coordinator::new(START, one, other).unwrap();
+    let bubble = coordinator.poll_burst(End::Acceptor).unwrap();
+    assert_eq!((bubble.sockets, bubble.bracket, bubble.hops), (0, Bracket::After, 4));
+    assert_eq!(coordinator.poll_burst(End::Issuer), None);
+    let seen = sighting(2, 33_000, 40_002);
+    coordinator.handle_detection(START, End::Acceptor, 0, Moment::After, &seen);
+    let reply = coordinator.poll_burst(End::Issuer).unwrap();
+    assert_eq!((ports(reply), reply.hops), ([40_002].into(), 0));
+}
+
+/// Nobody knows where a socket is that its measurement has displaced: another one is shown first.
+#[test]
+fn a_replier_that_was_displaced_shows_another_socket_first() {
+    let shy = NatProfile { punishes: true, ..known() };
+    let displaced = NatProfile { displaced: true, ..shy };
+    for (one, bubbler_waits) in [(known(), false), (shy, true), (counted(), true)] {
+        // Both punish: the acceptor is the bubbler.
+        let (issuer, acceptor) = if one == shy { (displaced, one) } else { (one, displaced) };
+        let parties = (party(1, issuer, Limits::LARGE), party(2, acceptor, Limits::LARGE));
+        let mut coordinator = Coordinator::new(START, parties.0, parties.1).unwrap();
+        let bubbler = coordinator.plan().bubbler;
+        let replier = bubbler.other();
+        let (one, other) = if bubbler == End::Issuer { (1, 2) } else { (2, 1) };
+        let seen = |number, port| sighting(number, 33_000, port);
+        assert_eq!(coordinator.poll_burst(bubbler), None);
+        let shows = coordinator.poll_burst(replier).unwrap();
+        assert_eq!((shows.sockets, shows.bracket, shows.count), (1, Bracket::After, 0));
+        // What the bubbler says meanwhile leads to nothing.
+        coordinator.handle_detection(START, bubbler, 0, Moment::Announce, &seen(one, 7));
+        assert_eq!(coordinator.poll_burst(replier), None);
+        coordinator.handle_detection(START, replier, 0, Moment::After, &seen(other, 41_700));
+        let bubble = coordinator.poll_burst(bubbler).unwrap();
+        assert_eq!((ports(bubble), bubble.hops), ([41_700].into(), 4));
+        assert_eq!(coordinator.due(replier).is_none(), bubbler_waits);
+        for moment in [Moment::Before, Moment::After] {
+            coordinator.handle_detection(START, bubbler, 0, moment, &seen(one, 41_000));
+        }
+        let reply = coordinator.poll_burst(replier).unwrap();
+        assert_eq!((reply.sockets, reply.keep, reply.hops), (1, true, 0));
+        assert_eq!(coordinator.poll_burst(bubbler), None, "once");
+    }
+    // A minute later the NAT has forgotten it.
+    let parties = (party(1, known(), Limits::LARGE), party(2, displaced, Limits::LARGE));
+    let old = Party { age: Duration::from_secs(60), ..parties.1 };
+    let mut coordinator = Coordinator::new(START, parties.0, old).unwrap();
+    assert_eq!(coordinator.poll_burst(End::Acceptor).map(ports), Some([40_001].into()));
 }
 
 /// Detection packets that are repeated for ever do not keep the lone one waiting.
