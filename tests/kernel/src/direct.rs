@@ -119,9 +119,21 @@ impl Process {
     ///
     /// # Panics
     /// When it does not: with everything else that was told.
-    #[expect(clippy::panic, reason = "what a test does when something does not happen")]
     pub fn event_where(&self, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
-        self.within(PATIENCE, name, fits).unwrap_or_else(|| {
+        self.must(PATIENCE, name, fits)
+    }
+
+    /// The next event of this name, which must come within so long.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn event_within(&self, longest: Duration, name: &str) -> Value {
+        self.must(longest, name, |_| true)
+    }
+
+    #[expect(clippy::panic, reason = "what a test does when something does not happen")]
+    fn must(&self, longest: Duration, name: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        self.within(longest, name, fits).unwrap_or_else(|| {
             let told: Vec<String> = self.passed.borrow().iter().map(Value::to_string).collect();
             panic!("{}: no {name}, only\n{}\n{}", self.log.display(), told.join("\n"), self.log())
         })

@@ -166,6 +166,16 @@ impl Lab {
         self.sites[site].nats.iter().map(|(_, _, address)| *address).collect()
     }
 
+    /// The outermost NAT of a site.
+    ///
+    /// # Panics
+    /// When there is no such site.
+    #[must_use]
+    pub fn border(&self, site: usize) -> &Namespace {
+        let nats = &self.sites[site].nats;
+        &nats[nats.len() - 1].0
+    }
+
     /// The NATs of a site forget their mappings.
     ///
     /// # Panics

@@ -98,8 +98,17 @@ impl Namespace {
     ///
     /// # Panics
     /// When it fails.
-    #[expect(clippy::expect_used, reason = "a tool that the stage has installed")]
     pub fn run(&self, command: &[&str], input: &str) {
+        let _ = self.output(command, input);
+    }
+
+    /// As [`Namespace::run`]: what the command prints.
+    ///
+    /// # Panics
+    /// When it fails.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a tool that the stage has installed")]
+    pub fn output(&self, command: &[&str], input: &str) -> String {
         let output = self.within(|| -> io::Result<_> {
             let mut child = Command::new("timeout")
                 .args(["-k", "1", "10"])
@@ -117,6 +126,7 @@ impl Namespace {
         let (out, err) =
             (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         assert!(output.status.success(), "{command:?} failed\n{input}\n{out}{err}");
+        out.into_owned()
     }
 }
 
