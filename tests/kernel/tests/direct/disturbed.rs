@@ -73,6 +73,9 @@ fn a_port_that_another_device_has_taken_leads_nobody_astray() {
         assert!(Instant::now() < until, "the port was never the other device's");
     };
     assert!(!seen.ends_with(&format!(":{port}")), "{seen}");
+    // Six packets tell a rule from its exception.
+    let nat = appliance.process.event_where("nat", |nat| nat["consistent"] == false);
+    assert_eq!(field(&nat, "ports"), "preserving", "{nat}");
     let user = pair.connect(&appliance.id, &[]);
     pair.assert_met(&user);
 }

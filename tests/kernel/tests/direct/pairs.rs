@@ -5,7 +5,7 @@ use core::time::Duration;
 use genkan_kernel_tests::Rules::{AddressRestricted, FullCone, FullyRandom, Plain, Random};
 use genkan_kernel_tests::direct::field;
 
-use crate::{Pair, meet};
+use crate::{Pair, USER, meet};
 
 /// `masquerade` keeps the port that the socket has, for every destination.
 #[test]
@@ -50,8 +50,9 @@ fn drawn_ports_and_kept_ones_meet_with_the_owners_word() {
 fn two_nats_that_draw_are_told_to_be_hopeless() {
     let pair = Pair::new(&[FullyRandom], &[FullyRandom]);
     let appliance = pair.accept(&[]);
-    let user = pair.connect(&appliance.id, &["--timeout", "3"]);
+    let arguments = ["--transport", "udp", "--timeout", "3"];
+    let user = pair.town.connect(pair.lab.host(USER, 0), "user", &appliance.id, &arguments);
     assert_eq!(field(&user.process.event("hopeless"), "why"), "both-unpredictable");
     user.process.event_within(Duration::from_secs(10), "unreached");
-    assert_eq!(pair.passed("peer"), 0, "no packet is wasted");
+    assert_eq!(pair.passed("datagrams"), 0, "no packet is wasted");
 }
