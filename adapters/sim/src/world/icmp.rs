@@ -164,9 +164,10 @@ impl World {
         match teller {
             Teller::Host(host, address) => (address, Some(host)),
             Teller::Box(nat) => {
-                let mut own = self.net.nat(nat).external().iter().copied();
-                let own = own.find(|address| address.is_ipv4() == sender.is_ipv4());
-                (own.or_else(|| self.net.gateway(nat)).unwrap_or_else(|| router(0)), None)
+                let own = self.net.nat(nat).external().iter().copied();
+                let mut all = own.chain(self.net.gateway(nat));
+                let own = all.find(|address| address.is_ipv4() == sender.is_ipv4());
+                (own.unwrap_or_else(|| router(0)), None)
             }
             Teller::Router(number) => (router(number), None),
         }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use genkan_core::Instant;
 
 use super::lately::{Lately, WINDOW};
+use super::roster::Role;
 use crate::net::HostId;
 
 /// A request, as its issuer made it.
@@ -34,6 +35,8 @@ pub(super) struct Ask {
     pub(super) passed: BTreeSet<SocketAddr>,
     /// It was accepted in this life of the acceptor.
     pub(super) accepted: bool,
+    /// It was at some time, whatever the acceptor remembers.
+    pub(super) met: bool,
 }
 
 /// The requests of the last [`WINDOW`]: none of them lives longer than a minute, even where the server
@@ -80,6 +83,27 @@ impl Asks {
     /// From the latest on.
     pub(super) fn latest_first(&mut self) -> impl Iterator<Item = &mut Ask> {
         self.asks.iter_mut().rev()
+    }
+
+    /// Whom a device may meet, of those that are such: an acceptor any who has asked for it, an issuer
+    /// the one whom it has asked for, where that one knows it or has accepted it.
+    pub(super) fn partner(
+        &self,
+        host: HostId,
+        role: Role,
+        such: impl Fn(HostId) -> bool,
+    ) -> Option<HostId> {
+        let other = |ask: &Ask| match role {
+            Role::Issuer if ask.issuer == host && (ask.tagged || ask.met) => ask.target,
+            Role::Acceptor if ask.target == Some(host) => Some(ask.issuer),
+            _ => None,
+        };
+        self.asks.iter().rev().filter_map(other).find(|&partner| such(partner))
+    }
+
+    /// Whether an acceptor has accepted somebody who is such.
+    pub(super) fn admits(&self, host: HostId, such: impl Fn(HostId) -> bool) -> bool {
+        self.asks.iter().any(|ask| ask.target == Some(host) && ask.accepted && such(ask.issuer))
     }
 
     /// The server passes the request with this offer on.

@@ -25,8 +25,8 @@ const BURST: usize = 32;
 const SWEEP: Duration = Duration::from_secs(1);
 /// What a request may take, and how long a server remembers one that is done.
 const REQUEST: Duration = Duration::from_secs(10);
-/// How long a connection may take to be opened or closed.
-const PASSING: Duration = Duration::from_secs(5);
+/// How long a connection may take to be opened or closed: as long as an attempt to punch.
+const PASSING: Duration = Duration::from_secs(10);
 /// A connection that stands is kept alive this often at least.
 const ALIVE: Duration = Duration::from_secs(15);
 /// How long an issuer keeps an idle session with its server.

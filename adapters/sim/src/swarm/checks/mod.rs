@@ -7,6 +7,7 @@
 mod answers;
 mod asks;
 mod flash;
+mod holes;
 mod keys;
 mod lately;
 mod lines;
@@ -115,6 +116,7 @@ pub(crate) struct Checks {
     pub(super) list: list::List,
     answers: answers::Answers,
     keys: keys::Keys,
+    holes: holes::Holes,
     pub(super) machines: machines::Machines,
     /// When they last forgot what is old.
     turned: Duration,
@@ -134,6 +136,7 @@ impl Checks {
             list: list::List::new(clients, interval),
             answers: answers::Answers::default(),
             keys: keys::Keys::default(),
+            holes: holes::Holes::default(),
             machines: machines::Machines::default(),
             turned: Duration::ZERO,
             input: None,
@@ -150,6 +153,7 @@ impl Checks {
     pub(super) fn restarted(&mut self, host: HostId) {
         self.sessions.restarted(host);
         self.requests.restarted(host);
+        self.holes.restarted(host);
         self.machines.restarted(host);
         if host == self.roster.server {
             self.list.restarted();
@@ -173,6 +177,7 @@ impl Checks {
             self.list.turn();
             self.answers.turn();
             self.keys.turn();
+            self.holes.turn();
         }
     }
 
@@ -180,7 +185,11 @@ impl Checks {
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         let lists = self.sessions.entries() + self.requests.entries() + self.list.entries();
-        self.authors.len() + lists + self.answers.entries() + self.keys.entries()
+        self.authors.len()
+            + lists
+            + self.answers.entries()
+            + self.keys.entries()
+            + self.holes.entries()
     }
 
     fn check(&mut self, seen: &Seen<'_>) -> Verdict {
@@ -189,7 +198,9 @@ impl Checks {
         let tries = self.requests.tries(seen.call.host);
         self.machines.check(&self.roster, seen, tries)?;
         self.keys.check(seen)?;
-        self.requests.check(&self.roster, seen)?;
+        let open = self.sessions.open_at(seen.call.host);
+        self.requests.check(&self.roster, seen, open)?;
+        self.holes.check(&self.roster, seen, &mut self.requests)?;
         self.sessions.check(&self.roster, seen)?;
         self.answers.check(&self.roster, seen)?;
         self.list.check(&self.roster, seen)
@@ -213,6 +224,7 @@ impl Watch for Watcher {
         }
         let verdict = checks.wire.sent(&checks.roster, host, packet);
         checks.list.came_out(host, packet.source);
+        checks.holes.came_out(&checks.roster, host, packet);
         checks.note(verdict);
     }
 

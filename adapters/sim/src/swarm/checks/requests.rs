@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use genkan_core::inspect::{Body, LoggedRoot, open, open_initiation, open_offer};
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::{
-    ConnectRequest, Reason, ToEquipment, ToServer, Verdict as Decision,
+    ConnectRequest, Punch, Reason, ToEquipment, ToServer, Verdict as Decision,
 };
-use genkan_core::{AcceptorEvent, Command, FRAME_PREFIX, Instant};
+use genkan_core::{AcceptorEvent, Command, ConnectionId, FRAME_PREFIX, Instant};
 
 use super::asks::{Ask, Asks};
 use super::lately::Lately;
@@ -27,7 +27,7 @@ const WAKING: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Requests {
-    asks: Asks,
+    pub(super) asks: Asks,
     /// Whose session a root is.
     holders: Lately<LoggedRoot, HostId>,
     /// Under which root the server's last message to each address was.
@@ -38,6 +38,8 @@ pub(in crate::swarm) struct Requests {
     told: BTreeMap<HostId, usize>,
     /// Where each acceptor may dial, and until when.
     dials: BTreeMap<HostId, Vec<(SocketAddr, Duration)>>,
+    /// Bursts that the server has told since they were looked at, and to whom.
+    pub(super) bursts: Vec<(HostId, Punch)>,
     /// How long refusals are, by the bytes that the issuer's number takes.
     refused: BTreeMap<u32, usize>,
 }
@@ -68,14 +70,20 @@ impl Requests {
         self.asks.tries(acceptor)
     }
 
-    pub(super) fn check(&mut self, roster: &Roster, seen: &Seen<'_>) -> Verdict {
+    /// `open`: the connections that stand at this host, and with whom.
+    pub(super) fn check(
+        &mut self,
+        roster: &Roster,
+        seen: &Seen<'_>,
+        open: &[(ConnectionId, HostId)],
+    ) -> Verdict {
         match seen.role {
             Role::Server => self.server(roster, seen),
             Role::Issuer | Role::Acceptor => {
                 let Some(member) = roster.member(seen.call.host) else { return Ok(()) };
                 self.sends(roster, member, seen)?;
                 if seen.role == Role::Acceptor {
-                    self.acceptor(roster, member, seen)
+                    self.acceptor(roster, member, seen, open)
                 } else {
                     Ok(())
                 }
@@ -184,6 +192,7 @@ impl Requests {
                 from: BTreeSet::new(),
                 passed: BTreeSet::new(),
                 accepted: false,
+                met: false,
             }
         });
     }
@@ -279,6 +288,12 @@ impl Requests {
                     return broken(format!("{holder:?} at {to:?} is waked, listed at {listed:?}"));
                 }
             }
+            ToEquipment::Punch(punch) => {
+                let Some(holder) = holder else {
+                    return broken(format!("a burst for {holder:?} goes to {to:?}"));
+                };
+                self.bursts.push((holder, punch));
+            }
             ToEquipment::Refused(refused) => {
                 let own = |ask: &Ask| Some(ask.issuer) == holder && ask.number == refused.request;
                 let Some(ask) = self.asks.latest(own).filter(|ask| !ask.tagged) else {
@@ -301,7 +316,13 @@ impl Requests {
     }
 
     /// I-6.
-    fn acceptor(&mut self, roster: &Roster, member: &Member, seen: &Seen<'_>) -> Verdict {
+    fn acceptor(
+        &mut self,
+        roster: &Roster,
+        member: &Member,
+        seen: &Seen<'_>,
+        open: &[(ConnectionId, HostId)],
+    ) -> Verdict {
         let Some(app) = seen.node.app().downcast_ref::<AcceptorApp>() else { return Ok(()) };
         let told = self.told.entry(member.host).or_default();
         let events = app.log.events.get(*told..).unwrap_or_default();
@@ -315,15 +336,18 @@ impl Requests {
             }
             if *verdict == Decision::Accepted {
                 let issuer = issuer.and_then(|id| roster.holder(&id)).map(|issuer| issuer.host);
+                // Whose connection stands may ask for another path for it.
+                let stands = open.iter().any(|&(_, with)| Some(with) == issuer);
                 let good = |ask: &Ask| {
                     let who = Some(ask.issuer) == issuer && ask.target == Some(member.host);
-                    who && ask.allowed && !ask.accepted && ask.passed.contains(address)
+                    let may = ask.allowed || stands;
+                    who && may && !ask.accepted && ask.passed.contains(address)
                 };
                 let Some(ask) = self.asks.latest(good) else {
                     let what = format!("{} accepts {issuer:?} at {address}", member.name);
                     return Err(Broken::new("I-6", what));
                 };
-                ask.accepted = true;
+                (ask.accepted, ask.met) = (true, true);
                 let dials = self.dials.entry(member.host).or_default();
                 dials.retain(|&(_, until)| seen.call.at <= until);
                 dials.push((*address, seen.call.at + DIAL));

@@ -3,6 +3,7 @@
 
 mod first;
 mod healing;
+mod holes;
 mod rest;
 mod second;
 mod table;
