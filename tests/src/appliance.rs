@@ -116,10 +116,20 @@ impl Appliance {
 
     /// The server's word, sealed.
     pub fn seal(&mut self, message: &ToEquipment<'_>) -> Vec<u8> {
+        self.seal_raw(&body(message, 0))
+    }
+
+    fn seal_raw(&mut self, body: &[u8]) -> Vec<u8> {
         let key = hmac(&self.root, &[b"transport down"]);
         let counter = self.counter;
         self.counter += 1;
-        seal(&key, Kind::ServerTransport, self.index, counter, &body(message, 0))
+        seal(&key, Kind::ServerTransport, self.index, counter, body)
+    }
+
+    /// The server says what may be no message.
+    pub fn tell_raw(&mut self, body: &[u8]) -> Received<'static> {
+        let mut bytes = self.seal_raw(body);
+        self.hear(&mut bytes)
     }
 
     /// The server says this.

@@ -38,7 +38,8 @@ fn assert_always(name: &str, meeting: &Meeting, seeds: u64) {
 
 /// What the pure attempt does with the same two boxes, abilities and seeds.
 fn pure(one: NatConfig, other: NatConfig, limits: Limits, seeds: u64) -> u64 {
-    let lab = Lab { limits: [limits; 2], ..Lab::new(one, other) };
+    // No end asks its box for a port here.
+    let lab = Lab { limits: [limits; 2], leases: false, ..Lab::new(one, other) };
     (0..seeds).map(|seed| u64::from(meet(&lab, seed).took.is_some())).sum()
 }
 
@@ -169,7 +170,9 @@ fn a_hopeless_pair_is_told_so_before_any_packet_and_both_boxes_are_left_alone() 
 fn a_budget_of_1_024_guesses_finds_a_port_among_all() {
     let ability = Some(Ability { limits: Limits::BIRTHDAY, detector: Detector::Server });
     let meeting = between(kind("random"), kind("port"), 5.0);
-    assert_always("random", &Meeting { abilities: [ability; 2], ..meeting }, 2);
+    // 255 mappings and 1,024 guesses among 64,512 ports: missed one time in 57.
+    let (punched, failed) = met(&Meeting { abilities: [ability; 2], ..meeting }, 6);
+    assert!(punched >= 5, "{punched} of 6: {failed:?}");
 }
 
 /// What goes over the path is carried, and nothing is left behind when it has ended.

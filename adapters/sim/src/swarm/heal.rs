@@ -136,18 +136,25 @@ impl Swarm {
     /// be on it and say nothing until it is not.
     fn is_well(&self, lamp: HostId) -> bool {
         let (world, soon) = (&self.fleet.world, self.fleet.world.now() + self.interval);
-        self.fleet.is_registered(lamp) && world.next_wake(lamp).is_some_and(|at| at <= soon)
+        let knows = self.believes(lamp).is_some();
+        let wakes = world.next_wake(lamp).is_some_and(|at| at <= soon);
+        self.fleet.is_registered(lamp) && knows && wakes
+    }
+
+    /// Over what an acceptor is registered, as far as it knows.
+    fn believes(&self, lamp: HostId) -> Option<Transport> {
+        let log = &self.fleet.world.app::<AcceptorApp>(lamp).log;
+        let told = log.events.iter().rev().find_map(|(_, event)| match event {
+            AcceptorEvent::Registered { over, .. } => Some(Some(*over)),
+            AcceptorEvent::RegistrationLost => Some(None),
+            _ => None,
+        });
+        told.flatten()
     }
 
     fn bound(&self, place: &Place, crowded: bool) -> Duration {
         let world = &self.fleet.world;
-        let log = &world.app::<AcceptorApp>(place.host).log;
-        let believes = log.events.iter().rev().find_map(|(_, event)| match event {
-            AcceptorEvent::Registered { over, .. } => Some(*over == Transport::Datagram),
-            AcceptorEvent::RegistrationLost => Some(false),
-            _ => None,
-        });
-        let (waits, mut bound) = if believes == Some(true) {
+        let (waits, mut bound) = if self.believes(place.host) == Some(Transport::Datagram) {
             // A keepalive and its answer, and a handshake when the server has forgotten it.
             (self.interval, self.interval.max(GIVEN_UP) + 5 * round_trip(place))
         } else {

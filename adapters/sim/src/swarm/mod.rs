@@ -28,19 +28,22 @@
 //! | I-6 | an acceptor accepts, and dials, only for an offer whose password, key or open door the drawn settings allow; once for each offer, to the address in its notification |
 //! | I-7 | no password information, early key or payload stands on the wire in clear |
 //! | I-8 | each Initiation of an issuer, and one in four of an acceptor, is sealed to the true server's key by its sender's own; an acceptor is asked only by bytes of the true server |
-//! | I-12 | an acceptor sends to public addresses only, by a classifier of the checks' own |
-//! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id; payloads arrive unchanged, once and in order, and none is missing when the other end's farewell comes, or ten minutes later on a connection that stands |
+//! | I-9 | an end sends at most 448 packets to punch in ten seconds of one attempt (128, a phone's guesses, eight answers on each of eight paths), 248 of them in a second |
+//! | I-10 | a burst that the server tells an end names the address at which the packets of the other end of a request between them come out, an issuer's only when it has shown that it is paired or was accepted; an end punches towards such an address only, an acceptor only after it has accepted, and sends all else that is for its peer to where the peer was heard; all other datagrams of a device go to the server's ends |
+//! | I-11 | the ports in a burst were seen of the peer, or told by it, or lie no further beyond those of the last minute than a counter gets (guesses at drawn ports: at most 1,024); an end punches towards ports that it was told, and where it was heard |
+//! | I-12 | a device sends to public addresses only, by a classifier of the checks' own |
+//! | I-13 | issuer and acceptor are connected only when both hold one root, and each the other's id; payloads arrive unchanged and once, and while TCP carries them in order, and none is missing then when the other end's farewell comes, or ten minutes later on a connection that stands |
 //! | I-14 | counters under one session's handle only go up, and no ephemeral key is in two of the last 1,024 messages that had one, over all reboots |
 //! | I-15 | bytes that nobody made (injected, damaged) are discarded, and change nothing that a machine holds but rate limits and counts of discards; requests for a certificate, certificates and hints may be anybody's, but the only certificate that a device ever holds is the one that the authority made |
 //! | I-16 | acceptors always have a deadline, and servers and issuers as long as they hold anything; none is further off than what the machine holds allows: 1 s with somebody on a server's list, 10 s while a connection opens or closes, 10 s with a request, 15 s with a connection, 60 s with an issuer's idle session, 75 s with a server's TCP connection, 300 s for an acceptor otherwise |
-//! | I-17 | one call makes at most 48 outputs, one datagram at most 8 datagrams |
+//! | I-17 | one call makes at most 48 outputs, one datagram at most 8 datagrams; beside them 32 of a burst |
 //! | I-18 | the server's list is never longer than its table; nobody falls off it who was heard within the time that entries live, nor by what somebody else says; nobody is turned away while there is room |
 //! | I-20 | an acceptor writes to flash at most four times a day, and more by what it was shown: once for each handshake that the server has answered, once for two password tries that the server has passed on, and in each life once for each certificate there is and twice for the first tries |
 //! | I-21 | refusals to strangers have one length and one reason, and come no earlier than the refusal delay |
 //! | I-24 | one source gives one hash ([`campaign`] repeats a share of the seeds) |
 //! | I-25 | nothing panics |
 //!
-//! Not yet: I-9 to I-11 (no punching in version 1), I-19 (one protection level), I-22 and I-23 (no
+//! Not yet: I-19 (one protection level), I-22 and I-23 (no
 //! journal: the server's list is lost in a restart). Not drawn: a server or device that is evil and
 //! has keys, key rotation, more than one server, a server that ends in order or in a newer version, a
 //! clock that stands still, a device that changes its network, other addresses for the server's name. A
@@ -67,7 +70,9 @@
 //! the faults end), and boxes lose with the faults what nobody can live with: limits on mappings, other
 //! users, penalties for what comes uninvited, and ports that are given to two at once. A clock that was
 //! set back makes its device wait for so much longer. An issuer counts as one that can be reached when
-//! it is in the open, when its box forwards its ports (and, for an acceptor in its house, sends packets
+//! it is in the open, when a hole must come about (in worlds whose server has a second port: both
+//! can punch, each behind one box at most that keeps a socket's port for all destinations and takes no
+//! offence, and the issuer asks over datagrams), when its box forwards its ports (and, for an acceptor in its house, sends packets
 //! back that are for itself), or when it shares the acceptor's house behind a box that translates
 //! nothing; and an acceptor without IPv6 does not reach one that has asked over IPv6.
 
@@ -155,7 +160,7 @@ pub struct Report {
     pub requests: u32,
     /// Connections that stood at their issuer.
     pub connected: u32,
-    /// Those of them that were connected over a punched path.
+    /// Punched paths that came to carry one, from the start, in place of TCP or of one that was lost.
     pub punched: u32,
     /// Payloads that arrived.
     pub payloads: u32,

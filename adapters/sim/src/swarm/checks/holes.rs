@@ -35,6 +35,8 @@ const ATTEMPT: Duration = Duration::from_secs(10);
 const SECOND: usize = 32 + 200 + 16;
 /// How far a counter of any step gets between its being seen and its being aimed at.
 const REACH: u16 = 64 * 128;
+/// How long ago a port was seen that is aimed at from.
+const FRESH: Duration = Duration::from_secs(60);
 /// Guesses of one burst.
 const GUESSES: u16 = 1_024;
 
@@ -51,9 +53,10 @@ struct Order {
 struct Exits {
     /// Addresses at which the server sees it.
     ips: Lately<(HostId, IpAddr), ()>,
-    /// Ports of such packets, and ports that it told its sockets are bound to: of this window and of
-    /// the one before.
-    ports: [BTreeMap<HostId, BTreeSet<u16>>; 2],
+    /// Ports of such packets, and ports that it told its sockets are bound to.
+    ports: Lately<(HostId, u16), ()>,
+    /// The ports of such packets lately, with their times.
+    fresh: BTreeMap<HostId, VecDeque<(Duration, u16)>>,
 }
 
 impl Exits {
@@ -61,16 +64,25 @@ impl Exits {
         self.ips.contains(&(host, ip))
     }
 
+    fn add(&mut self, at: Duration, host: HostId, port: u16) {
+        self.ports.hold((host, port), ());
+        let fresh = self.fresh.entry(host).or_default();
+        fresh.push_back((at, port));
+        while fresh.front().is_some_and(|&(seen, _)| seen + FRESH < at) {
+            fresh.pop_front();
+        }
+    }
+
     /// Whether this port is, or was, or may soon be one of its own.
     fn reaches(&self, host: HostId, port: u16) -> bool {
-        let near = |ports: &BTreeSet<u16>| {
-            // A counter that goes round begins at the other end of its range, wherever that is.
-            let (low, high) = (port.saturating_sub(REACH), port.saturating_add(REACH));
-            ports.range(low..=high).next().is_some()
-                || ports.first().is_some_and(|&first| first < REACH)
-                || ports.last().is_some_and(|&last| last > u16::MAX - REACH)
-        };
-        self.ports.iter().filter_map(|ports| ports.get(&host)).any(near)
+        let fresh = || self.fresh.get(&host).into_iter().flatten().map(|&(_, port)| port);
+        let hull = fresh().min().zip(fresh().max());
+        self.ports.contains(&(host, port))
+            || hull.is_some_and(|(low, high)| {
+                // A counter that goes round begins at the other end of its range, wherever that is.
+                let round = low < REACH || high > u16::MAX - REACH;
+                round || (low - REACH..=high + REACH).contains(&port)
+            })
     }
 }
 
@@ -92,8 +104,7 @@ impl Holes {
 
     pub(super) fn turn(&mut self) {
         self.exits.ips.turn();
-        let [young, old] = &mut self.exits.ports;
-        *old = core::mem::take(young);
+        self.exits.ports.turn();
         self.heard.turn();
         self.sent.clear();
     }
@@ -102,21 +113,27 @@ impl Holes {
     pub(super) fn entries(&self) -> usize {
         let orders: usize = self.orders.values().map(VecDeque::len).sum();
         let sent: usize = self.sent.values().map(VecDeque::len).sum();
-        orders + sent + self.heard.len() + self.exits.ips.len()
+        let fresh: usize = self.exits.fresh.values().map(VecDeque::len).sum();
+        let exits = self.exits.ips.len() + self.exits.ports.len() + fresh;
+        orders + sent + self.heard.len() + exits
     }
 
     /// A device's packet has left its network.
     pub(super) fn came_out(&mut self, roster: &Roster, host: HostId, packet: &Packet) {
-        if packet.via != Via::Udp || !roster.ends.contains(&packet.destination) {
+        let place = (host, packet.source.ip());
+        let to_server = roster.ends.contains(&packet.destination);
+        // A connection can stand for long with nothing to say to the server.
+        if packet.via != Via::Udp || !(to_server || self.exits.ips.contains(&place)) {
             return;
         }
-        self.exits.ips.hold((host, packet.source.ip()), ());
-        let ports = self.exits.ports[0].entry(host).or_default();
-        ports.insert(packet.source.port());
+        self.exits.ips.hold(place, ());
+        if to_server {
+            self.exits.add(packet.at, host, packet.source.port());
+        }
         if packet.kind() == Some(Kind::Detect)
             && let Some(local) = packet.bytes.get(19..).and_then(|rest| rest.first_chunk())
         {
-            ports.insert(u16::from_be_bytes(*local));
+            self.exits.ports.hold((host, u16::from_be_bytes(*local)), ());
         }
     }
 

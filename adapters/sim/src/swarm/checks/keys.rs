@@ -7,12 +7,12 @@ use genkan_core::wire::Kind;
 use genkan_core::{FRAME_PREFIX, StreamId};
 
 use super::lately::Lately;
-use super::{Broken, Seen, Verdict, print, roots};
+use super::{Broken, Seen, Verdict, digest, print, roots};
 use crate::net::HostId;
 use crate::node::Effect;
 
 /// A session as its sender names it: host, stream (over TCP), direction, handle.
-type Session = (HostId, Option<StreamId>, u8, u32);
+type Session = (HostId, Option<StreamId>, u8, u64);
 
 /// How many roots of each host, and how many ephemeral keys in all, are remembered: what a device
 /// with bad luck, or without randomness, makes in some days.
@@ -69,8 +69,13 @@ impl Keys {
             Kind::Keepalive | Kind::Echo | Kind::Detect => number(message, 6, 6),
             _ => return Ok(()),
         };
-        let handle = u32::try_from(number(message, 2, 4)).unwrap_or(0);
+        let mut handle = number(message, 2, 4);
         let (host, direction) = (seen.call.host, message[0] & 0x20);
+        if let (Kind::IssuerTransport | Kind::AcceptorTransport, None) = (kind, stream) {
+            // Over datagrams two peers may have one handle; the root tells them apart.
+            let Some(root) = opens(seen, message) else { return Ok(()) };
+            handle = digest(&root.0);
+        }
         let session = (host, stream, direction, handle);
         // A handle may have had another session before, which had another root. A session's first
         // message burns some counters when it is encoded to be checked.

@@ -15,6 +15,7 @@ use genkan_core::{CloseCause, ConnectionId};
 use super::{Broken, PAYLOAD, Verdict};
 use crate::host::Inbound;
 use crate::net::HostId;
+use crate::packet::TcpId;
 
 /// An end that hears nothing closes after 45 s; readers that are slow or stand still, and hosts that
 /// pause, do so for up to 131 s each.
@@ -36,6 +37,8 @@ struct Line {
     ends: Vec<End>,
     /// What was said to an end that does not stand yet.
     early: VecDeque<(u32, Duration)>,
+    /// The TCP connection on which it began; `None`: datagrams carried it from the start.
+    tcp: Option<TcpId>,
     /// Datagrams carry it, or did.
     loose: bool,
 }
@@ -49,9 +52,12 @@ pub(in crate::swarm) struct Lines {
 }
 
 impl Lines {
-    /// Whether a host's end of this line stands.
-    pub(super) fn has(&self, host: HostId, root: &LoggedRoot) -> bool {
-        self.lines.get(root).is_some_and(|line| line.ends.iter().any(|end| end.host == host))
+    /// Whether this can be the line that begins to stand at a host: that end does not stand yet, and
+    /// what carries it is what carries the other. How well: one whose other end stands is it rather.
+    pub(super) fn fits(&self, host: HostId, root: &LoggedRoot, tcp: Option<TcpId>) -> Option<bool> {
+        let Some(line) = self.lines.get(root) else { return Some(false) };
+        let carried = line.tcp == tcp || (line.loose && tcp.is_none());
+        (carried && line.ends.iter().all(|end| end.host != host)).then_some(true)
     }
 
     /// A connection stands at a host.
@@ -59,12 +65,12 @@ impl Lines {
         &mut self,
         root: LoggedRoot,
         (host, connection): (HostId, ConnectionId),
-        loose: bool,
+        tcp: Option<TcpId>,
     ) {
-        let line = self.lines.entry(root).or_default();
+        let line = self.lines.entry(root).or_insert_with(|| Line { tcp, ..Line::default() });
         let coming = core::mem::take(&mut line.early);
         line.ends.push(End { host, connection, coming });
-        line.loose |= loose;
+        line.loose |= tcp.is_none();
         self.names.insert((host, connection), root);
     }
 

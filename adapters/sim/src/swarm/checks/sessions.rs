@@ -15,11 +15,12 @@ use super::{Broken, Seen, Verdict, roots};
 use crate::fleet::{AcceptorApp, FleetIssuer, IssuerApp};
 use crate::net::HostId;
 use crate::node::Effect;
+use crate::packet::TcpId;
 
 #[derive(Debug, Default)]
 pub(in crate::swarm) struct Sessions {
     pub(in crate::swarm) connected: u32,
-    /// Those that a punched path carried from the start.
+    /// Punched paths that came to carry one.
     pub(in crate::swarm) punched: u32,
     pub(in crate::swarm) payloads: u32,
     /// Roots under which an acceptor has answered.
@@ -114,14 +115,20 @@ impl Sessions {
         let Some(app) = seen.node.app().downcast_ref::<AcceptorApp>() else { return Ok(()) };
         let (events, payloads) = self.told.get(&host).copied().unwrap_or_default();
         let mut ended = Vec::new();
-        for (_, event) in app.log.events.get(events..).unwrap_or_default() {
+        let new_events = app.log.events.get(events..).unwrap_or_default();
+        for (_, event) in new_events {
             match event {
                 AcceptorEvent::Connected { connection, peer, path } => {
                     let issuer = holder(roster, peer)?;
-                    let root = self.agree(seen, |sessions, root| {
+                    // Its first word may have been its farewell.
+                    let is_end = |(_, event): &(_, AcceptorEvent)| matches!(event, AcceptorEvent::Closed { connection: ended, .. } if ended == connection);
+                    if new_events.iter().any(is_end) {
+                        continue;
+                    }
+                    let root = self.agree(seen, path, |sessions, root| {
                         sessions.connects.get(root) == Some(&(issuer, host))
                     })?;
-                    self.stands((host, *connection, issuer), root, path);
+                    self.stands(seen, (*connection, issuer), root, path);
                 }
                 AcceptorEvent::PathChanged { connection, .. } => {
                     self.lines.loosens(host, *connection);
@@ -147,7 +154,8 @@ impl Sessions {
         let mut ended = Vec::new();
         for (_, event) in app.log.events.get(events..).unwrap_or_default() {
             match event {
-                IssuerEvent::PathChanged { connection, .. } => {
+                IssuerEvent::PathChanged { connection, path } => {
+                    self.punched += u32::from(path.stream().is_none());
                     self.lines.loosens(host, *connection);
                 }
                 IssuerEvent::Connected { connection, path } => {
@@ -157,7 +165,7 @@ impl Sessions {
                     // It may have ended in the same call.
                     if let Some(info) = machine.connection(*connection) {
                         let target = holder(roster, &info.peer)?;
-                        let root = self.agree(seen, |sessions, root| {
+                        let root = self.agree(seen, path, |sessions, root| {
                             sessions.answered.get(root) == Some(&target)
                         })?;
                         roots(seen.role, seen.node, &mut |root| {
@@ -165,7 +173,7 @@ impl Sessions {
                                 self.connects.insert(root, (host, target));
                             }
                         });
-                        self.stands((host, *connection, target), root, path);
+                        self.stands(seen, (*connection, target), root, path);
                     }
                 }
                 IssuerEvent::Refused { connection, .. }
@@ -191,15 +199,15 @@ impl Sessions {
     fn agree(
         &self,
         seen: &Seen<'_>,
+        path: &Path,
         has: impl Fn(&Self, &LoggedRoot) -> bool,
     ) -> Result<LoggedRoot, Broken> {
-        let mut agreed = None;
+        let (carrier, mut agreed) = (carrier(seen, path), None);
         roots(seen.role, seen.node, &mut |root| {
-            if has(self, &root) && !self.lines.has(seen.call.host, &root) {
-                agreed = Some(root);
-            }
+            let fits = self.lines.fits(seen.call.host, &root, carrier);
+            agreed = agreed.max(fits.filter(|_| has(self, &root)).map(|well| (well, root)));
         });
-        agreed.ok_or_else(|| {
+        agreed.map(|(_, root)| root).ok_or_else(|| {
             let what =
                 format!("{:?} is connected under a root that the other end has not", seen.role);
             Broken::new("I-13", what)
@@ -209,18 +217,26 @@ impl Sessions {
     /// A connection stands.
     fn stands(
         &mut self,
-        (host, connection, with): (HostId, ConnectionId, HostId),
+        seen: &Seen<'_>,
+        (connection, with): (ConnectionId, HostId),
         root: LoggedRoot,
         path: &Path,
     ) {
+        let host = seen.call.host;
         self.open.entry(host).or_default().push((connection, with));
-        self.lines.stands(root, (host, connection), path.stream().is_none());
+        self.lines.stands(root, (host, connection), carrier(seen, path));
     }
 
     fn close(&mut self, host: HostId, connection: ConnectionId, cause: CloseCause) -> Verdict {
         self.open.entry(host).or_default().retain(|&(open, _)| open != connection);
         self.lines.ended(host, connection, cause)
     }
+}
+
+/// The TCP connection that carries a connection which stands from this call on: it is what brought
+/// the other end's proof.
+fn carrier(seen: &Seen<'_>, path: &Path) -> Option<TcpId> {
+    path.stream().and(seen.input?.over).map(|(line, _)| line)
 }
 
 fn holder(roster: &Roster, id: &EquipmentId) -> Result<HostId, Broken> {
