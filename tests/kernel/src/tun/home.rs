@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! 192.0.2.2, .3 ── wan ═ box ═ home1 ─┬─ 203.0.113.10 to .13
-//!    home 1          203.0.113.1     │
+//!    home 1        203.0.113.1        │
 //! 192.0.2.2, .3 ── wan ═ box ═ home2 ─┘
-//!    home 2          203.0.113.2
+//!    home 2        203.0.113.2
 //! ```
 //!
 //! `wan` and `home1` are tun devices: the one is the way out of a home's namespace, the other is in the
