@@ -53,6 +53,8 @@ pub struct Coordinator {
     graced: bool,
     /// The replier shows the socket that it will reply from first.
     showing: bool,
+    /// The direct way has failed: a port is looked for, by turns.
+    doubted: bool,
 }
 
 impl Coordinator {
@@ -92,6 +94,7 @@ impl Coordinator {
             straggler: None,
             graced: false,
             showing: false,
+            doubted: false,
         };
         new.begin(now);
         Ok(new)
@@ -304,9 +307,10 @@ impl Coordinator {
     }
 
     /// A NAT that was only seen from one address of the server may map each address anew: when the
-    /// direct way has failed, its port is looked for.
+    /// direct way has failed, its port is looked for; where both may, in turn.
     fn doubt(&mut self) {
-        if self.plan.method != Method::Direct || self.tries() == 0 {
+        self.doubted |= self.plan.method == Method::Direct && self.tries() > 0;
+        if !self.doubted {
             return;
         }
         for end in [End::Acceptor, End::Issuer] {

@@ -4,7 +4,7 @@ use std::vec::Vec;
 
 use super::*;
 use crate::nat::{PortRange, ServerEnd, Sighting};
-use crate::punch::{Bracket, Burst, Coordinator, End, Method, Moment, ROUNDS};
+use crate::punch::{Bracket, Burst, Coordinator, End, Method, Moment, Plan, ROUNDS};
 use crate::time::Instant;
 
 const START: Instant = Instant::from_millis(1_000);
@@ -348,4 +348,27 @@ fn local_port_0_is_not_aimed_at() {
         let later = [End::Issuer, End::Acceptor].map(|end| coordinator.poll_burst(end));
         assert_eq!(later, [None; 2], "{acceptor:?}");
     }
+}
+
+/// From one address of the server a NAT that maps each address anew looks as one that has a port for
+/// all: when the direct way fails, each of two such ends is looked at in its turn.
+#[test]
+fn where_either_port_may_be_another_one_both_are_looked_for_in_turn() {
+    let doubtful = NatProfile { mapping: Mapping::PortIndependent, ..known() };
+    let bubblers = |issuer, acceptor| {
+        let parties = [party(1, issuer, Limits::LARGE), party(2, acceptor, Limits::LARGE)];
+        let mut coordinator = Coordinator::new(START, parties[0], parties[1]).unwrap();
+        let mut all = Vec::new();
+        loop {
+            let Plan { method, bubbler, .. } = *coordinator.plan();
+            all.push((method == Method::Bracket).then_some(bubbler));
+            let Some(at) = coordinator.poll_timeout() else { return all };
+            coordinator.handle_timeout(at);
+        }
+    };
+    let [issuer, acceptor] = [Some(End::Issuer), Some(End::Acceptor)];
+    assert_eq!(bubblers(doubtful, doubtful), [None, acceptor, issuer, acceptor, issuer]);
+    assert_eq!(bubblers(known(), doubtful), [None, acceptor, acceptor, acceptor, acceptor]);
+    assert_eq!(bubblers(doubtful, known()), [None, None, issuer, issuer, issuer]);
+    assert_eq!(bubblers(known(), known()), [None; 5]);
 }
