@@ -36,20 +36,21 @@ fn busy(mut config: NatConfig, rate: f64) -> NatConfig {
 struct Pair {
     internet: Internet,
     homes: [Home; 2],
+    serve: &'static [&'static str],
 }
 
 impl Pair {
     fn new(appliance: NatConfig, user: NatConfig) -> Self {
         let internet = Internet::new();
         let homes = [Home::new(&internet, 1, appliance, 11), Home::new(&internet, 2, user, 12)];
-        Self { internet, homes }
+        // An appliance that is seen elsewhere says so within 5 s.
+        Self { internet, homes, serve: &["--interval", "5"] }
     }
 
     /// Starts all three, and waits for a connection over UDP that carries the page.
     fn meet(&self, accept: &[&str], connect: &[&str]) -> (Town, Appliance, User<'_>) {
         let [appliance_home, user_home] = &self.homes;
-        // An appliance that is seen elsewhere says so within 5 s.
-        let town = Town::new(self.internet.namespace(), R.address(), &["--interval", "5"]);
+        let town = Town::new(self.internet.namespace(), R.address(), self.serve);
         let appliance = town.accept(appliance_home.host(), "appliance", accept);
         let connect = [&["--transport", "udp", "--timeout", "25"], connect].concat();
         let user = town.connect(user_home.host(), "user", &appliance.id, &connect);
@@ -106,6 +107,23 @@ fn two_counters_of_different_steps() {
 fn a_block_of_512_ports_and_one_port_for_all() {
     meet(port_restricted(), block());
     meet(block(), port_restricted());
+}
+
+/// One that maps each address anew looks from one address of the server as one with one port for all.
+#[test]
+fn a_counter_for_each_address_that_the_server_sees_from_one_address_or_two() {
+    let mut by_address = counting(1);
+    by_address.behaviour.mapping = Mapping::AddressDependent;
+    let second: &[&str] = &["--other-address", "203.0.113.11"];
+    for serve in [&[], second] {
+        for [appliance, user] in [
+            [by_address.clone(), port_restricted()],
+            [port_restricted(), by_address.clone()],
+            [counting(-2), counting(1)],
+        ] {
+            Pair { serve, ..Pair::new(appliance, user) }.meet(&[], &[]);
+        }
+    }
 }
 
 #[test]
