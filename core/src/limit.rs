@@ -33,6 +33,13 @@ impl Bucket {
     /// A bucket from which nothing was taken yet.
     pub(crate) const EMPTY: Self = Self { full_at: 0 };
 
+    /// When there is a token.
+    pub(crate) fn available_at(&self, rate: Rate) -> Instant {
+        let period = micros(rate.period);
+        let depth = period.saturating_mul(u64::from(rate.burst));
+        Instant::from_micros(self.full_at.saturating_add(period).saturating_sub(depth))
+    }
+
     /// Takes a token, if there is one.
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let period = micros(rate.period);

@@ -151,7 +151,7 @@ impl Holed for ConnectionSlot {
     }
 
     fn path_socket(&self) -> Option<SocketId> {
-        match self.peer.as_ref().filter(|_| self.stage == Stage::Open)?.path {
+        match self.peer.as_ref()?.path {
             Path::Datagram { socket, .. } => Some(socket),
             Path::Stream { .. } => None,
         }

@@ -107,6 +107,9 @@ impl View<'_> {
                     state.registration.datagram_at = None;
                     let keys = [Direction::Up, Direction::Down].map(|way| root.keepalive(way));
                     state.puncher.session_up(keys);
+                    // Numbers of requests are the server's, which may be another one.
+                    let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
+                    open.for_each(|slot| slot.request = 0);
                 }
                 Transport::Stream => state.registration.retry_datagram(now, jitter),
             }

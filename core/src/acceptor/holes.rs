@@ -9,11 +9,12 @@ use core::net::SocketAddr;
 use super::connection::{CONFIRM, ConnectionSlot, Stage};
 use super::outbound::Ticket;
 use super::{AcceptorEvent, View};
-use crate::hole::{self, ATTEMPT, Hole, Opening, Packet};
+use crate::hole::{self, ATTEMPT, Hole, Holed, Opening, Packet};
 use crate::id::SocketId;
 use crate::link::Transport;
 use crate::machine::{Discard, Received};
 use crate::peer::Path;
+use crate::time::Instant;
 use crate::transmit::DatagramHead;
 use crate::wire::message::{Punch, ToEquipment};
 use crate::wire::punch::Check;
@@ -41,7 +42,8 @@ impl View<'_> {
         match body {
             _ if over != Transport::Datagram => Err(Discard::Unexpected),
             ToEquipment::Measure(measure) => {
-                if let Some(command) = self.state.puncher.measure(now, measure)? {
+                let server = self.state.equipment.server.datagram;
+                if let Some(command) = self.state.puncher.measure(now, server, measure)? {
                     self.state.command(command);
                 }
                 Ok(())
@@ -62,32 +64,40 @@ impl View<'_> {
     fn punch(&mut self, punch: &Punch) -> Result<(), Discard> {
         let ability = self.state.puncher.ability.ok_or(Discard::Unexpected)?;
         let now = self.state.now;
-        let admitted = |slot: &ConnectionSlot| {
-            let stage = match slot.stage {
-                Stage::Dialling | Stage::Answering | Stage::Unconfirmed => true,
-                Stage::Open if slot.renewing.is_some() => true,
-                Stage::Open => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some()),
-                Stage::Free | Stage::Parked | Stage::Closing => false,
-            };
-            stage && slot.request == punch.request
+        // Whoever waits goes first: an old connection may have had the number at another server.
+        let waits = |slot: &ConnectionSlot| slot.is_unanswered() && slot.request == punch.request;
+        let again = |slot: &ConnectionSlot| {
+            let tcp = || slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some());
+            let wanted = slot.renewing.is_some() || tcp();
+            slot.stage == Stage::Open && slot.request == punch.request && wanted
         };
-        let index = self.slots.iter().position(admitted).ok_or(Discard::Unexpected)?;
+        let mut slots = self.slots.iter();
+        let found = slots.position(waits).or_else(|| self.slots.iter().position(again));
+        let index = found.ok_or(Discard::Unexpected)?;
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
         let peer = crate::addr::canonical(punch.peer);
+        // The one that was notified, in the one attempt that a request has.
+        if slot.address.is_some_and(|address| address.ip() != peer.ip()) {
+            return Err(Discard::ForbiddenAddress);
+        }
+        if slot.way.is_done(punch.request) {
+            return Err(Discard::Unexpected);
+        }
         if slot.way.hole.is_none() {
             let opening = Opening {
                 ability,
-                policy: self.state.addresses,
+                policy: self.state.puncher.policy,
                 key: slot.renewing.unwrap_or(slot.punch_key),
                 index: slot.peer.as_ref().map_or(0, |peer| peer.session.peer_index),
                 sends: Kind::AcceptorPunch,
                 request: punch.request,
                 slot: index,
+                kept: slot.path_socket(),
             };
             let hole = Hole::open(now, peer, &opening).ok_or(Discard::ForbiddenAddress)?;
             slot.way.hole = Some(hole);
-            if matches!(slot.stage, Stage::Dialling | Stage::Answering) {
-                slot.until = Some(now.after(ATTEMPT));
+            if slot.is_unanswered() {
+                slot.until = slot.until.max(Some(now.after(ATTEMPT)));
             }
         }
         if let Some(hole) = &mut slot.way.hole {
@@ -138,9 +148,11 @@ impl View<'_> {
     }
 
     pub(super) fn advance_holes(&mut self) {
-        let now = self.state.now;
         let state = &mut *self.state;
-        hole::advance(now, self.slots, &mut |command| state.command(command));
+        let (now, room) = (state.now, state.room());
+        if !hole::advance(now, self.slots, room, &mut |command| state.command(command)) {
+            state.rest_at = Some(now.after(crate::machine::REST));
+        }
     }
 
     /// Lets a slot's hole go, and its sockets but this one.
@@ -158,13 +170,20 @@ impl View<'_> {
         if let Some(command) = state.puncher.gauge.expire(now) {
             state.command(command);
         }
-        hole::expire(now, self.slots, &mut |command| state.command(command));
+        let room = state.room();
+        if !hole::expire(now, self.slots, room, &mut |command| state.command(command)) {
+            state.rest_at = Some(now.after(crate::machine::REST));
+        }
     }
 
     /// The packet of a hole or of the measurement that is due, and whether it is the communication
     /// request of this slot.
     fn due(&self) -> Option<(hole::Due, Option<&ConnectionSlot>)> {
-        let due = self.state.puncher.next(self.slots, self.state.equipment.server.datagram)?;
+        let due = self.state.puncher.next(
+            self.state.now,
+            self.slots,
+            self.state.equipment.server.datagram,
+        )?;
         let slot = due.slot.and_then(|index| self.slots.get(index));
         let answer = matches!(due.packet, Packet::Check(_, check, _) if check.answer);
         Some((due, slot.filter(|slot| answer && slot.is_unanswered())))
@@ -200,6 +219,7 @@ impl View<'_> {
         let now = self.state.now;
         let Some((due, answer)) = self.due() else { return };
         let answers = answer.is_some();
+        self.state.puncher.sent(now, &due.packet);
         let Some(slot) = due.slot.and_then(|index| self.slots.get_mut(index)) else {
             return self.state.puncher.gauge.sent(now);
         };
@@ -209,7 +229,7 @@ impl View<'_> {
                 peer.path = path;
             }
             if slot.stage != Stage::Unconfirmed {
-                slot.enter(Stage::Unconfirmed, Some(now.after(CONFIRM)));
+                slot.enter(Stage::Unconfirmed, slot.not_before_hole(now.after(CONFIRM)));
             }
         }
         if let Some(hole) = &mut slot.way.hole {
@@ -220,6 +240,11 @@ impl View<'_> {
 }
 
 impl ConnectionSlot {
+    /// A deadline that leaves the hole its time.
+    pub(super) fn not_before_hole(&self, at: Instant) -> Option<Instant> {
+        Some(self.way.hole.as_ref().map_or(at, |hole| at.max(hole.until())))
+    }
+
     /// Whether an answer over a hole is the communication request still.
     const fn is_unanswered(&self) -> bool {
         matches!(self.stage, Stage::Dialling | Stage::Answering | Stage::Unconfirmed)

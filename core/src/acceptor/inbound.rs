@@ -307,7 +307,7 @@ impl View<'_> {
         match (state, slot.stage) {
             (StreamState::Connected, Stage::Dialling) => {
                 slot.answer_due = true;
-                slot.enter(Stage::Answering, Some(now.after(CONFIRM)));
+                slot.enter(Stage::Answering, slot.not_before_hole(now.after(CONFIRM)));
             }
             (StreamState::Connected, Stage::Unconfirmed) => slot.answer_due = true,
             (StreamState::Connected, _) => {}
@@ -321,8 +321,8 @@ impl View<'_> {
         let hoped = self.state.puncher.gauge.is_invited();
         let Some(slot) = self.slots.get_mut(index) else { return };
         let elsewhere = match slot.stage {
-            Stage::Dialling => hoped,
-            Stage::Answering => slot.way.hole.is_some(),
+            Stage::Dialling => hoped || slot.way.hole.is_some(),
+            Stage::Answering | Stage::Unconfirmed if slot.way.hole.is_some() => true,
             _ => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none()),
         };
         if elsewhere {

@@ -93,6 +93,11 @@ impl State {
         }
     }
 
+    /// Places that the queue of commands has left for holes.
+    pub(crate) fn room(&self) -> usize {
+        QUEUE.saturating_sub(self.commands.len())
+    }
+
     /// Whether what one more connection's end takes might not fit into the queues.
     pub(crate) fn is_nearly_full(&self) -> bool {
         self.commands.len().max(self.events.len()) >= QUEUE / 2
@@ -140,7 +145,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             registration: Registration::new(config.stream_fallback),
             admission: Admission::new(now, admission),
             addresses,
-            puncher: Puncher::new(config.punch),
+            puncher: Puncher::new(config.punch, config.addresses),
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),
@@ -346,6 +351,11 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
                 wakeup =
                     Some(wakeup.map_or(ours, |other| if other.at <= at { other } else { ours }));
             }
+        }
+        if let Some(at) = self.state.puncher.deadline(self.state.now, self.slots.as_ref())
+            && wakeup.is_none_or(|wakeup| at < wakeup.at)
+        {
+            wakeup = Some(Wakeup { at, reason: TimerKind::Connection });
         }
         crate::machine::rested(self.state.rest_at, wakeup)
     }

@@ -58,12 +58,13 @@ impl View<'_> {
         if notify.offer.len() != OFFER_LEN {
             return Err(Reason::BadOffer);
         }
-        let room = self.room(notify.issuer);
-        // A connection that stands may be what this is about: it needs no room.
+        // Another path for a connection that stands needs no room, and nobody is dialled.
+        let renewal = is_renewal(notify.issuer);
         let punched = |slot: &super::ConnectionSlot| slot.path_socket().is_some();
-        if !self.slots.iter().any(punched) {
-            room?;
+        if renewal && !self.slots.iter().any(punched) {
+            return Err(Reason::NotAllowed);
         }
+        let room = if renewal { Err(Reason::NotAllowed) } else { Ok(self.room(notify.issuer)?) };
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
         let mut plain = [0; OFFER_BODY];
         let (responder, who) = Responder::read(
@@ -139,9 +140,13 @@ impl View<'_> {
                 && slot.peer.as_ref().is_some_and(same)
         };
         let index = self.slots.iter().position(theirs)?;
+        if !self.state.admission.may_dial(self.state.now, Entry::Paired) {
+            return Some(Verdict::Declined(Reason::Busy));
+        }
         let slot = self.slots.get_mut(index)?;
         slot.request = notify.request;
         slot.over = over;
+        slot.address = Some(crate::addr::canonical(notify.issuer));
         slot.renewing = Some(offer.punch_key);
         slot.way.hole = None;
         Some(Verdict::Accepted)
@@ -207,7 +212,9 @@ impl View<'_> {
         address: SocketAddr,
         verdict: Verdict,
     ) {
-        self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
+        if !is_renewal(address) {
+            self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
+        }
         self.reply(over, request, verdict);
     }
 
@@ -250,4 +257,10 @@ impl View<'_> {
             self.decide(over, request, issuer, address, verdict);
         }
     }
+}
+
+/// Whether a request with this address asks for another path of a connection that stands (PUN-12):
+/// it states no port, since nobody is to be dialled.
+const fn is_renewal(issuer: SocketAddr) -> bool {
+    issuer.port() == 0
 }

@@ -258,7 +258,7 @@ impl View<'_> {
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.answer_due = false;
-                    slot.enter(Stage::Unconfirmed, Some(now.after(CONFIRM)));
+                    slot.enter(Stage::Unconfirmed, slot.not_before_hole(now.after(CONFIRM)));
                 }
             }
             Ticket::Control(index) => {
@@ -314,8 +314,8 @@ impl View<'_> {
             self.expire_registration();
         }
         self.look_for_datagrams();
-        self.expire_holes();
         self.expire_slots();
+        self.expire_holes();
     }
 
     fn expire_stream_link(&mut self) {

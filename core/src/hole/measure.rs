@@ -15,8 +15,10 @@ use core::time::Duration;
 use heapless::Vec;
 
 use super::names::{MEASURING, MEASURING_COUNT};
+use crate::addr::AddressPolicy;
 use crate::id::SocketId;
-use crate::machine::Command;
+use crate::limit::{Bucket, Rate};
+use crate::machine::{Command, Discard};
 use crate::nat::{MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
@@ -25,6 +27,8 @@ use crate::wire::punch::{Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMEN
 /// How long the sockets of a measurement stay open after its last packet: the report comes within a
 /// round trip.
 const OPEN: Duration = Duration::from_secs(1);
+/// Measurements that a server may ask for.
+const ASKED: Rate = Rate::new(6, 10_000);
 /// How long the caller may take to open them.
 const BIND: Duration = Duration::from_secs(5);
 /// How long a NAT may remember that the registered socket has sent to another end of the server: a
@@ -53,6 +57,7 @@ pub(crate) struct Gauge {
     local: u16,
     /// Until when the NAT may let the server's other port in, because of a packet of ours.
     opened_until: Option<Instant>,
+    asked: Bucket,
     pub(crate) profile: Option<NatProfile>,
 }
 
@@ -65,6 +70,7 @@ impl Gauge {
             probes: 0,
             local: 0,
             opened_until: None,
+            asked: Bucket::EMPTY,
             profile: None,
         }
     }
@@ -101,15 +107,32 @@ impl Gauge {
         }
     }
 
-    /// The server tells its ends, and wants a measurement or not.
-    pub(crate) fn invited(&mut self, now: Instant, measure: &Measure) -> Option<Command> {
-        self.ends = Some(*measure);
-        if !measure.now || self.stage != Stage::Idle {
-            return None;
+    /// The server, whose main end is at `main`, tells its other ends, and wants a measurement or not.
+    /// Nothing is sent to an end that the device's policy denies (threat T12): another port of the
+    /// main address must be an unprivileged one, like the main one's; another address must be
+    /// permitted, and of the same family.
+    pub(crate) fn invited(
+        &mut self,
+        now: Instant,
+        main: SocketAddr,
+        policy: AddressPolicy,
+        measure: &Measure,
+    ) -> Result<Option<Command>, Discard> {
+        if measure.other_port < 1_024 && !(policy.low_ports && measure.other_port != 0) {
+            return Err(Discard::ForbiddenAddress);
+        }
+        let fits = |end: &SocketAddr| {
+            let end = crate::addr::canonical(*end);
+            end.is_ipv4() == crate::addr::canonical(main).is_ipv4() && policy.permits(end)
+        };
+        let other_address = measure.other_address.filter(fits);
+        self.ends = Some(Measure { other_address, ..*measure });
+        if !measure.now || self.stage != Stage::Idle || !self.asked.take(now, ASKED) {
+            return Ok(None);
         }
         self.stage = Stage::Binding;
         self.until = Some(now.after(BIND));
-        Some(Command::Bind { first: MEASURING, count: MEASURING_COUNT })
+        Ok(Some(Command::Bind { first: MEASURING, count: MEASURING_COUNT }))
     }
 
     /// The caller has opened the two sockets, or could not: the registered one tells something too.
@@ -184,6 +207,8 @@ impl Gauge {
     pub(crate) fn expire(&mut self, now: Instant) -> Option<Command> {
         self.until.take_if(|at| now >= *at)?;
         self.stage = Stage::Idle;
+        // The next measurement may be behind another NAT.
+        self.probes = 0;
         Some(Command::Unbind { first: MEASURING, count: MEASURING_COUNT })
     }
 

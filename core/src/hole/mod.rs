@@ -51,6 +51,11 @@ pub(crate) enum Packet {
 }
 
 impl Packet {
+    /// Whether it counts towards what all holes together may send: all but answers to the peer.
+    pub(crate) const fn is_counted(&self) -> bool {
+        matches!(self, Self::Check(_, Check { answer: false, .. }, _))
+    }
+
     pub(crate) const fn len(&self) -> usize {
         match self {
             Self::Detect(..) => DETECT_LEN,
@@ -99,21 +104,25 @@ pub(crate) struct Opening {
     pub(crate) request: u32,
     /// The place of the connection in its table.
     pub(crate) slot: usize,
+    /// The socket of a path that carries the connection already.
+    pub(crate) kept: Option<SocketId>,
 }
 
 impl Hole {
     /// A hole towards `peer`, which the server observed. `None`: the device may not send there.
     pub(crate) fn open(now: Instant, peer: SocketAddr, of: &Opening) -> Option<Self> {
-        let Opening { ability, policy, key, index, sends, request, slot } = *of;
-        if !policy.permits(SocketAddr::new(peer.ip(), u16::MAX)) {
+        let Opening { ability, policy, key, index, sends, request, slot, kept } = *of;
+        if !policy.permits(SocketAddr::new(peer.ip(), u16::MAX)) || slot >= names::SLOTS {
             return None;
         }
         let budget = Budget {
             packets: PACKETS.saturating_add(ability.limits.guesses),
             sockets: ability.limits.sockets,
         };
+        let base = names::base(slot);
+        let kept = kept.and_then(|socket| names::number(base, socket)).unwrap_or(0);
         Some(Self {
-            attempt: Attempt::new(budget),
+            attempt: Attempt::new(budget).beside(kept),
             peer: peer.ip(),
             key,
             index,
@@ -121,7 +130,7 @@ impl Hole {
             request,
             detector: ability.detector,
             policy,
-            base: names::base(slot),
+            base,
             pending: None,
             until: now.after(ATTEMPT),
             heard: false,
@@ -158,10 +167,12 @@ impl Hole {
 
     /// The sockets that begin with `first` are open, or could not be opened.
     pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
-        if names::number(self.base, first).is_some_and(|number| number > 0)
-            && let Some(local) = local
-        {
-            self.attempt.handle_opened(local.port());
+        if names::number(self.base, first).is_none_or(|number| number == 0) {
+            return;
+        }
+        match local {
+            Some(local) => self.attempt.handle_opened(local.port()),
+            None => self.attempt.handle_not_opened(),
         }
     }
 
@@ -296,6 +307,16 @@ impl Hole {
     pub(crate) fn deadline(&self, now: Instant) -> Instant {
         let next = self.attempt.poll_timeout(now).filter(|_| self.pending.is_none());
         next.map_or(self.until, |at| at.min(self.until))
+    }
+
+    /// When it ends.
+    pub(crate) const fn until(&self) -> Instant {
+        self.until
+    }
+
+    /// Its number for the request.
+    pub(crate) const fn request(&self) -> u32 {
+        self.request
     }
 
     /// Whether it has taken long enough.

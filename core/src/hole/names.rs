@@ -7,6 +7,8 @@ use crate::id::SocketId;
 pub(super) const MEASURING: SocketId = SocketId::FRESH;
 /// How many it has.
 pub(super) const MEASURING_COUNT: u8 = 2;
+/// So many slots have numbers; those beyond punch no holes.
+pub(super) const SLOTS: usize = 254;
 /// Numbers of one connection slot: its attempt counts its sockets from 1.
 const EACH: u16 = 256;
 

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 
 use super::names::{number, socket};
 use super::{Gauge, Hole, Packet, Words, names};
+use crate::addr::AddressPolicy;
 use crate::id::SocketId;
+use crate::limit::{Bucket, Rate};
 use crate::machine::{Command, Discard};
 use crate::nat::{Allocation, Differential, NatProfile};
 use crate::punch::Ability;
@@ -22,10 +24,12 @@ pub(crate) struct Way {
     pub(crate) hole: Option<Hole>,
     /// Sockets of this slot's numbers were opened.
     bound: bool,
+    /// The request whose attempt is over; 0: none. There is one attempt for each.
+    done: u32,
 }
 
 impl Way {
-    pub(crate) const NONE: Self = Self { hole: None, bound: false };
+    pub(crate) const NONE: Self = Self { hole: None, bound: false, done: 0 };
 
     /// Lets the hole go, and the sockets but this one.
     pub(crate) fn close(
@@ -34,7 +38,9 @@ impl Way {
         keep: Option<SocketId>,
         command: &mut dyn FnMut(Command),
     ) {
-        self.hole = None;
+        if let Some(hole) = self.hole.take() {
+            self.done = hole.request();
+        }
         if !self.bound {
             return;
         }
@@ -53,6 +59,11 @@ impl Way {
                 unbind(kept.saturating_add(1), u8::MAX.saturating_sub(kept));
             }
         }
+    }
+
+    /// Whether the attempt for this request is over.
+    pub(crate) const fn is_done(&self, request: u32) -> bool {
+        self.done == request
     }
 
     /// Whether datagrams from there may be the peer's: the hole leads there.
@@ -108,11 +119,20 @@ pub(crate) struct Puncher {
     /// The keys that authenticate keepalives and detection packets in the session with the server.
     pub(crate) key_up: [u8; 16],
     pub(crate) key_down: [u8; 16],
+    /// Where the equipment may send to.
+    pub(crate) policy: AddressPolicy,
+    /// Of the packets to all peers together, answers not counted (threat T14).
+    pace: Bucket,
 }
 
+/// Packets to all peers together. One attempt alone stays below it.
+const PACE: Rate = Rate::new(64, 5);
+
 impl Puncher {
-    pub(crate) const fn new(ability: Option<Ability>) -> Self {
+    pub(crate) const fn new(ability: Option<Ability>, policy: AddressPolicy) -> Self {
         Self {
+            policy,
+            pace: Bucket::EMPTY,
             ability,
             gauge: Gauge::new(),
             words: Words::new(),
@@ -133,10 +153,11 @@ impl Puncher {
     pub(crate) fn measure(
         &mut self,
         now: Instant,
+        server: SocketAddr,
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
-        Ok(self.gauge.invited(now, measure))
+        self.gauge.invited(now, server, self.policy, measure)
     }
 
     /// The server reports where detection packets came from. `registered`: where it sees the
@@ -201,10 +222,19 @@ impl Puncher {
     }
 
     /// The next packet of a hole or of the measurement, for a server whose main end is at `server`.
-    pub(crate) fn next<T: Holed>(&self, slots: &[T], server: SocketAddr) -> Option<Due> {
+    pub(crate) fn next<T: Holed>(
+        &self,
+        now: Instant,
+        slots: &[T],
+        server: SocketAddr,
+    ) -> Option<Due> {
+        let free = self.pace.available_at(PACE) <= now;
         let holes = slots.iter().enumerate();
         let mut due = holes.filter_map(|(slot, held)| {
             let (socket, packet) = held.way().hole.as_ref()?.packet()?;
+            if packet.is_counted() && !free {
+                return None;
+            }
             let remote = match packet {
                 Packet::Detect(end, _) => self.gauge.address(server, end),
                 Packet::Check(remote, ..) => remote,
@@ -216,6 +246,20 @@ impl Puncher {
             let remote = self.gauge.address(server, end);
             Some(Due { slot: None, socket, remote, packet: Packet::Detect(end, detect) })
         })
+    }
+
+    /// A packet of a hole has left.
+    pub(crate) fn sent(&mut self, now: Instant, packet: &Packet) {
+        if packet.is_counted() {
+            let _taken = self.pace.take(now, PACE);
+        }
+    }
+
+    /// When packets that wait for their turn may leave.
+    pub(crate) fn deadline<T: Holed>(&self, now: Instant, slots: &[T]) -> Option<Instant> {
+        let mut packets = slots.iter().filter_map(|slot| slot.way().hole.as_ref()?.packet());
+        let waits = packets.any(|(_, packet)| packet.is_counted());
+        waits.then(|| self.pace.available_at(PACE)).filter(|&at| at > now)
     }
 
     /// Writes a detection packet under the session whose handle and next counter these are. Without
@@ -231,26 +275,48 @@ impl Puncher {
     }
 }
 
-/// Looks in each slot's hole what is next.
-pub(crate) fn advance<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn FnMut(Command)) {
+/// Looks in each slot's hole what is next, as far as there is `room` for the commands that it takes.
+/// Says whether there was.
+pub(crate) fn advance<T: Holed>(
+    now: Instant,
+    slots: &mut [T],
+    room: usize,
+    command: &mut dyn FnMut(Command),
+) -> bool {
+    let mut room = room;
     for slot in slots {
         let way = slot.way_mut();
         let Some(hole) = &mut way.hole else { continue };
-        while let Some(commands) = hole.advance(now) {
+        loop {
+            let Some(left) = room.checked_sub(EACH) else { return false };
+            let Some(commands) = hole.advance(now) else { break };
+            room = left;
             way.bound = true;
             commands.into_iter().for_each(&mut *command);
         }
     }
+    true
 }
 
-/// Ends what has taken long enough, and looks what is next.
-pub(crate) fn expire<T: Holed>(now: Instant, slots: &mut [T], command: &mut dyn FnMut(Command)) {
+/// Ends what has taken long enough, and looks what is next; as [`advance`].
+pub(crate) fn expire<T: Holed>(
+    now: Instant,
+    slots: &mut [T],
+    room: usize,
+    command: &mut dyn FnMut(Command),
+) -> bool {
+    let mut room = room;
     for (index, slot) in slots.iter_mut().enumerate() {
         let kept = slot.path_socket();
         let way = slot.way_mut();
         if way.hole.as_ref().is_some_and(|hole| hole.is_over(now)) {
+            let Some(left) = room.checked_sub(EACH) else { return false };
+            room = left;
             way.close(index, kept, command);
         }
     }
-    advance(now, slots, command);
+    advance(now, slots, room, command)
 }
+
+/// Commands that opening, or closing, one slot's sockets takes at the most.
+const EACH: usize = 2;

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::outbound::Ticket;
 use super::request::{ConnectionSlot, Stage};
 use super::{IssuerEvent, View};
-use crate::hole::{self, Hole, Opening, Packet};
+use crate::hole::{self, Hole, Holed, Opening, Packet};
 use crate::id::{ConnectionId, SocketId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received};
@@ -37,7 +37,8 @@ impl View<'_> {
         match body {
             _ if over != Transport::Datagram => Err(Discard::Unexpected),
             ToEquipment::Measure(measure) => {
-                if let Some(command) = self.state.puncher.measure(now, measure)? {
+                let server = self.state.equipment.server.datagram;
+                if let Some(command) = self.state.puncher.measure(now, server, measure)? {
                     self.state.command(command);
                 }
                 Ok(())
@@ -72,15 +73,19 @@ impl View<'_> {
         let handle = name(self.slots, index).to_handle();
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
         let peer = crate::addr::canonical(punch.peer);
+        if slot.way.is_done(punch.request) {
+            return Err(Discard::Unexpected); // One attempt for each request.
+        }
         if slot.way.hole.is_none() {
             let opening = Opening {
                 ability,
-                policy: self.state.addresses,
+                policy: self.state.puncher.policy,
                 key: slot.hole_key(),
                 index: handle,
                 sends: Kind::IssuerPunch,
                 request: punch.request,
                 slot: index,
+                kept: slot.path_socket(),
             };
             let hole = Hole::open(now, peer, &opening).ok_or(Discard::ForbiddenAddress)?;
             slot.way.hole = Some(hole);
@@ -116,19 +121,19 @@ impl View<'_> {
             self.state.puncher.words.heard(slot.request);
         }
         if check.answer && slot.stage == Stage::Open {
-            // The acceptor hears us here: better than TCP.
-            self.heard_on(connection, Path::Datagram { socket, remote });
+            slot.try_path(now, socket, remote);
         }
         self.advance_holes();
         Ok(Received::Control)
     }
 
-    /// The acceptor speaks on a punched path and hears us there: it carries the connection.
+    /// The acceptor speaks on a punched path, in the session: it carries the connection.
     pub(super) fn heard_on(&mut self, connection: ConnectionId, path: Path) {
         let index = usize::from(connection.index);
         let Path::Datagram { socket, .. } = path else { return };
         let Ok(slot) = find(self.slots, connection) else { return };
         let Some(peer) = &mut slot.peer else { return };
+        slot.candidate = None;
         if peer.follow(path) {
             peer.say(PeerMessage::Alive);
             self.state.event(IssuerEvent::PathChanged { connection, path });
@@ -141,9 +146,11 @@ impl View<'_> {
     }
 
     pub(super) fn advance_holes(&mut self) {
-        let now = self.state.now;
         let state = &mut *self.state;
-        hole::advance(now, self.slots, &mut |command| state.command(command));
+        let (now, room) = (state.now, state.room());
+        if !hole::advance(now, self.slots, room, &mut |command| state.command(command)) {
+            state.rest_at = Some(now.after(crate::machine::REST));
+        }
     }
 
     /// Lets a slot's hole go, and its sockets but this one.
@@ -161,12 +168,15 @@ impl View<'_> {
         if let Some(command) = state.puncher.gauge.expire(now) {
             state.command(command);
         }
-        hole::expire(now, self.slots, &mut |command| state.command(command));
+        let room = state.room();
+        if !hole::expire(now, self.slots, room, &mut |command| state.command(command)) {
+            state.rest_at = Some(now.after(crate::machine::REST));
+        }
     }
 
     /// The packet of a hole or of the measurement that is due.
     fn due(&self) -> Option<hole::Due> {
-        self.state.puncher.next(self.slots, self.state.equipment.server.datagram)
+        self.state.puncher.next(self.state.now, self.slots, self.state.equipment.server.datagram)
     }
 
     pub(super) fn next_punch(&self) -> Option<DatagramHead<Ticket>> {
@@ -196,7 +206,11 @@ impl View<'_> {
 
     pub(super) fn commit_punch(&mut self) {
         let now = self.state.now;
-        match self.due().map(|due| due.slot) {
+        let due = self.due();
+        if let Some(due) = &due {
+            self.state.puncher.sent(now, &due.packet);
+        }
+        match due.map(|due| due.slot) {
             Some(Some(index)) => {
                 let slot = self.slots.get_mut(index);
                 if let Some(hole) = slot.and_then(|slot| slot.way.hole.as_mut()) {

@@ -151,7 +151,9 @@ impl View<'_> {
                     self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
                 }
             }
-            ToEquipment::Refused(_) if slot.stage == Stage::Open => self.renew_later(index),
+            ToEquipment::Refused(refused) if slot.stage == Stage::Open => {
+                self.renew_later(index, refused.reason)
+            }
             ToEquipment::Refused(refused) => {
                 self.close_way(index, None);
                 if let Some(slot) = self.slots.get_mut(index) {
@@ -205,14 +207,16 @@ impl View<'_> {
         if punched && !slot.is_of(&path) {
             return Err(Discard::ForbiddenAddress);
         }
-        if slot.stage == Stage::Open {
-            let peer = slot.peer.as_mut().filter(|_| punched).ok_or(Discard::Unexpected)?;
-            match peer.path {
-                // Repeated: our first word has not arrived. After one over TCP: it hears us here.
-                Path::Datagram { .. } => peer.say(PeerMessage::Alive),
-                Path::Stream { .. } => self.heard_on(name(self.slots, index), path),
+        if let (Stage::Open, Path::Datagram { socket, remote }) = (slot.stage, path) {
+            // Repeated: our first word has not arrived. After one over TCP: it hears us here, too.
+            match &mut slot.peer {
+                Some(peer) if peer.path == path => peer.say(PeerMessage::Alive),
+                _ => slot.try_path(now, socket, remote),
             }
             return Ok(index);
+        }
+        if slot.stage == Stage::Open {
+            return Err(Discard::Unexpected);
         }
         let initiator = slot.initiator.as_ref().ok_or(Discard::Unexpected)?;
         let mut plain = [0; ANSWER_BODY];
@@ -227,6 +231,9 @@ impl View<'_> {
         let connection = name(self.slots, index);
         self.state.event(IssuerEvent::Connected { connection, path });
         if let Some(key) = accept.early_key {
+            if let Some(slot) = self.slots.get_mut(index) {
+                slot.early_key = Some(key);
+            }
             self.state.event(IssuerEvent::EarlyKey { connection, key });
         }
         if let Path::Datagram { socket, remote } = path {
@@ -275,6 +282,9 @@ impl View<'_> {
                 Ok(Received::Control)
             }
             Opened::Control(PeerMessage::EarlyKey(key)) => {
+                if let Ok(slot) = find(self.slots, connection) {
+                    slot.early_key = Some(key);
+                }
                 self.state.event(IssuerEvent::EarlyKey { connection, key });
                 Ok(Received::Control)
             }

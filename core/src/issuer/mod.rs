@@ -4,6 +4,7 @@
 //! config.rs     what it is told and tells
 //! reach.rs      links to the server
 //! request.rs    one slot for each request and the connection that it becomes
+//! renewal.rs    another path for a connection that stands
 //! dial_backs.rs TCP connections that come in
 //! holes.rs      measuring its NAT and punching
 //! inbound.rs    what arrives
@@ -25,6 +26,7 @@ mod inbound;
 mod inspect;
 mod outbound;
 mod reach;
+mod renewal;
 pub(crate) mod request;
 
 use core::net::SocketAddr;
@@ -32,7 +34,6 @@ use core::time::Duration;
 
 use heapless::{Deque, Vec};
 
-use crate::addr::AddressPolicy;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
@@ -92,7 +93,6 @@ pub(crate) struct State {
     pub(crate) bad_certificate: bool,
     /// Counter and tag of what was sent last over datagrams: a hint must echo them.
     pub(crate) last: Option<(u64, [u8; 16])>,
-    pub(crate) addresses: AddressPolicy,
     pub(crate) puncher: Puncher,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
@@ -118,6 +118,11 @@ impl State {
         if self.events.push_back(event).is_err() {
             self.counters.lose_event();
         }
+    }
+
+    /// Places that the queue of commands has left for holes.
+    pub(crate) fn room(&self) -> usize {
+        QUEUE.saturating_sub(self.commands.len())
     }
 
     /// Whether what one more connection's end takes might not fit into the queues.
@@ -178,8 +183,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             next_request: u32::from(first) << 8,
             bad_certificate: false,
             last: None,
-            addresses: config.addresses,
-            puncher: Puncher::new(config.punch),
+            puncher: Puncher::new(config.punch, config.addresses),
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),

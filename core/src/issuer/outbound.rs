@@ -1,6 +1,7 @@
 //! What is due to leave an issuer, and what time brings.
 
 use super::reach::WARM;
+use super::renewal::{Candidate, KNOCK_AGAIN};
 use super::request::{ConnectionSlot, LINGER, REPEAT, Stage};
 use super::{FailCause, Listener, State, View};
 use crate::acceptor::{seal_body, transport_len};
@@ -27,6 +28,8 @@ pub enum Ticket {
     Punch,
     /// The first word in a new session when no request is due.
     Confirm(Transport),
+    /// A word on a path that is tried for the connection in this slot.
+    Knock(usize),
     /// A control message of the connection in this slot.
     Control(usize),
 }
@@ -43,6 +46,7 @@ pub(super) fn deadline(state: &State, slots: &[ConnectionSlot]) -> Option<Wakeup
         (slots.iter().filter(asking).filter_map(due).min(), TimerKind::Request),
         (slots.iter().filter(|slot| !asking(slot)).filter_map(due).min(), TimerKind::Connection),
         (state.puncher.gauge.deadline(), TimerKind::Connection),
+        (state.puncher.deadline(state.now, slots), TimerKind::Connection),
         (inbound.min(), TimerKind::Connection),
         (state.idle_until, TimerKind::Expiry),
     ];
@@ -94,7 +98,10 @@ impl View<'_> {
         // A request names the listener's port, so it waits until that is known; one for another path
         // needs no listener.
         let open = matches!(self.state.listener, Listener::Open(_));
-        let may = |slot: &ConnectionSlot| open || slot.renewing.is_some();
+        let may = |slot: &ConnectionSlot| match slot.renewing {
+            Some(_) => over == Transport::Datagram,
+            None => open,
+        };
         let due = self.slots.iter().position(|slot| slot.is_asking() && slot.due && may(slot));
         if let Some(index) = due {
             let request = self.slots.get(index)?.connect(self.state.dial_back(over));
@@ -116,7 +123,12 @@ impl View<'_> {
             let socket = SocketId::MAIN;
             return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
         }
+        let now = self.state.now;
         self.slots.iter().enumerate().find_map(|(index, slot)| {
+            if let Some(Candidate { socket, remote, .. }) = slot.knock(now) {
+                let (ticket, len) = (Ticket::Knock(index), Peer::KNOCK);
+                return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
+            }
             let peer = slot.peer.as_ref()?;
             let Path::Datagram { socket, remote } = peer.path else { return None };
             let (ticket, len) = (Ticket::Control(index), peer.due()?);
@@ -164,6 +176,11 @@ impl View<'_> {
                 }
             }
             Ticket::Punch => self.encode_punch(out),
+            Ticket::Knock(index) => {
+                if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
+                    peer.knock(now, out);
+                }
+            }
             Ticket::Control(index) => {
                 if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
                     peer.encode(now, out);
@@ -194,6 +211,13 @@ impl View<'_> {
                 self.state.puncher.words.sent();
             }
             Ticket::Punch => self.commit_punch(),
+            Ticket::Knock(index) => {
+                let candidate = self.slots.get_mut(index).and_then(|slot| slot.candidate.as_mut());
+                if let Some(candidate) = candidate {
+                    candidate.left = candidate.left.saturating_sub(1);
+                    candidate.at = now.after(KNOCK_AGAIN);
+                }
+            }
             Ticket::Control(index) => {
                 let last = self
                     .slots
@@ -241,8 +265,8 @@ impl View<'_> {
 
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
-        self.expire_holes();
         self.expire_slots();
+        self.expire_holes();
         self.expire_links();
         self.expire_inbound(now);
         if self.state.idle_until.take_if(|at| now >= *at).is_some() {

@@ -23,8 +23,10 @@ pub(super) const WARM: Duration = Duration::from_secs(60);
 impl View<'_> {
     /// Starts the links that are wanted and not under way.
     pub(super) fn reach_server(&mut self) {
+        // Another path is looked for with datagrams alone.
+        let renewing = self.slots.iter().any(|slot| slot.renewing.is_some());
         let state = &mut *self.state;
-        if state.datagram.is_up() || state.stream.is_up() {
+        if state.datagram.is_up() || state.stream.is_up() && !renewing {
             return;
         }
         let datagram = state.transport != RequestTransport::Stream;
@@ -131,6 +133,8 @@ impl View<'_> {
                 }
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
+            // Only datagrams punch holes: they go on being tried where the equipment can.
+            Transport::Stream if self.state.puncher.ability.is_some() => {}
             Transport::Stream => self.state.datagram.stop(),
         }
         let now = self.state.now;
@@ -238,8 +242,10 @@ impl View<'_> {
         let mut rng = Draw { source: self.entropy, hedge };
         let datagram = datagram.expire(now, &mut rng);
         let stream = stream.expire(now, &mut rng);
-        if datagram == Expiry::Failed {
-            self.lost(Transport::Datagram);
+        match datagram {
+            Expiry::Failed if self.state.stream.is_up() => {} // TCP has carried the request.
+            Expiry::Failed => self.lost(Transport::Datagram),
+            Expiry::Pending | Expiry::Unanswered => {}
         }
         if stream == Expiry::Failed {
             self.lost(Transport::Stream);

@@ -12,6 +12,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
+use super::renewal::Candidate;
 use super::{FailCause, IssuerEvent, Listener, State, Target, View};
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::crypto::{StaticKey, mac};
@@ -30,8 +31,6 @@ use crate::wire::{OFFER_BODY, OFFER_LEN};
 
 /// First repetition of a request over datagrams; doubles.
 pub(super) const REPEAT: Duration = Duration::from_millis(500);
-/// After a refusal an open connection asks again for another path.
-const RENEW_AGAIN: Duration = Duration::from_secs(5);
 /// How long a close may take to leave.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
@@ -74,6 +73,12 @@ pub struct ConnectionSlot {
     pub(super) way: Way,
     /// Open, and asking for another path: until when.
     pub(super) renewing: Option<Instant>,
+    /// How often that was refused.
+    pub(super) refusals: u8,
+    /// The acceptor's early key, as far as it is known: a renewal is paired by it.
+    pub(super) early_key: Option<[u8; 16]>,
+    /// A punched path on which the acceptor hears us, while something else carries the connection.
+    pub(super) candidate: Option<Candidate>,
 }
 
 impl ConnectionSlot {
@@ -100,6 +105,9 @@ impl ConnectionSlot {
         stream: None,
         way: Way::NONE,
         renewing: None,
+        refusals: 0,
+        early_key: None,
+        candidate: None,
     };
 
     /// Empties the slot; ids that named it are stale from now on.
@@ -144,11 +152,12 @@ impl ConnectionSlot {
     pub(super) fn own_deadline(&self) -> Option<Instant> {
         match (self.stage, &self.peer) {
             (Stage::Open, Some(peer)) => {
+                let knock = self.candidate.filter(|one| one.left > 0).map(|one| one.at);
                 let renewal = match self.renewing {
                     Some(until) => earliest(self.repeat, Some(until)),
                     None => peer.lost_at(),
                 };
-                earliest(Some(peer.deadline()), renewal)
+                earliest(earliest(Some(peer.deadline()), knock), renewal)
             }
             _ => earliest(self.until, self.repeat),
         }
@@ -188,7 +197,7 @@ impl Holed for ConnectionSlot {
     }
 
     fn path_socket(&self) -> Option<SocketId> {
-        match self.peer.as_ref().filter(|_| self.stage == Stage::Open)?.path {
+        match self.peer.as_ref()?.path {
             Path::Datagram { socket, .. } => Some(socket),
             Path::Stream { .. } => None,
         }
@@ -252,13 +261,14 @@ impl View<'_> {
         let until = self.state.now.after(self.state.deadline);
         let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
         slot.target = target.id;
+        slot.early_key = target.early_key;
         slot.stage = Stage::Asking;
         slot.until = Some(until);
         Ok(())
     }
 
     /// Seals an offer into a slot, under a new number, for whoever `target` is.
-    fn seal_offer(&mut self, index: usize, target: &Target) -> Result<(), RequestError> {
+    pub(super) fn seal_offer(&mut self, index: usize, target: &Target) -> Result<(), RequestError> {
         let now = self.state.now;
         let handle = name(self.slots, index).to_handle();
         let State { hedge, equipment, candidates, .. } = &mut *self.state;
@@ -302,44 +312,6 @@ impl View<'_> {
         slot.due = true;
         (slot.tries, slot.repeat) = (0, None);
         Ok(())
-    }
-
-    /// The punched path of an open connection is lost: asks for another one. The connection's own
-    /// key opens the door; a password is not needed again.
-    pub(super) fn renew(&mut self, index: usize) {
-        let until = self.state.now.after(self.state.deadline);
-        let Some(target) = self.slots.get(index).map(|slot| Target::new(slot.target)) else {
-            return;
-        };
-        if self.state.puncher.ability.is_some() && self.seal_offer(index, &target).is_ok() {
-            if let Some(slot) = self.slots.get_mut(index) {
-                slot.way.hole = None;
-            }
-            self.reach_server();
-        }
-        // Without one to send, it is looked at again later.
-        if let Some(slot) = self.slots.get_mut(index) {
-            slot.initiator = None;
-            slot.renewing = Some(until);
-        }
-    }
-
-    /// It cannot get another path now: it asks again after a while.
-    pub(super) fn renew_later(&mut self, index: usize) {
-        let now = self.state.now;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        (slot.due, slot.repeat, slot.renewing) = (false, None, Some(now.after(RENEW_AGAIN)));
-    }
-
-    /// A connection is heard again, or has another path.
-    pub(super) fn renewed(&mut self, index: usize) {
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        if slot.renewing.take().is_some() {
-            (slot.due, slot.repeat) = (false, None);
-            let socket = slot.path_socket();
-            self.close_way(index, socket);
-            self.settle();
-        }
     }
 
     /// All requests have come to nothing.

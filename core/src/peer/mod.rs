@@ -37,6 +37,8 @@ const PROBE_PUNCHED_AGAIN: Duration = Duration::from_millis(2_500);
 const DEAD_PUNCHED: Duration = Duration::from_secs(60);
 /// An issuer that has heard nothing over a punched path for so long looks for another one.
 pub(crate) const RENEW_AFTER: Duration = Duration::from_secs(25);
+/// So many questions of the other end in a row mean that it does not hear our answers.
+const ASKED_IN_VAIN: u8 = 3;
 /// An end that has heard nothing over a punched path for so long sends no application data (RFC
 /// 7675, section 5.1).
 const CONSENT: Duration = Duration::from_secs(30);
@@ -123,6 +125,8 @@ pub(crate) struct Peer {
     asked: Instant,
     /// A control message that is due.
     due: Option<PeerMessage>,
+    /// How often the other end has asked whether we are there, and said nothing else since.
+    asked_us: u8,
 }
 
 impl Peer {
@@ -139,7 +143,7 @@ impl Peer {
             Direction::Down => Kind::AcceptorTransport,
         };
         let session = Session::new(now, root, direction, peer_index);
-        Self { id, session, path, sends, heard: now, sent: now, asked: now, due: None }
+        Self { id, session, path, sends, heard: now, sent: now, asked: now, due: None, asked_us: 0 }
     }
 
     /// Whether its path leads to this IP address over datagrams.
@@ -171,10 +175,12 @@ impl Peer {
         let body = self.session.open(now, header, message)?;
         self.heard = now;
         let (channel, body) = body.split_first_mut().ok_or(Discard::Malformed)?;
+        let asked_us = core::mem::take(&mut self.asked_us);
         match *channel {
             0 => {
                 let message = read_body::<PeerMessage>(body).ok_or(Discard::Malformed)?;
                 if message == PeerMessage::Probe {
+                    self.asked_us = asked_us.saturating_add(1);
                     self.due.get_or_insert(PeerMessage::Alive);
                 }
                 Ok(Opened::Control(message))
@@ -258,9 +264,22 @@ impl Peer {
         !self.is_punched() || now < self.heard.after(CONSENT)
     }
 
-    /// When a punched path counts as lost.
+    /// When a punched path counts as lost: after silence, or when the other end asks again and again
+    /// because it does not hear our answers.
     pub(crate) fn lost_at(&self) -> Option<Instant> {
-        self.is_punched().then(|| self.heard.after(RENEW_AFTER))
+        let after = if self.asked_us >= ASKED_IN_VAIN { Duration::ZERO } else { RENEW_AFTER };
+        self.is_punched().then(|| self.heard.after(after))
+    }
+
+    /// Length of an `Alive` for a path that is tried.
+    pub(crate) const KNOCK: usize = TRANSPORT_OVERHEAD + 2;
+
+    /// Writes an `Alive` for a path that is tried.
+    pub(crate) fn knock(&mut self, now: Instant, out: &mut [u8]) {
+        let mut body = [0; MAX_CONTROL];
+        let Some((_, control)) = body.split_first_mut() else { return };
+        let len = write_body(&PeerMessage::Alive, control).unwrap_or(0).saturating_add(1);
+        self.seal(now, body.get(..len).unwrap_or(&[]), &[], out);
     }
 
     /// When [`Peer::expire`] must be called.

@@ -125,6 +125,27 @@ impl Attempt {
         }
     }
 
+    /// The fresh socket of this number is in use for something else: the first ones that are opened
+    /// are others, where the budget allows it.
+    #[must_use]
+    pub const fn beside(mut self, socket: u8) -> Self {
+        let half = self.budget.sockets >> 1;
+        self.base = if socket > half { half } else { 0 };
+        self
+    }
+
+    /// The sockets of [`Action::Open`] could not be opened: the burst comes to nothing.
+    pub fn handle_not_opened(&mut self) {
+        if core::mem::take(&mut self.opening) {
+            (self.open, self.extra) = (0, false);
+            if self.step == Step::Opening {
+                (self.burst, self.step) = (None, Step::Rest);
+            }
+            // The same instruction is worth another try.
+            self.last = None;
+        }
+    }
+
     /// The path, once there is one.
     #[must_use]
     pub const fn found(&self) -> Option<Found> {

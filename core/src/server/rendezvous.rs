@@ -126,6 +126,8 @@ impl View<'_> {
             Stage::Refused => self.tell_issuer(index),
             Stage::Waiting | Stage::Free => {}
         }
+        // It may have come over TCP before, where no holes are punched.
+        self.meet(index);
         Ok(())
     }
 
