@@ -39,6 +39,8 @@ pub struct Meeting {
     pub abilities: [Option<Ability>; 2],
     /// How the issuer comes in.
     pub door: Door,
+    /// How the issuer reaches the server.
+    pub transport: RequestTransport,
     /// Whether the server has a second address.
     pub second_address: bool,
     /// The chance of a datagram's getting lost, on each of the three ways.
@@ -65,6 +67,7 @@ impl Meeting {
             together: false,
             abilities: [Some(Ability::LARGE); 2],
             door: Door::Paired,
+            transport: RequestTransport::Datagram,
             second_address: true,
             loss: 0.0,
             jitter: Duration::ZERO,
@@ -84,7 +87,7 @@ impl Meeting {
         });
         let issuer_nat = self.issuer.clone().map(|config| fleet.nat(config));
         let phone = fleet.issuer_behind(issuer_nat, "phone", |config| {
-            config.transport = RequestTransport::Datagram;
+            config.transport = self.transport;
             config.wall_clock = Some(START);
             config.punch = self.abilities[0];
         });

@@ -244,3 +244,71 @@ impl Gauge {
         (known != Some(profile)).then_some(profile)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Instant = Instant::from_millis(1_000_000);
+    const PUBLIC: AddressPolicy =
+        AddressPolicy { loopback: false, private: false, low_ports: false };
+
+    fn main() -> SocketAddr {
+        "203.0.113.1:3478".parse().unwrap()
+    }
+
+    /// One measurement; the status of its first packet.
+    fn run(gauge: &mut Gauge, now: Instant, ends: &Measure) -> u8 {
+        let bind = gauge.invited(now, main(), PUBLIC, ends);
+        assert!(matches!(bind, Ok(Some(Command::Bind { .. }))));
+        gauge.bound(MEASURING, Some("10.0.0.2:40000".parse().unwrap()));
+        let (_, _, first) = gauge.next(4_600).unwrap();
+        while gauge.next(4_600).is_some() {
+            gauge.sent(now);
+        }
+        assert!(gauge.expire(now.after(OPEN)).is_some());
+        first.status
+    }
+
+    /// A device that has moved house in one session: what the old NAT let in says nothing of the new.
+    #[test]
+    fn probes_are_of_one_measurement() {
+        let mut gauge = Gauge::new();
+        let ends = Measure { other_port: 3_479, other_address: None, now: true };
+        gauge.probed(AT, 1);
+        assert_eq!(run(&mut gauge, AT, &ends), FROM_OTHER_PORT);
+        assert_eq!(run(&mut gauge, AT.after(Duration::from_secs(3_600)), &ends), 0);
+    }
+
+    /// Whatever the server says (T12).
+    #[test]
+    fn no_detection_packet_goes_to_a_denied_address() {
+        let mut gauge = Gauge::new();
+        let mut told = |other_port, other: &str| {
+            let other_address = Some(other.parse().unwrap());
+            let ends = Measure { other_port, other_address, now: true };
+            let _told = gauge.invited(AT, main(), PUBLIC, &ends);
+            for end in [ServerEnd::OtherPort, ServerEnd::OtherAddress] {
+                let to = gauge.address(main(), end);
+                assert!(PUBLIC.permits(to) && to.is_ipv4(), "{to}");
+            }
+        };
+        for port in [0, 53, 1_023, 1_024] {
+            for other in ["127.0.0.1:1900", "10.0.0.1:5000", "198.51.100.9:53", "[2001:db8::1]:99"]
+            {
+                told(port, other);
+            }
+            told(port, "198.51.100.9:3478");
+        }
+    }
+
+    #[test]
+    fn a_server_that_asks_for_ever_is_answered_six_times_at_once() {
+        let mut gauge = Gauge::new();
+        let ends = Measure { other_port: 3_479, other_address: None, now: true };
+        for _ in 0..6 {
+            run(&mut gauge, AT, &ends);
+        }
+        assert_eq!(gauge.invited(AT.after(OPEN), main(), PUBLIC, &ends), Ok(None));
+    }
+}
