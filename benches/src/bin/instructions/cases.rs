@@ -77,22 +77,22 @@ pub(crate) const CASES: &[Case] = &[
     case("encode/register", 1_000, Some(700), |rounds| encode(rounds, &bodies::register())),
     case("encode/registered", 1_000, Some(300), |rounds| encode(rounds, &bodies::registered())),
     case("encode/connect-notify", 1_000, Some(950), |rounds| encode(rounds, &bodies::notify())),
-    case("nat/measure, known", 1_000, Some(1_000), |rounds| measure(rounds, Ports::Known)),
-    case("nat/measure, counted", 1_000, Some(3_000), |rounds| measure(rounds, Ports::Counted)),
-    case("nat/measure, drawn", 1_000, Some(3_000), |rounds| measure(rounds, Ports::Drawn)),
-    case("nat/128 ports of a counter", 100, Some(20_000), |rounds| walk(rounds, 0)),
-    case("nat/128 ports between two", 100, Some(20_000), |rounds| walk(rounds, 1)),
-    case("nat/128 ports of a block", 100, Some(20_000), |rounds| walk(rounds, 2)),
-    case("punch/plan", 1_000, Some(1_000), plans),
-    case("punch/round, direct", 1_000, Some(5_000), |rounds| punches(rounds, Method::Direct)),
-    case("punch/round, first", 1_000, Some(5_000), |rounds| punches(rounds, Method::First)),
-    case("punch/round, both first", 1_000, Some(5_000), |rounds| {
+    case("nat/measure, known", 1_000, Some(1_500), |rounds| measure(rounds, Ports::Known)),
+    case("nat/measure, counted", 1_000, Some(2_200), |rounds| measure(rounds, Ports::Counted)),
+    case("nat/measure, drawn", 1_000, Some(2_800), |rounds| measure(rounds, Ports::Drawn)),
+    case("nat/128 ports of a counter", 100, Some(12_000), |rounds| walk(rounds, 0)),
+    case("nat/128 ports between two", 100, Some(12_000), |rounds| walk(rounds, 1)),
+    case("nat/128 ports of a block", 100, Some(40_000), |rounds| walk(rounds, 2)),
+    case("punch/plan", 1_000, Some(600), plans),
+    case("punch/round, direct", 1_000, Some(700), |rounds| punches(rounds, Method::Direct)),
+    case("punch/round, first", 1_000, Some(1_200), |rounds| punches(rounds, Method::First)),
+    case("punch/round, both first", 1_000, Some(1_500), |rounds| {
         punches(rounds, Method::BothFirst);
     }),
-    case("punch/round, bracket", 1_000, Some(5_000), |rounds| punches(rounds, Method::Bracket)),
-    case("punch/round, ramp", 1_000, Some(5_000), |rounds| punches(rounds, Method::Ramp)),
-    case("punch/round, birthday", 1_000, Some(5_000), |rounds| punches(rounds, Method::Birthday)),
-    case("punch/128 packets of an end", 100, Some(60_000), |rounds| {
+    case("punch/round, bracket", 1_000, Some(1_600), |rounds| punches(rounds, Method::Bracket)),
+    case("punch/round, ramp", 1_000, Some(2_800), |rounds| punches(rounds, Method::Ramp)),
+    case("punch/round, birthday", 1_000, Some(1_300), |rounds| punches(rounds, Method::Birthday)),
+    case("punch/128 packets of an end", 100, Some(80_000), |rounds| {
         for _ in 0..rounds {
             count_this(&mut || {
                 black_box(punch::attempt());
