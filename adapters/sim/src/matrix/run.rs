@@ -60,7 +60,7 @@ impl Lab {
             age: Duration::from_secs(10),
             second_address: true,
             leases: true,
-            history: (0, Duration::from_secs(3_600)),
+            history: (0, Duration::from_secs(300)),
         }
     }
 }

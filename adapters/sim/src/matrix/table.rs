@@ -50,7 +50,7 @@ pub struct Conditions {
     pub pairs: Pairs,
     /// Whether ends ask for a port where a box gives out ports on request.
     pub leases: bool,
-    /// How often each end has been measured before, an hour before one another.
+    /// How often each end has been measured before, five minutes before one another.
     pub history: u8,
 }
 

@@ -50,7 +50,7 @@ pub(crate) struct Args {
     /// Ask no box for a port mapping (of the kinds, u-port and u-sym give one)
     #[arg(long)]
     no_leases: bool,
-    /// How often each end has been measured before, an hour before one another (0 to 50)
+    /// How often each end has been measured before, five minutes before one another (0 to 50)
     #[arg(long, value_name = "N", default_value_t = 0)]
     #[arg(value_parser = clap::value_parser!(u8).range(0..=50), allow_negative_numbers = true)]
     history: u8,
