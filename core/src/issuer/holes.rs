@@ -138,7 +138,8 @@ impl View<'_> {
             peer.say(PeerMessage::Alive);
             self.state.event(IssuerEvent::PathChanged { connection, path });
             self.close_way(index, Some(socket));
-        } else if let Some(stream) = slot.stream.take() {
+        }
+        if let Some(stream) = self.slots.get_mut(index).and_then(|slot| slot.stream.take()) {
             // It has followed us: TCP has done its work.
             self.forget_inbound(stream);
             self.state.command(Command::Shutdown { stream });

@@ -267,7 +267,8 @@ impl Peer {
     /// When a punched path counts as lost: after silence, or when the other end asks again and again
     /// because it does not hear our answers.
     pub(crate) fn lost_at(&self) -> Option<Instant> {
-        let after = if self.asked_us >= ASKED_IN_VAIN { Duration::ZERO } else { RENEW_AFTER };
+        let soon = Duration::from_millis(1);
+        let after = if self.asked_us >= ASKED_IN_VAIN { soon } else { RENEW_AFTER };
         self.is_punched().then(|| self.heard.after(after))
     }
 

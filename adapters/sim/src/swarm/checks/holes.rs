@@ -211,11 +211,13 @@ impl Holes {
         let (host, at) = (seen.call.host, seen.call.at);
         if !is_of_peer(kind) {
             let known = roster.ends.contains(&to);
-            return known.then_some(()).ok_or(("I-10", format!("{kind:?} goes to {to}")));
+            return known.then_some(()).ok_or_else(|| ("I-10", format!("{kind:?} goes to {to}")));
         }
         let heard = self.heard.contains(&(host, to));
         if kind != own_punch(seen.role) {
-            return heard.then_some(()).ok_or(("I-10", format!("{kind:?} goes to {to}, unheard")));
+            return heard
+                .then_some(())
+                .ok_or_else(|| ("I-10", format!("{kind:?} goes to {to}, unheard")));
         }
         let exits = &self.exits;
         if seen.role == Role::Acceptor
