@@ -2,8 +2,8 @@
 //!
 //! The one end's bubble gets a hop limit with which it makes its mapping and ends before the peer's NAT;
 //! the peer's packets, for which the way is open then, are plain. How many routers stand before the
-//! sender's own NAT and behind it nobody knows, so each try has another limit, and the last have the
-//! usual one.
+//! sender's own NAT and behind it nobody knows, so each try has another limit; none is without one,
+//! since that could cost the peer its registration.
 //! Where the bubbler's NAT punishes, too, the replier sends when the server has seen that the bubble
 //! has left: a packet that comes early would spoil both ends' ports for as long as they are tried.
 
@@ -41,7 +41,7 @@ impl Coordinator {
         match self.plan.method {
             _ if limited != Some(end) => 0,
             Method::Birthday => HOPS_TO_GUESS,
-            _ => HOPS.get(usize::from(self.tries())).copied().unwrap_or(0),
+            _ => HOPS.into_iter().cycle().nth(self.tries().into()).unwrap_or(0),
         }
     }
 

@@ -184,7 +184,7 @@ fn hops_by_tries(issuer: NatProfile, acceptor: NatProfile) -> (End, Tries) {
 fn what_goes_to_a_nat_that_punishes_is_held_back_and_the_other_end_s_packets_are_not() {
     let shy = |profile| NatProfile { punishes: true, ..profile };
     let (plain, bare) = (Some((0, false)), Some((0, true)));
-    let limits = [4, 2, 7, 0, 0];
+    let limits = [4, 2, 7, 4, 2];
     // Nobody's: both send at once, from where the server sees them.
     let (_, tries) = hops_by_tries(known(), known());
     assert_eq!(tries, [[plain, plain, None]; 5]);
