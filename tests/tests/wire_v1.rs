@@ -138,9 +138,9 @@ fn bodies_about_holes_are_frozen() {
         &ToEquipment::Seen(Seen { request: 0, round: 0, packets }),
         "070000020100c0000201f8230500c0000201f823",
     );
-    for (number, why) in
-        [Hopeless::BothUnpredictable, Hopeless::Families, Hopeless::Budget].into_iter().enumerate()
-    {
+    let reasons =
+        [Hopeless::BothUnpredictable, Hopeless::Families, Hopeless::Budget, Hopeless::Sockets];
+    for (number, why) in reasons.into_iter().enumerate() {
         let hopeless = message::Hopeless { request: 2, why };
         frozen(&ToEquipment::Hopeless(hopeless), &format!("0902{number:02x}"));
     }

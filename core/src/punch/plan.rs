@@ -140,8 +140,18 @@ pub enum Hopeless {
     BothUnpredictable,
     /// The ends' addresses are of different families.
     Families,
-    /// One port is drawn, and the ends have no budget to guess with.
+    /// One port is drawn, and the ends may not guess often enough.
     Budget,
+    /// An end cannot open as many sockets as it takes to find its port out.
+    Sockets,
+}
+
+impl Hopeless {
+    /// What two ends are told that fail in both roles: what their owners can change first.
+    fn of_two(self, other: Self) -> Self {
+        let changed = [Self::Budget, Self::Sockets];
+        changed.into_iter().find(|&why| self == why || other == why).unwrap_or(self)
+    }
 }
 
 /// How an end's port towards the peer can be found out.
@@ -213,7 +223,7 @@ pub fn plan(issuer: &Party, acceptor: &Party) -> Result<Plan, Hopeless> {
     match (forwards, backwards) {
         (Ok(one), Ok(other)) => Ok(if one.expected <= other.expected { one } else { other }),
         (Ok(plan), Err(_)) | (Err(_), Ok(plan)) => Ok(plan),
-        (Err(why), Err(Hopeless::BothUnpredictable)) | (Err(_), Err(why)) => Err(why),
+        (Err(one), Err(other)) => Err(one.of_two(other)),
     }
 }
 
@@ -222,7 +232,8 @@ fn oriented(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> 
     let can_look = |party: &Party| party.limits.sockets >= sockets_to_look(&party.profile);
     let plan = |method, bubbles, replies, expected| {
         let able = can_look(one) && (method != Method::BothFirst || can_look(other));
-        able.then_some(Plan { method, bubbler, bubbles, replies, expected }).ok_or(Hopeless::Budget)
+        let plan = Plan { method, bubbler, bubbles, replies, expected };
+        able.then_some(plan).ok_or(Hopeless::Sockets)
     };
     match (Kind::of(&one.profile), Kind::of(&other.profile)) {
         (Kind::First, Kind::Known) => plan(Method::First, 1, 1, 5),
@@ -278,7 +289,7 @@ fn ramp(bubbler: End, one: &Party, other: &Party) -> Result<Plan, Hopeless> {
     let bubbles = wanted.min(one.limits.sockets);
     let can_look = |party: &Party| party.limits.sockets >= sockets_to_look(&party.profile);
     if !can_look(one) || !can_look(other) {
-        return Err(Hopeless::Budget);
+        return Err(Hopeless::Sockets);
     }
     // Fewer sockets mean more rounds.
     let rounds = wanted.div_ceil(bubbles);
@@ -314,10 +325,11 @@ fn birthday(bubbler: End, size: u32, one: &Party, other: &Party) -> Result<Plan,
     // As many bubbles as guesses: the fewest packets in all. More where the guesses would not do.
     let enough = size.saturating_mul(SURE).div_ceil(u32::from(replies).max(1));
     let bubbles = u8::try_from(size.isqrt().max(enough)).unwrap_or(u8::MAX).min(one.limits.sockets);
-    let pairs = u32::from(bubbles).saturating_mul(replies.into());
     // Less than one in sixteen is not worth the packets.
-    if pairs.saturating_mul(16) < size {
-        return Err(Hopeless::Budget);
+    let worth =
+        |bubbles: u8| u32::from(bubbles).saturating_mul(replies.into()).saturating_mul(16) >= size;
+    if !worth(bubbles) {
+        return Err(if worth(u8::MAX) { Hopeless::Sockets } else { Hopeless::Budget });
     }
     let wait = size.checked_div(bubbles.into()).unwrap_or(0).min(replies.into());
     let expected = u16::try_from(wait).unwrap_or(u16::MAX).saturating_add(bubbles.into());

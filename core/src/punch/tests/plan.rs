@@ -106,3 +106,29 @@ fn two_families_and_two_drawn_ports_are_hopeless() {
     let nothing = Span::default().forecast();
     assert_eq!(nothing, Forecast::Among { low: 1_024, high: u16::MAX, margin: 0 });
 }
+
+/// What an owner is told must be what the owner can change.
+#[test]
+fn too_few_sockets_and_too_few_guesses_are_told_apart() {
+    let with = |mapping, is: fn(&Allocation) -> bool| {
+        // Filters that look at ports, so that nobody gets in by chance.
+        let mut shut = profiles().filter(|p| p.filtering == Filtering::AddressAndPortDependent);
+        shut.find(|p| p.mapping == mapping && is(&p.allocation)).unwrap()
+    };
+    let apdm = Mapping::AddressAndPortDependent;
+    let counted = with(apdm, |it| matches!(it, Allocation::Sequential(_)));
+    let mut drawn = with(apdm, |it| *it == Allocation::Random);
+    drawn.span = Span::default();
+    let known = with(Mapping::EndpointIndependent, |_| true);
+    let why = |one, mine, other, yours| {
+        let (a, b) = (party(1, one, mine), party(2, other, yours));
+        assert_eq!(plan(&a, &b), plan(&b, &a));
+        plan(&a, &b).err()
+    };
+    let none = Limits { sockets: 0, guesses: 1_024 };
+    let timid = Limits { sockets: 255, guesses: 0 };
+    assert_eq!(why(counted, none, counted, none), Some(Hopeless::Sockets));
+    assert_eq!(why(drawn, none, known, Limits::BIRTHDAY), Some(Hopeless::Sockets));
+    assert_eq!(why(drawn, Limits::BIRTHDAY, known, timid), Some(Hopeless::Budget));
+    assert_eq!(why(drawn, none, known, timid), Some(Hopeless::Budget));
+}

@@ -58,6 +58,7 @@ const fn reason(why: Hopeless) -> &'static str {
         Hopeless::BothUnpredictable => "both-unpredictable",
         Hopeless::Families => "families",
         Hopeless::Budget => "budget",
+        Hopeless::Sockets => "sockets",
         _ => "hopeless",
     }
 }
