@@ -39,6 +39,14 @@ pub enum Happening<E> {
     /// Something is wrong on this machine that the node can live with: state that could not be
     /// written, no file descriptors left, and the like. For a log.
     Trouble(String),
+    /// So many NATs were measured, and no packet has come in at a server's second port: a firewall
+    /// may be in the way. Told once; without that port's packets nothing is learned of a NAT.
+    Unheard {
+        /// The port as equipment is told it.
+        port: u16,
+        /// How many.
+        measurements: u8,
+    },
 }
 
 /// Which steps on the wire become events.

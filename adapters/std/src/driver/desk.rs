@@ -28,6 +28,10 @@ impl<E> Journal<E> {
         self.events.push(now, Happening::Trouble(text));
     }
 
+    pub(crate) fn unheard(&self, now: Instant, port: u16, measurements: u8) {
+        self.events.push(now, Happening::Unheard { port, measurements });
+    }
+
     /// A step that is no message.
     pub(crate) fn step(&self, now: Instant, remote: SocketAddr, action: Action) {
         if self.trace != Trace::Off {

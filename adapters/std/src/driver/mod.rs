@@ -13,7 +13,7 @@ mod turn;
 
 use core::time::Duration;
 
-use genkan_core::{Channel, ConnectionId, Instant, Machine};
+use genkan_core::{Channel, ConnectionId, Instant, Machine, SocketId};
 
 pub use control::Stopped;
 pub(crate) use control::{Control, Engine, Nudge};
@@ -31,6 +31,9 @@ pub(crate) trait Role: Send + 'static {
 
     /// The machine says something; the application is told afterwards.
     fn observe(&mut self, now: Instant, event: &Self::Event, journal: &Journal<Self::Event>);
+
+    /// A datagram arrived, whatever is in it.
+    fn heard(&mut self, _: SocketId) {}
 
     /// Application data arrived.
     fn payload(&mut self, _: Instant, _: ConnectionId, _: Channel, _plaintext: &[u8]) {}

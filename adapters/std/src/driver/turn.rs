@@ -35,6 +35,7 @@ impl<R: Role> Loop<R> {
             let at = (Carrier::Datagram(socket), remote);
             let action = |kind, bytes| Action::Received { kind, bytes };
             self.journal.message(now, at, datagram, action);
+            self.role.heard(socket);
             let machine = self.role.machine();
             let received = machine.handle_datagram(now, socket, remote, datagram);
             if let Received::Payload { connection, channel, plaintext } = received {

@@ -5,11 +5,13 @@ use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
+use genkan_core::punch::Ability;
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, AdmissionPolicy, Channel, ConnectionId,
     Counters, EquipmentId, Instant,
 };
 
+use super::limits::bounded;
 use super::open::{Groundwork, StartError, optional, own_address};
 use crate::clock::Clock;
 use crate::driver::{Desk, Engine, Journal, Role, Stopped};
@@ -65,6 +67,7 @@ pub struct AcceptorNode {
     state: Option<Arc<StateDir>>,
     id: EquipmentId,
     bound: SocketAddr,
+    punch: Option<Ability>,
 }
 
 impl AcceptorNode {
@@ -78,6 +81,8 @@ impl AcceptorNode {
         if let Some(state) = &state {
             recall(&mut config, state)?;
         }
+        config.punch = config.punch.map(|able| bounded(able, connections, streams));
+        let punch = config.punch;
         let ground = Groundwork::new(Net::new(udp(bind)?, None)?)?;
         let local = own_address(ground.bound, config.server.datagram);
         let now = Clock::new().now();
@@ -100,7 +105,7 @@ impl AcceptorNode {
         let sessions = Sessions::new(Machine::PLACE, streams, nudge, ports.clone());
         let role = Acceptance { machine, sessions, state: state.clone() };
         let engine = ground.run("genkan-acceptor", role, trace, (Bind::Any, local))?;
-        Ok(Self { engine, events, ports, state, id, bound })
+        Ok(Self { engine, events, ports, state, id, bound, punch })
     }
 
     /// This acceptor's id.
@@ -113,6 +118,13 @@ impl AcceptorNode {
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// What it says that it can do to punch holes: no more sockets than the process's limit of open
+    /// files leaves for each connection, when it carries as many as it may.
+    #[must_use]
+    pub const fn punch(&self) -> Option<Ability> {
+        self.punch
     }
 
     /// What it tells.

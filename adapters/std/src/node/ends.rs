@@ -46,7 +46,15 @@ pub(super) fn open(
         return Ok(());
     };
     let other = other_address(main, canonical(address))?;
-    config.other_address.get_or_insert(canonical(other.local_addr()?));
+    let bound = canonical(other.local_addr()?);
+    let told = config.other_address.get_or_insert(bound);
+    if told.port() == 0 {
+        told.set_port(bound.port());
+    }
+    if told.is_ipv4() != bound.is_ipv4() || told.ip().is_unspecified() {
+        let text = format!("{} is not how {} is reached", told.ip(), bound.ip());
+        return Err(StartError::Config(text));
+    }
     net.add(SocketId::OTHER_ADDRESS, other)?;
     Ok(())
 }
@@ -65,9 +73,17 @@ fn other_port(main: SocketAddr, wanted: OtherPort) -> Result<Option<UdpSocket>, 
 
 /// Port 0: the main one's where that is free, else one of the system's choice.
 fn other_address(main: SocketAddr, address: SocketAddr) -> Result<UdpSocket, StartError> {
-    if address.ip().is_unspecified() || address.ip() == canonical(main).ip() {
-        let text = format!("{} is not a second address", address.ip());
-        return Err(StartError::Config(text));
+    let own = canonical(main);
+    let refused = |text| Err(StartError::Config(text));
+    // Otherwise the second one may be the first one too, and a NAT would look better than it is.
+    if own.ip().is_unspecified() {
+        return refused("with a second address, the first must be a single one, too".into());
+    }
+    if address.ip().is_unspecified() || address.ip() == own.ip() {
+        return refused(format!("{} is not a second address", address.ip()));
+    }
+    if address.is_ipv4() != own.is_ipv4() {
+        return refused(format!("{} and {} are of different families", address.ip(), own.ip()));
     }
     if address.port() != 0 {
         return bound(address);

@@ -7,6 +7,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
 
+use genkan_core::punch::Ability;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::wire::message::Reason;
 use genkan_core::{
@@ -14,6 +15,7 @@ use genkan_core::{
     IssuerConfig, IssuerEvent, IssuerSlot, RequestError, Target,
 };
 
+use super::limits::bounded;
 use super::open::{Groundwork, StartError, optional, own_address};
 use crate::clock::Clock;
 use crate::driver::{Desk, Engine, Journal, Role, Stopped};
@@ -153,6 +155,7 @@ pub struct IssuerNode {
     state: Option<Arc<StateDir>>,
     id: EquipmentId,
     bound: SocketAddr,
+    punch: Option<Ability>,
 }
 
 impl IssuerNode {
@@ -168,6 +171,8 @@ impl IssuerNode {
             config.identity.boots = state.count_boot()?;
             config.anchors.floor = config.anchors.floor.max(state.floor()?);
         }
+        config.punch = config.punch.map(|able| bounded(able, connections, streams));
+        let punch = config.punch;
         let ground = Groundwork::new(Net::new(udp(bind)?, None)?)?;
         let local = own_address(ground.bound, config.server.datagram);
         let now = Clock::new().now();
@@ -188,7 +193,7 @@ impl IssuerNode {
         let (waiting, targets) = (BTreeMap::new(), BTreeMap::new());
         let role = Issuance { machine, sessions, state: state.clone(), waiting, targets };
         let engine = ground.run("genkan-issuer", role, trace, (listen, local))?;
-        Ok(Self { engine, events, ports, state, id, bound })
+        Ok(Self { engine, events, ports, state, id, bound, punch })
     }
 
     /// Reaches an acceptor: waits until the session stands or has failed.
@@ -233,6 +238,13 @@ impl IssuerNode {
     #[must_use]
     pub const fn local_addr(&self) -> SocketAddr {
         self.bound
+    }
+
+    /// What it says that it can do to punch holes: no more sockets than the process's limit of open
+    /// files leaves for each connection, when it carries as many as it may.
+    #[must_use]
+    pub const fn punch(&self) -> Option<Ability> {
+        self.punch
     }
 
     /// What it tells.

@@ -6,7 +6,7 @@ use std::io;
 
 use genkan_core::{
     ClientSlot, Counters, EquipmentId, Instant, RequestSlot, Server, ServerConfig, ServerEvent,
-    StreamSlot,
+    SocketId, StreamSlot,
 };
 
 use super::ends::{self, OtherPort};
@@ -28,7 +28,9 @@ pub struct ServerOptions {
     /// from it, where it does not say that equipment reaches that socket by another number.
     pub other_port: OtherPort,
     /// A second address of this machine, which shows more of a NAT; with port 0, the main port where
-    /// that is free there. [`ServerConfig::other_address`] is filled in from it in the same way.
+    /// that is free there. [`ServerOptions::bind`] must then be a single address, of the same family.
+    /// [`ServerConfig::other_address`] is filled in from it in the same way: behind a 1:1 NAT it says
+    /// how equipment reaches the second address; port 0 there is the bound one.
     pub other_address: Option<SocketAddr>,
     /// How many equipments have room on its list.
     pub clients: usize,
@@ -64,7 +66,14 @@ type Machine = Server<Vec<ClientSlot>, Vec<RequestSlot>, Vec<StreamSlot>, OsEntr
 struct Service {
     // The machine's state is large; moving it about would cost stack.
     machine: Box<Machine>,
+    /// The second port as equipment is told it, while nothing has come in there.
+    unheard: Option<u16>,
+    /// Measurements meanwhile.
+    measurements: u8,
 }
+
+/// Measurements that bring nothing to the second port, after which something must be in the way.
+const UNHEARD: u8 = 3;
 
 /// A running server. Dropping it stops it.
 #[derive(Debug)]
@@ -96,7 +105,7 @@ impl ServerNode {
         let machine = Machine::new(now, config, clients, requests, streams, entropy)
             .map_err(|error| StartError::Config(error.to_string()))?;
         let (events, bound) = (ground.events.clone(), ground.bound);
-        let role = Service { machine: Box::new(machine) };
+        let role = Service { machine: Box::new(machine), unheard: other_port, measurements: 0 };
         let engine = ground.run("genkan-server", role, options.trace, (Bind::Any, None))?;
         Ok(Self { engine, events, bound, other_port, other_address })
     }
@@ -186,7 +195,21 @@ impl Role for Service {
         &mut self.machine
     }
 
-    fn observe(&mut self, _: Instant, _: &ServerEvent, _: &Journal<ServerEvent>) {}
+    fn observe(&mut self, now: Instant, event: &ServerEvent, journal: &Journal<ServerEvent>) {
+        let ServerEvent::Measured { .. } = event else { return };
+        let Some(port) = self.unheard else { return };
+        self.measurements = self.measurements.saturating_add(1);
+        if self.measurements >= UNHEARD {
+            journal.unheard(now, port, self.measurements);
+            self.unheard = None;
+        }
+    }
+
+    fn heard(&mut self, socket: SocketId) {
+        if socket == SocketId::OTHER_PORT {
+            self.unheard = None;
+        }
+    }
 
     fn end(&mut self, now: Instant) -> bool {
         self.machine.dismiss(now)
