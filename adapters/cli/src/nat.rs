@@ -1,7 +1,10 @@
 //! What a NAT is like, and why two of them cannot be punched: in words and as fields of events.
 
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
+use core::net::SocketAddr;
+use std::net::UdpSocket;
 
+use genkan_core::Path;
 use genkan_core::nat::{Allocation, Filtering, Mapping, NatProfile};
 use genkan_core::punch::{End, Hopeless, Method, Plan};
 use serde_json::json;
@@ -27,14 +30,30 @@ pub(crate) fn words(profile: &NatProfile) -> String {
             None => ", drawn".into(),
         },
     };
-    let filtering = match profile.filtering {
-        Filtering::Unknown => "",
-        Filtering::EndpointIndependent => "; lets in everybody",
-        Filtering::PortIndependent => "; lets in any port of who was sent something",
-        Filtering::AddressDependent => "; lets in who was sent something, from any port",
-        Filtering::AddressAndPortDependent => "; lets in only ports that were sent something",
-    };
+    let filtering = filter(profile).map(|text| format!("; {text}")).unwrap_or_default();
     format!("{mapping}{ports}{filtering}")
+}
+
+/// Whom it lets in.
+const fn filter(profile: &NatProfile) -> Option<&'static str> {
+    match profile.filtering {
+        Filtering::Unknown => None,
+        Filtering::EndpointIndependent => Some("lets in everybody"),
+        Filtering::PortIndependent => Some("lets in any port of who was sent something"),
+        Filtering::AddressDependent => Some("lets in who was sent something, from any port"),
+        Filtering::AddressAndPortDependent => Some("lets in only ports that were sent something"),
+    }
+}
+
+/// The same where no NAT is seen: only a firewall is left.
+fn words_without(profile: &NatProfile) -> String {
+    let none = "none: the server sees an address of this machine";
+    match profile.filtering {
+        Filtering::AddressDependent | Filtering::AddressAndPortDependent => {
+            format!("{none}; a firewall {}", filter(profile).unwrap_or_default())
+        }
+        _ => none.into(),
+    }
 }
 
 /// Adds a profile to an event.
@@ -80,7 +99,14 @@ pub(crate) const fn why_text(why: Hopeless) -> &'static str {
     match why {
         Hopeless::BothUnpredictable => "neither NAT's port can be foreseen",
         Hopeless::Families => "one end has IPv4, the other IPv6",
-        Hopeless::Budget => "a port would have to be guessed, and --max-guesses allows none",
+        Hopeless::Budget => {
+            "a port would have to be guessed, and the end that would guess may not do it often enough \
+             (--max-guesses there)"
+        }
+        Hopeless::Sockets => {
+            "an end can open too few sockets to find its port out (its limit of open files, or a \
+             small device)"
+        }
         _ => "the two NATs leave no way",
     }
 }
@@ -91,8 +117,37 @@ pub(crate) const fn why(why: Hopeless) -> &'static str {
         Hopeless::BothUnpredictable => "both-unpredictable",
         Hopeless::Families => "families",
         Hopeless::Budget => "budget",
+        Hopeless::Sockets => "sockets",
         _ => "other",
     }
+}
+
+/// How two ends are to meet, or why they cannot, in words.
+pub(crate) fn plan_words(plan: &Result<Plan, Hopeless>) -> String {
+    let plan = match plan {
+        Ok(plan) => plan,
+        Err(why) => return format!("no way, {}", why_text(*why)),
+    };
+    let (bubbler, replier) = match plan.bubbler {
+        End::Issuer => ("the user", "the appliance"),
+        End::Acceptor => ("the appliance", "the user"),
+    };
+    let how = match plan.method {
+        Method::Direct => "each sends to the port that is seen here".into(),
+        Method::First => format!("{bubbler} sends from a fresh port, which its NAT keeps"),
+        Method::BothFirst => "each sends from a fresh port, which its NAT keeps".into(),
+        Method::Bracket => format!(
+            "{bubbler} sends between two packets to here, and {replier} to the ports between theirs"
+        ),
+        Method::Ramp => {
+            format!("{bubbler} sends to a port that the NAT of {replier} will count up to")
+        }
+        Method::Birthday => format!(
+            "{bubbler} sends from {} ports, and {replier} guesses up to {} times",
+            plan.bubbles, plan.replies
+        ),
+    };
+    format!("{how}; about {} packets", plan.expected)
 }
 
 /// Adds to an event how two ends are to meet, or why they cannot.
@@ -124,16 +179,43 @@ const fn method(method: Method) -> &'static str {
     }
 }
 
-/// What a person was told of the NAT last: the same is not told again.
+/// What is known of this end's NAT, and what a person was told of it last: the same is not told again.
 #[derive(Debug, Default)]
-pub(crate) struct Told(RefCell<String>);
+pub(crate) struct Told {
+    words: RefCell<String>,
+    /// The server sees an address of this machine.
+    own: Cell<bool>,
+}
 
 impl Told {
+    /// The server sees this end at `observed`.
+    pub(crate) fn seen_as(&self, observed: SocketAddr) {
+        // Only an own address can be bound to.
+        self.own.set(UdpSocket::bind((observed.ip(), 0)).is_ok());
+    }
+
     /// The profile in words, if they are other words than the last time.
     pub(crate) fn news(&self, profile: &NatProfile) -> Option<String> {
-        let words = words(profile);
-        let last = self.0.replace(words.clone());
+        // A machine that is its own NAT may change its ports.
+        let kept = matches!(profile.allocation, Allocation::Preserving | Allocation::Unknown);
+        self.own.set(self.own.get() && kept);
+        let words = if self.own.get() { words_without(profile) } else { words(profile) };
+        let last = self.words.replace(words.clone());
         (last != words).then_some(words)
+    }
+
+    /// Adds a profile to an event.
+    pub(crate) fn with(&self, event: Event, profile: &NatProfile) -> Event {
+        with(event.with("translated", !self.own.get()), profile)
+    }
+
+    /// What carries a connection, for a person.
+    pub(crate) fn carrier(&self, path: &Path) -> &'static str {
+        match path {
+            Path::Datagram { .. } if self.own.get() => "UDP",
+            Path::Datagram { .. } => "UDP (a punched hole)",
+            Path::Stream { .. } => "TCP",
+        }
     }
 }
 
@@ -175,6 +257,48 @@ mod tests {
         let words = told.news(&measured(kept)).unwrap();
         assert_eq!(words, "one port for all ports of a destination, kept as it is inside");
         assert_eq!(told.news(&NatProfile::default()).unwrap(), "not measured");
+    }
+
+    #[test]
+    fn where_the_server_sees_an_own_address_there_is_no_nat_and_no_hole() {
+        let remote = SocketAddr::from(([198, 51, 100, 1], 1));
+        let path = Path::Datagram { socket: genkan_core::SocketId::MAIN, remote };
+        let told = Told::default();
+        told.seen_as(([127, 0, 0, 1], 7).into());
+        let mut profile = NatProfile::default();
+        let none = "none: the server sees an address of this machine";
+        assert_eq!(told.news(&profile).unwrap(), none);
+        assert_eq!(told.carrier(&path), "UDP");
+        let event = |told: &Told| told.with(Event::new("nat"), &profile).into_value();
+        assert_eq!(event(&told)["translated"], false);
+        told.seen_as(([192, 0, 2, 1], 7).into());
+        assert_eq!(event(&told)["translated"], true);
+        assert_eq!(told.carrier(&path), "UDP (a punched hole)");
+        told.seen_as(([127, 0, 0, 1], 7).into());
+        profile.set_filtering(Some(false), None);
+        let firewall = format!("{none}; a firewall lets in only ports that were sent something");
+        assert_eq!(told.news(&profile).unwrap(), firewall);
+        // Ports that are changed are a NAT's doing, whatever the address.
+        profile.allocation = Allocation::Random;
+        assert!(!told.news(&profile).unwrap().contains("none"));
+    }
+
+    #[test]
+    fn a_plan_is_told_in_words() {
+        let plan = Plan {
+            method: Method::Birthday,
+            bubbler: End::Acceptor,
+            bubbles: 255,
+            replies: 256,
+            expected: 400,
+        };
+        assert_eq!(
+            plan_words(&Ok(plan)),
+            "the appliance sends from 255 ports, and the user guesses up to 256 times; about 400 \
+             packets"
+        );
+        let none = plan_words(&Err(Hopeless::Sockets));
+        assert!(none.starts_with("no way, ") && none.contains("sockets"), "{none}");
     }
 
     #[test]

@@ -63,6 +63,16 @@ fn a_server_tells_by_which_ends_it_sees_nats() {
     if cfg!(target_os = "linux") {
         let ready = serve(&["--other-address", "127.0.0.2"]);
         assert!(text(&ready, "other_address").starts_with("127.0.0.2:"), "{ready}");
+        let behind = ["--other-port", &format!("{other}=4444"), "--other-address"];
+        let ready = serve(&[&behind[..], &["127.0.0.2:0=203.0.113.5:5555"]].concat());
+        assert_eq!(ready["other_port"], 4_444);
+        assert_eq!(text(&ready, "other_address"), "203.0.113.5:5555");
+    }
+    for bind in [&[][..], &["--bind", "0.0.0.0:0"], &["--bind", "[::]:0"]] {
+        let arguments = ["serve", "--data", data, "--other-address", "127.0.0.2"];
+        let refused = run(&[&arguments[..], bind].concat());
+        assert_eq!(refused.status, 2, "{}", refused.err);
+        assert!(refused.err.contains("--bind"), "{}", refused.err);
     }
     let taken = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
@@ -70,6 +80,31 @@ fn a_server_tells_by_which_ends_it_sees_nats() {
     let refused = run(&arguments);
     assert_eq!(refused.status, 1, "{}", refused.err);
     assert!(refused.err.contains(&format!("127.0.0.1:{port}")), "{}", refused.err);
+}
+
+#[test]
+fn who_opened_the_next_port_in_a_firewall_is_told_when_it_is_taken() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let (main, next) = (0..100)
+        .find_map(|_| {
+            let main = UdpSocket::bind("127.0.0.1:0").ok()?.local_addr().ok()?;
+            TcpListener::bind(main).ok()?;
+            Some((main, UdpSocket::bind((main.ip(), main.port().checked_add(1)?)).ok()?))
+        })
+        .unwrap();
+    let bind = main.to_string();
+    let arguments = ["serve", "--bind", &bind, "--data", data];
+    let server = Running::start(&arguments);
+    let other = server.event("ready")["other_port"].clone();
+    let taken = server.event("other-port-taken");
+    assert_eq!(taken["wanted"], main.port() + 1);
+    assert_eq!(taken["port"], other);
+    assert_eq!(server.stop(), 0);
+    drop(next);
+    let server = Running::start(&arguments);
+    assert_eq!(server.event("ready")["other_port"], main.port() + 1);
+    assert_eq!(server.stop(), 0);
 }
 
 #[test]

@@ -344,7 +344,8 @@ fn ctrl_c_ends_what_runs_well_and_what_waits_with_status_130() {
 #[test]
 fn killed_processes_are_replaced_and_the_others_find_them() {
     let mut house = House::new(Some(&["--open"]));
-    // Over TCP: the system tells at once that the other end is gone.
+    // Over TCP, where the system tells at once that the other end is gone. Over a punched path only
+    // silence tells it, after up to a minute: too long here.
     let user = Running::start(&house.arguments(&house.id, &["--listen", "0", "--punch", "no"]));
     let door = text(&user.event("ready"), "listen");
     user.event("connected");

@@ -81,6 +81,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         (None, None) => return Err(Failure::usage("--forward HOST:PORT is missing")),
     };
     let server = node::server(&args.server)?;
+    genkan_std::raise_open_files();
     let node = Arc::new(start(args, server, output)?);
     let listener = node
         .listen(node::SERVICE)

@@ -40,8 +40,12 @@ impl<'a> Teller<'a> {
         let output = self.output;
         let told = match event {
             AcceptorEvent::Registered { observed, over } => {
+                self.nat.seen_as(*observed);
                 let over = events::transport(*over);
-                output.line(format!("{GOOD}registered{GOOD:#}, seen as {observed} over {over}"));
+                output.line(format!(
+                    "{GOOD}registered{GOOD:#}, seen as {observed} over {}",
+                    over.to_uppercase()
+                ));
                 Event::at("registered", wall).text("observed", observed).with("over", over)
             }
             AcceptorEvent::RegistrationLost => {
@@ -50,9 +54,9 @@ impl<'a> Teller<'a> {
             }
             AcceptorEvent::Nat(profile) => {
                 if let Some(words) = self.nat.news(profile) {
-                    output.line(format!("{DIM}its NAT{DIM:#}: {words}"));
+                    output.line(format!("{DIM}this end's NAT{DIM:#}: {words}"));
                 }
-                nat::with(Event::at("nat", wall), profile)
+                self.nat.with(Event::at("nat", wall), profile)
             }
             AcceptorEvent::Requested { issuer, address, verdict } => {
                 let (word, reason) = match verdict {
@@ -69,12 +73,12 @@ impl<'a> Teller<'a> {
                     .with("reason", reason)
             }
             AcceptorEvent::Connected { peer, path, .. } => {
-                let over = events::path(path);
+                let over = self.nat.carrier(path);
                 output.line(format!("{GOOD}connected{GOOD:#} with {} over {over}", tag(peer)));
                 events::with_path(Event::at("connected", wall).text("peer", peer), path)
             }
             AcceptorEvent::PathChanged { path, .. } => {
-                output.line(format!("a connection goes over {} now", events::path(path)));
+                output.line(format!("a connection goes over {} now", self.nat.carrier(path)));
                 events::with_path(Event::at("path-changed", wall), path)
             }
             AcceptorEvent::Closed { cause, .. } => {

@@ -105,6 +105,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
         target.password = Some(*password::information(&password, &args.id)?);
     }
     let server = node::server(&args.server)?;
+    genkan_std::raise_open_files();
     let node = Arc::new(start(args, server, output)?);
     let events = node.events();
     if let Some((_, address)) = &listener {

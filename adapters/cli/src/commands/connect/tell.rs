@@ -4,8 +4,8 @@ use core::cell::Cell;
 use core::net::SocketAddr;
 use std::time::SystemTime;
 
+use genkan_core::IssuerEvent;
 use genkan_core::punch::Hopeless;
-use genkan_core::{IssuerEvent, Path};
 use genkan_std::Happening;
 
 use crate::events::{self, Event};
@@ -48,8 +48,10 @@ impl<'a> Teller<'a> {
     fn event(&self, event: &IssuerEvent, wall: SystemTime) -> Option<Event> {
         Some(match event {
             IssuerEvent::ServerReached { over, observed } => {
+                self.nat.seen_as(*observed);
                 let over = events::transport(*over);
                 self.output.progress(|_| {
+                    let over = over.to_uppercase();
                     format!("server reached over {over}; waiting for the appliance …")
                 });
                 Event::at("server-reached", wall).with("over", over).text("observed", observed)
@@ -59,23 +61,29 @@ impl<'a> Teller<'a> {
             }
             IssuerEvent::Nat(profile) => {
                 if let Some(words) = self.nat.news(profile) {
-                    self.say(format!("{DIM}its NAT{DIM:#}    {words}"));
+                    self.say(format!("{DIM}this end's NAT{DIM:#}  {words}"));
                 }
-                nat::with(Event::at("nat", wall), profile)
+                self.nat.with(Event::at("nat", wall), profile)
             }
             IssuerEvent::Hopeless { why, .. } => {
                 self.hopeless(*why);
                 Event::at("hopeless", wall).with("why", nat::why(*why))
             }
             IssuerEvent::Connected { path, .. } => {
-                self.say(format!("{GOOD}connected{GOOD:#}  directly, over {}", carrier(path)));
+                self.say(format!(
+                    "{GOOD}connected{GOOD:#}  directly, over {}",
+                    self.nat.carrier(path)
+                ));
                 if let Some(address) = self.listens.take() {
                     self.say(format!("{DIM}listens{DIM:#}    {address}"));
                 }
                 events::with_path(Event::at("connected", wall), path)
             }
             IssuerEvent::PathChanged { path, .. } => {
-                self.say(format!("{GOOD}moved{GOOD:#}      it goes over {} now", carrier(path)));
+                self.say(format!(
+                    "{GOOD}moved{GOOD:#}      it goes over {} now",
+                    self.nat.carrier(path)
+                ));
                 events::with_path(Event::at("path-changed", wall), path)
             }
             IssuerEvent::Refused { reason, .. } => {
@@ -106,13 +114,5 @@ impl<'a> Teller<'a> {
         } else {
             self.output.line(text);
         }
-    }
-}
-
-/// What carries a connection, for a person.
-const fn carrier(path: &Path) -> &'static str {
-    match path {
-        Path::Datagram { .. } => "UDP (a punched hole)",
-        Path::Stream { .. } => "TCP",
     }
 }

@@ -1,8 +1,9 @@
 //! `genkan serve`: the server.
 
+mod ends;
 mod keys;
 
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -10,7 +11,7 @@ use clap::ValueEnum;
 use genkan_core::wire::certificate::Certificate;
 use genkan_core::{ServerConfig, ServerEvent};
 use genkan_std::files::StateDir;
-use genkan_std::{Bind, Happening, OtherPort, ServerNode, ServerOptions, Trace};
+use genkan_std::{Bind, Happening, ServerNode, ServerOptions, Trace};
 
 use super::make_private_dir;
 use crate::args::{PORT, data_dir};
@@ -35,12 +36,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "ADDRESS:PORT")]
     bind: Option<SocketAddr>,
     /// A second UDP port, by which the server sees what a NAT does; with `none` it helps nobody to
-    /// meet through NATs over UDP [default: the one after the first, or any that is free]
-    #[arg(long, value_name = "PORT", value_parser = other_port)]
-    other_port: Option<OtherPort>,
-    /// Another address of this machine, which shows more of a NAT [port: the first one's, or any]
-    #[arg(long, value_name = "ADDRESS[:PORT]", value_parser = other_address)]
-    other_address: Option<SocketAddr>,
+    /// meet through NATs over UDP. PUBLIC: how it is reached behind a port forward [default: the one
+    /// after the first, or any that is free]
+    #[arg(long, value_name = "PORT[=PUBLIC]", value_parser = ends::port)]
+    other_port: Option<ends::Port>,
+    /// Another address of this machine, which shows more of a NAT; --bind must then be a single
+    /// address, too. PUBLIC: how it is reached behind a 1:1 NAT [port: the first one's, or any]
+    #[arg(long, value_name = "ADDRESS[:PORT][=PUBLIC]", value_parser = ends::address)]
+    other_address: Option<ends::Address>,
     /// How many appliances and users have room on the list
     #[arg(long, value_name = "N", default_value_t = 4_096)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -63,23 +66,6 @@ pub(crate) struct Args {
     trace: bool,
 }
 
-fn other_port(text: &str) -> Result<OtherPort, String> {
-    match text {
-        "none" => Ok(OtherPort::None),
-        _ => match text.parse() {
-            Ok(port) if port != 0 => Ok(OtherPort::At(port)),
-            _ => Err("it must be 1 to 65535, or none".into()),
-        },
-    }
-}
-
-fn other_address(text: &str) -> Result<SocketAddr, String> {
-    let alone = || text.parse::<IpAddr>().map(|ip| SocketAddr::new(ip, 0));
-    text.parse()
-        .or_else(|_| alone())
-        .map_err(|_| "it must be an address, with or without port".into())
-}
-
 /// How requests are brought to appliances.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Delivery {
@@ -99,9 +85,8 @@ impl From<Delivery> for genkan_core::Delivery {
 }
 
 pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
-    if args.other_address.is_some() && args.other_port == Some(OtherPort::None) {
-        return Err(Failure::usage("--other-address is of use only with a second port"));
-    }
+    ends::check(args)?;
+    genkan_std::raise_open_files();
     let stop = Stop::on_signals(supervised)?;
     let data = data_dir(args.data.as_deref(), "server")?;
     make_private_dir(&data)?;
@@ -114,8 +99,10 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     config.delivery = args.delivery.into();
     config.interval = args.interval;
     config.wall_clock = clock::seconds();
+    ends::announce(args, &mut config);
     let node = start(args, config)?;
     announce(&keys, &node, output)?;
+    ends::warn(args, &node, output);
     let events = node.events();
     let stopper = stop.then(move || node.stop())?;
     let mut times = Times::new();
@@ -134,8 +121,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
 fn start(args: &Args, config: ServerConfig) -> Result<ServerNode, Failure> {
     let start_at = |address: SocketAddr| {
         let mut options = ServerOptions::new(config.clone(), Bind::At(address));
-        options.other_port = args.other_port.unwrap_or_default();
-        options.other_address = args.other_address;
+        ends::open(args, &mut options);
         options.clients = usize::try_from(args.capacity).unwrap_or(options.clients);
         options.trace = if args.trace { Trace::All } else { Trace::Off };
         ServerNode::start(options).map_err(|error| node::cannot_bind(error, address))
@@ -154,7 +140,7 @@ fn announce(keys: &keys::Keys, node: &ServerNode, output: &Output) -> Outcome {
         .map_err(|error| Failure::keys(format!("the server's certificate is {error}")))?;
     let authority = keys.authority.map(|key| AuthorityKey(key).to_string());
     output.line(format!("{DIM}listens{DIM:#}      {address} (UDP and TCP)"));
-    output.line(format!("{DIM}sees NATs{DIM:#}    {}", ends(node)));
+    output.line(format!("{DIM}sees NATs{DIM:#}    {}", ends::words(node)));
     match &authority {
         Some(authority) => output.line(format!("{DIM}authority{DIM:#}    {KEY}{authority}{KEY:#}")),
         None => output.line(format!("{DIM}authority{DIM:#}    its key is not on this machine")),
@@ -173,15 +159,6 @@ fn announce(keys: &keys::Keys, node: &ServerNode, output: &Output) -> Outcome {
     Ok(())
 }
 
-/// By what it sees NATs, in words.
-fn ends(node: &ServerNode) -> String {
-    match (node.other_port(), node.other_address()) {
-        (None, _) => "not at all: without a second port nobody meets over UDP".into(),
-        (Some(port), None) => format!("by UDP port {port} as well"),
-        (Some(port), Some(address)) => format!("by UDP port {port} and {address} as well"),
-    }
-}
-
 fn tell(happening: &Happening<ServerEvent>, wall: SystemTime, output: &Output) {
     match happening {
         Happening::Machine(event) => tell_event(event, wall, output),
@@ -189,6 +166,11 @@ fn tell(happening: &Happening<ServerEvent>, wall: SystemTime, output: &Output) {
             output.json(&events::step(step, wall, None).into_value());
         }
         Happening::Trouble(text) => tracing::warn!("{text}"),
+        Happening::Unheard { port, measurements } => {
+            ends::unheard(*port, *measurements, output);
+            let event = Event::at("other-port-unheard", wall).with("port", *port);
+            output.json(&event.with("measurements", *measurements).into_value());
+        }
         _ => {}
     }
 }
@@ -233,7 +215,8 @@ fn tell_event(event: &ServerEvent, wall: SystemTime, output: &Output) {
             nat::with(Event::at("measured", wall).text("id", id), profile)
         }
         ServerEvent::Planned { issuer, target, plan } => {
-            tracing::info!("{} and {} are to meet over UDP: {plan:?}", tag(issuer), tag(target));
+            let words = nat::plan_words(plan);
+            tracing::info!("{} and {} are to meet over UDP: {words}", tag(issuer), tag(target));
             let event = Event::at("planned", wall).text("issuer", issuer).text("target", target);
             nat::with_plan(event, plan)
         }
