@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::OnceLock;
 
-use genkan_tests::claims::punch::depends::{DEPENDS, FORMS};
+use genkan_tests::claims::punch::depends::{ALIKE, DEPENDS, FORMS};
 use genkan_tests::claims::punch::lists::{CLAIMS, Form, Item, forms};
 use genkan_tests::claims::punch::run::Meeting;
 use genkan_tests::claims::punch::scenario::{self, Scene};
-use genkan_tests::claims::punch::twins::TWINS;
+use genkan_tests::claims::punch::twins;
 use genkan_tests::claims::table;
 
 /// The meeting of a scene, played once for all tests.
@@ -168,30 +168,41 @@ fn the_punch_tests_are_those_of_the_table() {
     assert_eq!(used, known);
 }
 
+/// Elements of a claim, in whichever scenes.
+fn ids(claim: u16) -> BTreeSet<String> {
+    forms(claim).iter().flat_map(|form| form.items.iter().map(Item::id)).collect()
+}
+
 /// Scenes and elements of a claim.
-fn ids(claim: u16) -> BTreeSet<(Scene, String)> {
-    let all = forms(claim);
-    let of = |form: &Form| {
-        let scene = form.scene;
-        form.items.iter().map(|item| (scene, item.id())).collect::<Vec<_>>()
-    };
-    all.iter().flat_map(of).collect()
+fn shown(claim: u16) -> BTreeSet<(Scene, String)> {
+    let of = |form: Form| form.items.into_iter().map(move |item| (form.scene, item.id()));
+    forms(claim).into_iter().flat_map(of).collect()
 }
 
 #[test]
 fn different_punch_claims_have_different_lists_and_forms_of_one_thing_share_theirs() {
-    let forms_of = |claim: &u16| FORMS.iter().find(|group| group.contains(claim));
-    let mut lists = BTreeMap::new();
+    let mut lists: BTreeMap<_, Vec<u16>> = BTreeMap::new();
     for claim in 1..=CLAIMS {
         let list = ids(claim);
         assert!(!list.is_empty(), "claim {claim}");
-        let other = *lists.entry(list).or_insert(claim);
-        let same = other == claim || forms_of(&claim).is_some_and(|group| group.contains(&other));
-        assert!(same, "claims {claim} and {other} have one list");
+        lists.entry(list).or_default().push(claim);
+    }
+    // One list: the forms of one thing, and what is named with its reason.
+    let alike = |claims: &[u16]| {
+        let forms = FORMS.iter().any(|group| claims.iter().all(|claim| group.contains(claim)));
+        forms || ALIKE.iter().any(|(named, _)| *named == claims)
+    };
+    let shared: Vec<&Vec<u16>> = lists.values().filter(|claims| claims.len() > 1).collect();
+    let wrong: Vec<_> = shared.iter().filter(|claims| !alike(claims)).collect();
+    assert!(wrong.is_empty(), "claims with one list: {wrong:?}");
+    let unused = ALIKE.iter().filter(|(named, _)| !shared.iter().any(|claims| claims == named));
+    assert_eq!(unused.count(), 0, "an exception that is none");
+    for group in FORMS {
+        let first = shown(group[0]);
+        assert!(group.iter().all(|claim| shown(*claim) == first), "{group:?}");
     }
     let forms: Vec<u16> = FORMS.iter().flat_map(|group| group.iter().copied()).collect();
     assert_eq!(forms.iter().collect::<BTreeSet<_>>().len(), forms.len());
-    assert_eq!(lists.len(), usize::from(CLAIMS) - forms.len() + FORMS.len());
 }
 
 #[test]
@@ -265,38 +276,75 @@ fn every_punch_element_fails_when_it_is_spoilt() {
 }
 
 #[test]
-fn each_punch_twin_fails_at_the_element_that_it_lacks() {
+fn each_punch_twin_fails_at_the_elements_that_it_lacks() {
     let mut text = String::from("\nnegative twins of the punch claims\n");
     let mut wrong = Vec::new();
-    for twin in TWINS {
+    let mut failing = BTreeSet::new();
+    for twin in twins::all() {
         let good = meeting(twin.scene);
-        let about = format!("claim {} ({}) without {}", twin.claim, twin.scene.name(), twin.what);
+        let turned = if twin.turned { ", NATs exchanged" } else { "" };
+        let about = format!("{}{turned}, without {}", twin.scene.name(), twin.what);
         let played = twin.play(good);
         if !twin.takes_something(good, &played) {
             wrong.push(format!("{about}: nothing was taken away"));
         }
-        let form = forms(twin.claim).into_iter().find(|form| form.scene == twin.scene);
-        let form = form.unwrap_or_else(|| panic!("{about}: it is not shown there"));
-        assert_eq!(words(&form, good), [""; 0], "{about}: the good one");
-        let failed = form.failures(&played);
-        let broken: Vec<_> = failed.iter().map(|(item, _)| item.element.id).collect();
-        if !broken.contains(&twin.breaks) {
-            wrong.push(format!("{about}: only {broken:?} fail"));
+        let shown = forms_in(twin.scene);
+        let fails: Vec<(u16, String)> = shown
+            .iter()
+            .flat_map(|(claim, form)| {
+                let failed = form.failures(&played).into_iter();
+                failed.map(|(item, _)| (*claim, item.id()))
+            })
+            .collect();
+        for &(claim, element) in twin.breaks {
+            let here = shown.iter().any(|(other, _)| *other == claim);
+            assert!(here, "{about}: claim {claim} is not shown there");
+            if !fails.iter().any(|(of, id)| *of == claim && id == element) {
+                let of = fails.iter().filter(|(of, _)| *of == claim).collect::<Vec<_>>();
+                wrong.push(format!("{about}: claim {claim} fails at {of:?}, not at {element}"));
+            }
+            text += &format!("fails as it must: {about}: claim {claim}, {element}\n");
         }
-        if let Err(why) = (twin.shows)(&played) {
+        if let Err(why) = (twin.shows)(twin.subject(&played)) {
             wrong.push(format!("{about}: {why}"));
         }
-        let (breaks, others) = (twin.breaks, broken.len().saturating_sub(1));
-        text += &format!("fails as it must: {about}: {breaks}, and {others} more\n");
+        failing.extend(fails.into_iter().map(|(claim, id)| (claim, twin.scene, id)));
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
     super::show(&text);
-    for &scene in Scene::ALL {
-        assert!(TWINS.iter().any(|twin| twin.scene == scene), "{scene:?} has no twin");
-    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // Each element of each claim, in each of its scenes, fails in some twin of that scene.
+    let shown = |claim| shown(claim).into_iter().map(move |(scene, id)| (claim, scene, id));
+    let firm: BTreeSet<_> = (1..=CLAIMS)
+        .flat_map(shown)
+        .filter(|shown| !failing.contains(shown))
+        .map(|(_, scene, id)| (scene, id))
+        .collect();
+    assert!(firm.is_empty(), "elements that no twin of the scene breaks: {firm:#?}");
+}
+
+/// The claims that are shown in a scene, and how.
+fn forms_in(scene: Scene) -> Vec<(u16, Form)> {
+    let all =
+        (1..=CLAIMS).flat_map(|claim| forms(claim).into_iter().map(move |form| (claim, form)));
+    all.filter(|(_, form)| form.scene == scene).collect()
+}
+
+#[test]
+fn each_punch_element_has_a_twin_that_it_fails_in() {
+    let all: BTreeSet<String> = (1..=CLAIMS).flat_map(ids).collect();
+    let aimed: BTreeSet<String> =
+        twins::all().flat_map(|twin| twin.breaks).map(|(_, id)| (*id).to_owned()).collect();
+    let lacking: Vec<_> = all.difference(&aimed).collect();
+    assert!(lacking.is_empty(), "elements without a twin: {lacking:#?}");
+    assert!(all.is_superset(&aimed), "elements of no claim: {:#?}", aimed.difference(&all));
+}
+
+#[test]
+fn each_punch_behaviour_has_a_twin() {
     let behaviour =
         |claim: u16| TESTS.iter().find(|(_, test, _)| *test == claim).map(|test| test.2);
-    let shown: BTreeSet<&str> = TWINS.iter().filter_map(|twin| behaviour(twin.claim)).collect();
+    let broken = twins::all().flat_map(|twin| twin.breaks);
+    let shown: BTreeSet<&str> = broken.filter_map(|(claim, _)| behaviour(*claim)).collect();
     let all: BTreeSet<&str> = table::behaviours(table::PUNCH).into_iter().collect();
     assert_eq!(shown, all, "a behaviour without a twin");
 }

@@ -116,3 +116,10 @@ pub const FORMS: &[&[u16]] = &[
     &[99, 104],
     &[100, 105],
 ];
+
+/// Claims that have one list of elements, though in other scenes, and why.
+pub const ALIKE: &[(&[u16], &str)] = &[(
+    &[92, 98, 103],
+    "92 is the equipment of the system of 83 or of 85, and what that of 85 has is what the method and \
+     the program of 98 and 103 do; 92 is shown with 83's besides",
+)];

@@ -94,7 +94,8 @@ const TARGET: &[&Element] = &[&target::RECEIVES, &target::BUBBLES];
 const STEPWISE: &[&Element] = &[&differential::RECEIVES, &differential::REPLIES_STEPWISE];
 const OWN_STEP: &[&Element] =
     &[&differential::PACKETS, &differential::DETECTS, &differential::THROUGH_SERVER];
-const ROLES: &[&Element] = &[&roles::INFORMS, &roles::CHARACTERISTICS, &roles::DECIDES];
+const ROLES: &[&Element] =
+    &[&roles::INFORMS, &roles::CHARACTERISTICS, &roles::DECIDES, &roles::EXCHANGES];
 
 /// A claim's elements and scenes.
 ///
@@ -241,6 +242,7 @@ fn replier(claim: u16) -> Vec<Form> {
 
 fn server(claim: u16) -> Vec<Form> {
     match claim {
+        // The roles follow the judgement: each end bubbles once, the NATs exchanged in between.
         19 => each(&[Server, Equipment], ROLES),
         20 => also(19, &[Server, Equipment], &[&target::SERVER_SENDS]),
         21 => also(20, &[Server, Equipment], &[&target::SERVER_PORT]),

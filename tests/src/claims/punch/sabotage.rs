@@ -38,11 +38,11 @@ pub struct Twin {
     pub what: &'static str,
     /// What is taken away.
     pub without: Without,
-    /// The claim whose elements are looked at.
-    pub claim: u16,
-    /// The element that must fail, by its id.
-    pub breaks: &'static str,
-    /// What can be seen instead.
+    /// Whether that happens in the same scene with the NATs exchanged.
+    pub turned: bool,
+    /// What must fail: a claim that is shown in the scene, and one of its elements by its id.
+    pub breaks: &'static [(u16, &'static str)],
+    /// What can be seen instead, in the scene that it is taken away from.
     pub shows: fn(&Meeting) -> Held,
 }
 
@@ -53,7 +53,30 @@ impl Twin {
     /// When the good meeting has not what is to be taken away.
     #[must_use]
     pub fn play(&self, good: &Meeting) -> Meeting {
-        let mut setting = Setting::of(self.scene, good.seed);
+        if self.turned {
+            let spoilt = Box::new(self.spoilt(self.subject(good)));
+            return Meeting { exchanged: Some(spoilt), ..good.clone() };
+        }
+        let mut played = self.spoilt(good);
+        played.exchanged.clone_from(&good.exchanged);
+        played
+    }
+
+    /// What it takes something away from: the meeting, or the one with the NATs exchanged.
+    ///
+    /// # Panics
+    /// When that was not tried.
+    #[must_use]
+    pub fn subject<'m>(&self, meeting: &'m Meeting) -> &'m Meeting {
+        if self.turned {
+            meeting.exchanged.as_deref().expect("it was tried the other way round")
+        } else {
+            meeting
+        }
+    }
+
+    fn spoilt(&self, good: &Meeting) -> Meeting {
+        let mut setting = Setting { exchanged: self.turned, ..Setting::of(self.scene, good.seed) };
         if let Without::Setting(change) = self.without {
             change(&mut setting);
         }
@@ -80,9 +103,7 @@ impl Twin {
                 None
             }
         };
-        let mut played = stage.play(sabotage);
-        played.exchanged.clone_from(&good.exchanged);
-        played
+        stage.play(sabotage)
     }
 
     /// Whether anything was lost or changed in a play.
@@ -97,6 +118,7 @@ impl Twin {
             let gone = |packet: &&story::Packet| packet.arrived.is_none() && !packet.refused;
             sent.filter(gone).filter(|packet| direct(packet)).count()
         };
+        let (good, played) = (self.subject(good), self.subject(played));
         match self.without {
             Without::Setting(_) | Without::Mapping(..) => good.story != played.story,
             Without::Clear(side, _) => {

@@ -19,6 +19,9 @@ use super::packets::once;
 use super::run::{ACCEPTOR, House, ISSUER, Meeting, Side};
 use crate::world::Lab;
 
+/// What a NAT does: its mapping, and the step of its counter if it counts.
+pub type Kind = (Mapping, Option<i8>);
+
 /// A scene.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Scene {
@@ -71,8 +74,8 @@ impl Scene {
     }
 
     /// The bubbler's NAT and the replier's: mapping and step.
-    const fn nats(self) -> [(Mapping, Option<i8>); 2] {
-        const KNOWN: (Mapping, Option<i8>) = (Mapping::EndpointIndependent, None);
+    const fn nats(self) -> [Kind; 2] {
+        const KNOWN: Kind = (Mapping::EndpointIndependent, None);
         match self {
             Self::Server | Self::Equipment => [(Mapping::AddressAndPortDependent, Some(4)), KNOWN],
             Self::FreshServer | Self::FreshEquipment => {
@@ -103,6 +106,10 @@ pub struct Setting {
     pub second_address: bool,
     /// Fresh sockets that an end can open.
     pub sockets: u8,
+    /// The bubbler's NAT and the replier's.
+    pub nats: [Kind; 2],
+    /// Whether both are behind the first of them.
+    pub one_nat: bool,
 }
 
 impl Setting {
@@ -110,7 +117,8 @@ impl Setting {
     #[must_use]
     pub const fn of(scene: Scene, seed: u64) -> Self {
         let sockets = Limits::LARGE.sockets;
-        Self { scene, exchanged: false, seed, second_address: true, sockets }
+        let nats = scene.nats();
+        Self { scene, exchanged: false, seed, second_address: true, sockets, nats, one_nat: false }
     }
 }
 
@@ -145,7 +153,7 @@ pub struct Stage {
 const GAP: Duration = Duration::from_millis(1);
 
 /// A NAT as the scenes have it.
-fn nat((mapping, step): (Mapping, Option<i8>)) -> NatConfig {
+fn nat((mapping, step): Kind) -> NatConfig {
     let mut config = NatConfig::new(mapping, Filtering::AddressAndPortDependent);
     if let Some(step) = step {
         let counter = Counter::Global;
@@ -166,16 +174,17 @@ impl Stage {
             config.other_address = setting.second_address.then_some(OTHER_ADDRESS);
         });
         lab.fleet.world.capture(true);
-        let [bubbler, replier] = setting.scene.nats();
+        let [bubbler, replier] = setting.nats;
         let kinds = if setting.exchanged { [replier, bubbler] } else { [bubbler, replier] };
         let nats = kinds.map(|kind| lab.fleet.nat(nat(kind)));
+        let door_nat = if setting.one_nat { nats[0] } else { nats[1] };
         let limits = Limits { sockets: setting.sockets, ..Limits::LARGE };
         let ability = Ability { limits, detector: setting.scene.detector() };
         let phone = lab.issuer_behind(Some(nats[0]), ISSUER, |config| {
             config.transport = RequestTransport::Datagram;
             config.punch = Some(ability);
         });
-        let door = lab.acceptor_behind(Some(nats[1]), ACCEPTOR, |config| {
+        let door = lab.acceptor_behind(Some(door_nat), ACCEPTOR, |config| {
             config.admission.open = true;
             config.spread = Duration::ZERO;
             config.punch = Some(ability);
@@ -183,7 +192,7 @@ impl Stage {
         for host in [phone, door] {
             lab.fleet.world.set_send_gap(host, GAP);
         }
-        let house = |name, number: u8, kind: (Mapping, Option<i8>)| House {
+        let house = |name, number: u8, kind: Kind| House {
             name,
             nat: format!("nat{number}"),
             outside: IpAddr::from([192, 0, 2, number]),

@@ -74,7 +74,10 @@ fn characteristic(meeting: &Meeting, side: Side) -> Held<NatProfile> {
 }
 
 /// When the server has decided, and what.
-fn decision(meeting: &Meeting) -> Held<(core::time::Duration, Plan)> {
+///
+/// # Errors
+/// It has not.
+pub(in crate::claims::punch) fn decision(meeting: &Meeting) -> Held<(core::time::Duration, Plan)> {
     let ends = (end_id(meeting, Role::Issuer), end_id(meeting, Role::Acceptor));
     let found = meeting.story.told.iter().find_map(|told| match told {
         Told::Server(at, ServerEvent::Planned { issuer, target, plan: Ok(plan) })
