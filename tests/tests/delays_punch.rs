@@ -120,3 +120,12 @@ fn an_end_in_the_open_costs_nothing() {
         }
     }
 }
+
+/// A counter that was seen just now, here the issuer's, is guessed at while it is looked at.
+#[test]
+fn a_counter_with_a_fresh_profile_takes_three() {
+    for counter in ["seq+1", "seq+2", "seq+8", "seq-64"] {
+        let meeting = Meeting { age: Duration::ZERO, ..between(counter, "port") };
+        assert_eq!(delays(&meeting), 3, "{counter}");
+    }
+}

@@ -11,15 +11,19 @@ fn functions(text: &str) -> BTreeSet<String> {
     lines.filter_map(|line| line.split('(').next()).map(str::to_owned).collect()
 }
 
-/// All tests as `file::function`.
+/// All tests as `file::function`; of a test in a folder, that one's name.
 fn tests() -> BTreeSet<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
     let mut all = BTreeSet::new();
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
-            let names = functions(&fs::read_to_string(&path).unwrap());
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let files = match fs::read_dir(&path) {
+            Ok(inside) => inside.map(|entry| entry.unwrap().path()).collect(),
+            Err(_) => vec![path],
+        };
+        for path in files.iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+            let names = functions(&fs::read_to_string(path).unwrap());
             all.extend(names.into_iter().map(|name| format!("{stem}::{name}")));
         }
     }
