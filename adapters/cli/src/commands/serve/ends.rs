@@ -101,9 +101,10 @@ pub(super) fn warn(args: &Args, node: &ServerNode, output: &Output) {
     if !chosen || args.other_port.is_some() {
         return;
     }
-    let taken = wanted.map_or("there is no port after the first".into(), |wanted| {
-        format!("UDP port {wanted} is taken")
-    });
+    let taken = match wanted {
+        Some(wanted) => format!("UDP port {wanted} is taken"),
+        None => "there is no port after the first".into(),
+    };
     output.note(format!(
         "warning: {taken}; the second port is {port}, another one after each start: open it in the \
          firewall, or choose one with --other-port"
