@@ -163,7 +163,10 @@ impl View<'_> {
                 self.settle();
             }
             ToEquipment::Hopeless(hopeless) => {
-                self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
+                // It is said more than once, as it may be lost.
+                if slot.hopeless.replace(hopeless.why) != Some(hopeless.why) {
+                    self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
+                }
             }
             _ => {}
         }

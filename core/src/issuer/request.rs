@@ -24,6 +24,7 @@ use crate::link::Transport;
 use crate::machine::Command;
 use crate::peer::slots::{Slot, name};
 use crate::peer::{Path, Peer};
+use crate::punch::Hopeless;
 use crate::time::{Instant, earliest};
 use crate::wire::codec::write_body;
 use crate::wire::message::{ConnectRequest, Offer};
@@ -65,6 +66,8 @@ pub struct ConnectionSlot {
     pub(super) accepted: bool,
     /// A plan has come.
     pub(super) planned: bool,
+    /// The server has said that there is no way, and why.
+    pub(super) hopeless: Option<Hopeless>,
     /// Why it has failed, when that is known before its deadline.
     pub(super) cause: Option<FailCause>,
     pub(super) peer: Option<Peer>,
@@ -100,6 +103,7 @@ impl ConnectionSlot {
         asked: false,
         accepted: false,
         planned: false,
+        hopeless: None,
         cause: None,
         peer: None,
         stream: None,
@@ -308,6 +312,7 @@ impl View<'_> {
         slot.initiator = Some(initiator.ok_or(RequestError::BadTarget)?);
         self.state.next_request = self.state.next_request.wrapping_add(1);
         slot.request = self.state.next_request;
+        slot.hopeless = None;
         slot.early_tag = target.early_key.map(|key| early_tag(&key, slot.request, &slot.offer));
         slot.due = true;
         (slot.tries, slot.repeat) = (0, None);

@@ -70,7 +70,7 @@ pub struct ClientSlot {
     pub(super) window: Window<1>,
     /// Strangers' requests to this acceptor; for an issuer, its own requests.
     pub(super) strangers: Bucket,
-    /// Requests of paired issuers.
+    /// Requests of paired issuers; for an issuer, what it says of its requests.
     pub(super) paired: Bucket,
     pub(super) peer_index: u32,
     /// When the entry ends, in seconds of the machine's time.
@@ -78,6 +78,8 @@ pub struct ClientSlot {
     /// [`capability`](crate::wire::message::capability) bits.
     pub(super) capabilities: u32,
     /// When its NAT was asked for last, in milliseconds of the machine's time, which wrap.
+    pub(super) asked_at: u32,
+    /// When its profile was made, in the same.
     pub(super) measured_at: u32,
     /// What its NAT is like ([`NatProfile::to_bytes`]).
     pub(super) profile: [u8; 12],
@@ -118,6 +120,7 @@ impl ClientSlot {
         peer_index: 0,
         expires: 0,
         capabilities: 0,
+        asked_at: 0,
         measured_at: 0,
         profile: [0; 12],
         look: Look::Never,

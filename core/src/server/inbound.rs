@@ -249,10 +249,7 @@ impl View<'_> {
             ToServer::Reply(reply) if role == Role::Acceptor => {
                 self.acceptor_says(&id, reply.request, reply.verdict)
             }
-            ToServer::Can(bits) if role == Role::Issuer => {
-                self.issuer_can(at, *bits);
-                Ok(())
-            }
+            ToServer::Can(bits) if role == Role::Issuer => self.issuer_can(at, *bits),
             ToServer::Heard(heard) => self.heard(at, heard.request),
             ToServer::Range(range) => self.claimed(at, range),
             ToServer::Can(_) | ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {

@@ -59,7 +59,7 @@ impl RequestSlot {
         let kind = match &self.meeting {
             Meeting::None => 0,
             Meeting::Under(_) => 1,
-            Meeting::Hopeless(_) => 2,
+            Meeting::Hopeless(..) => 2,
             Meeting::Over => 3,
         };
         see(kind << 2 | bits([one, other]));
@@ -84,7 +84,7 @@ impl ClientSlot {
         see(self.root().print());
         see(u64::from(self.peer_index) << 32 | u64::from(self.expires));
         see(u64::from(self.capabilities) << 32 | u64::from(self.measured_at));
-        see(self.look as u64);
+        see(u64::from(self.asked_at) << 32 | self.look as u64);
         self.profile().to_bytes().chunks(8).for_each(|part| see(word(part)));
         self.window.inspect(see);
         if let Some(address) = self.address() {

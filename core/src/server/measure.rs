@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The equipment is asked when nothing is known of its NAT, when it was seen at another address
-//! since, and when that was long ago. Probes leave for its registered address just before: whether
+//! since, and when that was long ago; later, while too many others are. Probes leave for its registered address just before: whether
 //! they get in tells the NAT's filter, which the equipment reports in its Detects. A Detect counts
 //! once, by the session's own counter; in a measurement it may come from any host address, since a
 //! NAT may have several, and it never moves the session.
@@ -20,7 +20,8 @@ use super::outbound::Out;
 use super::{MOMENT, ServerEvent, View};
 use crate::machine::Discard;
 use crate::nat::{
-    MAX_SIGHTINGS, MEASURE_PACKETS, Mapping, NatProfile, ServerEnd, Sighting, measurement,
+    Allocation, MAX_SIGHTINGS, MEASURE_PACKETS, Mapping, NatProfile, ServerEnd, Sighting,
+    measurement,
 };
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
@@ -113,19 +114,24 @@ impl ClientSlot {
         now.wrapping_sub(self.measured_at)
     }
 
+    /// How long ago it was asked to show its NAT, at `now` milliseconds.
+    const fn asked_ago(&self, now: u32) -> u32 {
+        now.wrapping_sub(self.asked_at)
+    }
+
     /// Whether its NAT should be looked at now.
     fn wants_look(&self, now: u32) -> bool {
-        let ago = self.measured_ago(now);
         let unknown = self.profile().mapping == Mapping::Unknown;
+        let old = unknown || self.measured_ago(now) > PROFILE_LIFE;
         let new = matches!(self.look, Look::Never | Look::Moved);
-        new || ago > PROFILE_LIFE || unknown && ago > APART
+        new || old && self.asked_ago(now) > APART
     }
 
     /// Whether it may be probed: never again behind a NAT that punishes, or may have done so.
     fn may_be_probed(&self, now: u32) -> bool {
         let rested = match self.look {
             Look::Never | Look::Moved => true,
-            Look::Asked => self.measured_ago(now) > FILTER_MEMORY,
+            Look::Asked => self.asked_ago(now) > FILTER_MEMORY,
             Look::Probed => false,
         };
         rested && !self.profile().punishes
@@ -147,7 +153,8 @@ impl View<'_> {
         let mut unfinished = self.state.measurements.iter().filter(|one| one.at == at && !one.done);
         // One that was begun in an earlier session comes to nothing.
         let wanted = unfinished.next().map(|one| one.generation != generation);
-        if !wanted.unwrap_or_else(|| slot.wants_look(now)) {
+        let others = self.state.measurements.iter().filter(|one| one.at != at).count();
+        if others == MEASUREMENTS || !wanted.unwrap_or_else(|| slot.wants_look(now)) {
             return self.state.send(Out::Measure(at, false));
         }
         let probed = slot.may_be_probed(now);
@@ -156,12 +163,8 @@ impl View<'_> {
             _ if probed => Look::Probed,
             _ => Look::Asked,
         };
-        slot.measured_at = now;
+        slot.asked_at = now;
         self.state.measurements.retain(|one| one.at != at);
-        if self.state.measurements.is_full() {
-            // The oldest makes room.
-            self.state.measurements.remove(0);
-        }
         let _room = self.state.measurements.push(Measurement {
             at,
             generation,
@@ -191,7 +194,7 @@ impl View<'_> {
         let Some(slot) = self.clients.get_mut(at).filter(|slot| slot.look == Look::Probed) else {
             return;
         };
-        if slot.measured_ago(now) > ASKED_FOR {
+        if slot.asked_ago(now) > ASKED_FOR {
             let profile = NatProfile { punishes: true, ..slot.profile() };
             slot.look = Look::Asked;
             slot.set_profile(&profile);
@@ -290,7 +293,9 @@ impl View<'_> {
         let mut profile = slot.profile();
         profile.renew(&newer, Duration::from_millis(slot.measured_ago(now).into()));
         slot.set_profile(&profile);
-        slot.measured_at = now;
+        if newer.mapping != Mapping::Unknown || newer.allocation != Allocation::Unknown {
+            slot.measured_at = now;
+        }
         let id = slot.id;
         self.state.event(ServerEvent::Measured { id, profile });
         self.state.send(Out::Seen(at));
@@ -325,9 +330,18 @@ impl View<'_> {
                 place = place.saturating_add(1);
             } else {
                 self.state.measurements.remove(place);
+                // Nothing more will be known of it.
+                self.meet_anew(at);
             }
         }
         self.arm_measurements();
+    }
+
+    /// Whether it was asked to show its NAT, and may do so yet.
+    pub(super) fn is_looked_at(&self, at: usize) -> bool {
+        let generation = self.clients.get(at).map(ClientSlot::generation);
+        let mut theirs = self.state.measurements.iter().filter(|one| one.at == at && !one.done);
+        theirs.any(|one| Some(one.generation) == generation)
     }
 
     fn arm_measurements(&mut self) {

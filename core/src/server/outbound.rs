@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use super::clients::{ClientSlot, Use};
 use super::inbound::short;
 use super::punch::Sighted;
+use super::requests::find as find_request;
 use super::streams::{Due, find};
 use super::{State, View};
 use crate::id::{SocketId, StreamId};
@@ -30,19 +31,20 @@ pub(super) enum Reply {
     Short([u8; KEEPALIVE_LEN]),
 }
 
-/// A datagram that waits: request slot first, then equipment slot.
+/// A datagram that waits: our number for the request first, which is void when that is gone, then the
+/// equipment's slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Out {
     Reply(SocketAddr, Reply),
     Registered(usize),
     Goodbye(usize),
-    Notify(usize, usize),
-    Wake(usize, usize),
-    Plan(usize, usize),
-    Refused(usize, usize),
-    Hopeless(usize, usize),
+    Notify(u32, usize),
+    Wake(u32, usize),
+    Plan(u32, usize),
+    Refused(u32, usize),
+    Hopeless(u32, usize),
     /// A burst for this end.
-    Punch(usize, End, usize),
+    Punch(u32, End, usize),
     /// From the other end of the server's.
     Probe(usize, ServerEnd),
     /// With or without the wish to see the NAT now.
@@ -100,12 +102,14 @@ impl View<'_> {
             Out::Reply(..) | Out::Probe(..) => return None,
             Out::Registered(at) => self.state.registered(self.clients.get(at)?.address()?),
             Out::Goodbye(_) => ToEquipment::Goodbye,
-            Out::Notify(index, _) => self.notify(index)?,
-            Out::Wake(index, _) => ToEquipment::Wake(Wake { request: self.number(index) }),
-            Out::Plan(index, _) => self.plan(index)?,
-            Out::Refused(index, _) => self.refused(index)?,
-            Out::Hopeless(index, _) => self.hopeless(index)?,
-            Out::Punch(index, end, _) => self.burst(index, end)?,
+            Out::Notify(request, _) => self.notify(find_request(self.requests, request)?)?,
+            Out::Wake(request, _) => ToEquipment::Wake(Wake { request }),
+            Out::Plan(request, _) => self.plan(find_request(self.requests, request)?)?,
+            Out::Refused(request, _) => self.refused(find_request(self.requests, request)?)?,
+            Out::Hopeless(request, _) => self.hopeless(find_request(self.requests, request)?)?,
+            Out::Punch(request, end, _) => {
+                self.burst(find_request(self.requests, request)?, end)?
+            }
             Out::Measure(at, now) => ToEquipment::Measure(self.ends(at, now)?),
             Out::Seen(at) => ToEquipment::Seen(self.report(at)?),
             Out::Sighted(_, sighted) => ToEquipment::Seen(sighted.seen()),
@@ -188,8 +192,8 @@ impl View<'_> {
 
     /// The first datagram in the queue has left, or is void.
     fn leave(&mut self) {
-        if let Some(Out::Punch(index, end, _)) = self.state.out.pop_front() {
-            self.burst_left(index, end);
+        if let Some(Out::Punch(request, end, _)) = self.state.out.pop_front() {
+            self.burst_left(request, end);
         }
     }
 
@@ -202,15 +206,17 @@ impl View<'_> {
             Out::Registered(_) | Out::Goodbye(_) => client.registered,
             Out::Sighted(_, sighted) => client.generation() == sighted.generation,
             Out::Probe(..) | Out::Measure(..) | Out::Seen(_) => client.ability().is_some(),
-            Out::Notify(index, _) | Out::Wake(index, _) | Out::Punch(index, End::Acceptor, _) => {
-                let slot = self.requests.get(index)?;
+            Out::Notify(request, _)
+            | Out::Wake(request, _)
+            | Out::Punch(request, End::Acceptor, _) => {
+                let slot = self.requests.get(find_request(self.requests, request)?)?;
                 client.role == Role::Acceptor && client.id == slot.target
             }
-            Out::Plan(index, _)
-            | Out::Refused(index, _)
-            | Out::Hopeless(index, _)
-            | Out::Punch(index, End::Issuer, _) => {
-                let slot = self.requests.get(index)?;
+            Out::Plan(request, _)
+            | Out::Refused(request, _)
+            | Out::Hopeless(request, _)
+            | Out::Punch(request, End::Issuer, _) => {
+                let slot = self.requests.get(find_request(self.requests, request)?)?;
                 client.role == Role::Issuer && client.id == slot.issuer
             }
         };

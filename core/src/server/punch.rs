@@ -3,7 +3,8 @@
 //! A request whose ends both have sessions over datagrams and can punch gets a
 //! [`Coordinator`](crate::punch::Coordinator): for a paired issuer with the notification, for a
 //! stranger when the acceptor has accepted, since a stranger must not know before where that one is.
-//! What the two know of their NATs may come in later; then it begins anew. Bursts wait in the
+//! What the two know of their NATs may come in later; then it begins anew. While it may, nothing is
+//! called hopeless. Bursts wait in the
 //! coordinator until they leave, at most one for each end, so that a request takes two places in the
 //! queue whatever happens.
 
@@ -15,6 +16,7 @@ use super::outbound::Out;
 use super::requests::{Meeting, Stage, Via, find};
 use super::{ServerEvent, View};
 use crate::id::EquipmentId;
+use crate::limit::Rate;
 use crate::machine::Discard;
 use crate::nat::{ServerEnd, Sighting};
 use crate::punch::{Coordinator, End, Hopeless, Moment, Party};
@@ -24,6 +26,9 @@ use crate::wire::punch::{Detect, REPORT};
 /// How long an accepted request is remembered from a coordinator's beginning on: its tries take 6 s,
 /// and up to 1.5 s of grace each.
 const MEETING: Duration = Duration::from_secs(15);
+/// What an issuer says of its requests, each of which is looked for among all: its abilities,
+/// detection packets, ranges, and that it has heard its peer. An attempt takes at most 30 in 10 s.
+const WORDS: Rate = Rate::new(64, 20);
 
 /// Where one of an end's detection packets came from.
 #[derive(Clone, Copy, Debug)]
@@ -53,16 +58,20 @@ pub(super) const fn place(end: End) -> usize {
 
 impl View<'_> {
     /// What an issuer says that it can do, as the first word in a session.
-    pub(super) fn issuer_can(&mut self, at: usize, bits: u32) {
-        if let Some(slot) = self.clients.get_mut(at) {
-            slot.capabilities = bits;
+    pub(super) fn issuer_can(&mut self, at: usize, bits: u32) -> Result<(), Discard> {
+        let now = self.state.now;
+        let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
+        if !slot.paired.take(now, WORDS) {
+            return Err(Discard::RateLimited);
         }
+        slot.capabilities = bits;
         self.look(at, 0);
         for index in 0..self.requests.len() {
             if self.requests.get(index).is_some_and(|slot| slot.from == Via::Client(at)) {
                 self.meet(index);
             }
         }
+        Ok(())
     }
 
     /// Lets the two ends of a request meet, where both can and may know of each other.
@@ -81,7 +90,8 @@ impl View<'_> {
         self.begun(index, begun);
     }
 
-    /// More is known of an equipment's NAT: what has found no path yet begins anew.
+    /// More is known of an equipment's NAT, or nothing more will be: what has found no path yet begins
+    /// anew, and what has waited for this begins.
     pub(super) fn meet_anew(&mut self, at: usize) {
         let Some((id, role)) = self.clients.get(at).map(|slot| (slot.id, slot.role)) else {
             return;
@@ -92,39 +102,73 @@ impl View<'_> {
                 Role::Issuer => slot.from == Via::Client(at),
                 Role::Acceptor => slot.target == id,
             };
-            let Some(coordinator) = slot.meeting.coordinator() else { continue };
             if !theirs || slot.heard != [false; 2] {
                 continue;
             }
-            let mut anew = coordinator.clone();
-            let Some((issuer, acceptor)) = self.parties(index) else { continue };
-            let begun = anew.renew(self.state.now, issuer, acceptor);
-            self.begun(index, begun.map(|()| anew));
+            let now = self.state.now;
+            let parties = self.parties(index);
+            let begun = match (&slot.meeting, parties) {
+                (Meeting::None, _) => {
+                    self.meet(index);
+                    continue;
+                }
+                (Meeting::Under(before), Some((issuer, acceptor))) => {
+                    let mut anew = before.clone();
+                    anew.renew(now, issuer, acceptor).map(|()| anew)
+                }
+                (Meeting::Hopeless(_, next), Some((issuer, acceptor))) => {
+                    Coordinator::from_round(now, issuer, acceptor, *next)
+                }
+                (Meeting::Over, _) | (_, None) => continue,
+            };
+            self.begun(index, begun);
         }
     }
 
     /// A plan, or that there is none.
     fn begun(&mut self, index: usize, begun: Result<Coordinator, Hopeless>) {
         let now = self.state.now;
+        // Families stay what they are; all else may look better when the NATs are known.
+        if begun.as_ref().is_err_and(|why| *why != Hopeless::Families)
+            && self.pair(index).is_some_and(|pair| pair.into_iter().any(|at| self.is_looked_at(at)))
+        {
+            return;
+        }
         let Some(slot) = self.requests.get_mut(index) else { return };
-        let (issuer, target, from) = (slot.issuer, slot.target, slot.from);
+        let (issuer, target) = (slot.issuer, slot.target);
         if slot.stage == Stage::Accepted {
             slot.until = slot.until.max(now.after(MEETING));
         }
-        let before = slot.meeting.coordinator().map(|coordinator| *coordinator.plan());
+        let (before, next) = match &slot.meeting {
+            Meeting::Under(one) => (Some(Ok(*one.plan())), one.round().saturating_add(1)),
+            Meeting::Hopeless(why, next) => (Some(Err(*why)), *next),
+            Meeting::None | Meeting::Over => (None, 0),
+        };
         let plan = begun.as_ref().map(|coordinator| *coordinator.plan()).map_err(|why| *why);
-        slot.meeting = begun.map_or_else(Meeting::Hopeless, Meeting::Under);
-        if plan.ok() != before || before.is_none() {
+        slot.meeting = begun.map_or_else(|why| Meeting::Hopeless(why, next), Meeting::Under);
+        if before != Some(plan) {
             self.state.event(ServerEvent::Planned { issuer, target, plan });
-        }
-        if let (Err(_), Via::Client(at)) = (plan, from) {
-            self.state.send(Out::Hopeless(index, at));
+            self.tell_hopeless(index);
         }
         self.hand_out(index);
     }
 
+    /// Tells the issuer, or tells it again, when there is no way.
+    pub(super) fn tell_hopeless(&mut self, index: usize) {
+        let Some(slot) = self.requests.get(index) else { return };
+        if let (Meeting::Hopeless(..), Via::Client(at)) = (&slot.meeting, slot.from) {
+            self.state.send(Out::Hopeless(self.number(index), at));
+        }
+    }
+
     /// Both ends of a request, as the coordinator wants to know them.
     fn parties(&self, index: usize) -> Option<(Party, Party)> {
+        let [issuer, acceptor] = self.pair(index)?;
+        Some((self.party(self.clients.get(issuer)?)?, self.party(self.clients.get(acceptor)?)?))
+    }
+
+    /// The slots on the list of a request's issuer and acceptor.
+    fn pair(&self, index: usize) -> Option<[usize; 2]> {
         self.state.config.other_port?;
         let slot = self.requests.get(index)?;
         let Via::Client(at) = slot.from else { return None };
@@ -132,10 +176,8 @@ impl View<'_> {
         if self.state.pending.iter().any(|pending| parts(pending.handle).0 == at) {
             return None;
         }
-        let issuer =
-            self.clients.get(at).filter(|client| is(client, &slot.issuer, Role::Issuer))?;
-        let target = self.state.index.find(self.clients, &slot.target, Role::Acceptor)?;
-        Some((self.party(issuer)?, self.party(self.clients.get(target)?)?))
+        self.clients.get(at).filter(|client| is(client, &slot.issuer, Role::Issuer))?;
+        Some([at, self.state.index.find(self.clients, &slot.target, Role::Acceptor)?])
     }
 
     fn party(&self, client: &ClientSlot) -> Option<Party> {
@@ -161,6 +203,7 @@ impl View<'_> {
             Via::Stream(_) => None,
         };
         let bubbler = coordinator.plan().bubbler;
+        let number = self.number(index);
         for end in [bubbler, bubbler.other()] {
             let at = if end == End::Issuer { issuer } else { acceptor };
             let Some(slot) = self.requests.get_mut(index) else { return };
@@ -172,24 +215,31 @@ impl View<'_> {
                 && !self.state.out.is_full()
             {
                 *queued = true;
-                self.state.send(Out::Punch(index, end, at));
+                self.state.send(Out::Punch(number, end, at));
             }
         }
     }
 
     /// The request that an equipment speaks of: an issuer by its own number, an acceptor by ours.
-    fn meeting(&self, at: usize, request: u32) -> Option<(usize, End)> {
-        let client = self.clients.get(at)?;
-        let (index, end) = match client.role {
-            Role::Issuer => (self.request_of(&client.id, request)?, End::Issuer),
-            Role::Acceptor => (find(self.requests, request)?, End::Acceptor),
+    fn meeting(&mut self, at: usize, request: u32) -> Result<(usize, End), Discard> {
+        let now = self.state.now;
+        let client = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
+        let (id, role) = (client.id, client.role);
+        if role == Role::Issuer && !client.paired.take(now, WORDS) {
+            return Err(Discard::RateLimited);
+        }
+        let (found, end) = match role {
+            Role::Issuer => (self.request_of(&id, request), End::Issuer),
+            Role::Acceptor => (find(self.requests, request), End::Acceptor),
         };
-        let slot = self.requests.get(index)?;
+        let index = found.ok_or(Discard::Unexpected)?;
+        let slot = self.requests.get(index).ok_or(Discard::Unexpected)?;
         let theirs = match end {
             End::Issuer => slot.from == Via::Client(at),
-            End::Acceptor => slot.target == client.id,
+            End::Acceptor => slot.target == id,
         };
-        (theirs && slot.meeting.coordinator().is_some()).then_some((index, end))
+        let under = theirs && slot.meeting.coordinator().is_some();
+        under.then_some((index, end)).ok_or(Discard::Unexpected)
     }
 
     /// A detection packet of a burst, from the equipment's own host address.
@@ -206,7 +256,7 @@ impl View<'_> {
             2 => Moment::After,
             _ => return Err(Discard::Malformed),
         };
-        let (index, end) = self.meeting(at, detect.request).ok_or(Discard::Unexpected)?;
+        let (index, end) = self.meeting(at, detect.request)?;
         let now = self.state.now;
         let slot = self.requests.get_mut(index).ok_or(Discard::Unexpected)?;
         let coordinator = slot.meeting.coordinator_mut().ok_or(Discard::Unexpected)?;
@@ -229,7 +279,7 @@ impl View<'_> {
 
     /// A range that an equipment has computed itself.
     pub(super) fn claimed(&mut self, at: usize, claim: &message::Range) -> Result<(), Discard> {
-        let (index, end) = self.meeting(at, claim.request).ok_or(Discard::Unexpected)?;
+        let (index, end) = self.meeting(at, claim.request)?;
         let slot = self.requests.get_mut(index).ok_or(Discard::Unexpected)?;
         if let Some(coordinator) = slot.meeting.coordinator_mut() {
             coordinator.handle_range(end, claim.round, claim.range);
@@ -240,7 +290,7 @@ impl View<'_> {
 
     /// An end has heard its peer; when both have, they have met.
     pub(super) fn heard(&mut self, at: usize, request: u32) -> Result<(), Discard> {
-        let (index, end) = self.meeting(at, request).ok_or(Discard::Unexpected)?;
+        let (index, end) = self.meeting(at, request)?;
         let now = self.state.now;
         let slot = self.requests.get_mut(index).ok_or(Discard::Unexpected)?;
         if let Some(heard) = slot.heard.get_mut(place(end)) {
@@ -278,7 +328,7 @@ impl View<'_> {
     /// That there is no way.
     pub(super) fn hopeless(&self, index: usize) -> Option<ToEquipment<'static>> {
         let slot = self.requests.get(index)?;
-        let Meeting::Hopeless(why) = slot.meeting else { return None };
+        let Meeting::Hopeless(why, _) = slot.meeting else { return None };
         Some(ToEquipment::Hopeless(message::Hopeless { request: slot.request, why }))
     }
 
@@ -290,9 +340,10 @@ impl View<'_> {
         }
     }
 
-    /// A queued burst has left, or is void.
-    pub(super) fn burst_left(&mut self, index: usize, end: End) {
-        let Some(slot) = self.requests.get_mut(index) else { return };
+    /// A queued burst of the request with this number has left, or is void.
+    pub(super) fn burst_left(&mut self, number: u32, end: End) {
+        let index = find(self.requests, number);
+        let Some(slot) = index.and_then(|index| self.requests.get_mut(index)) else { return };
         if let Some(queued) = slot.queued.get_mut(place(end)) {
             *queued = false;
         }

@@ -124,7 +124,8 @@ impl View<'_> {
         match slot.stage {
             Stage::Accepted => self.tell_issuer(index),
             Stage::Refused => self.tell_issuer(index),
-            Stage::Waiting | Stage::Free => {}
+            Stage::Waiting => self.tell_hopeless(index),
+            Stage::Free => {}
         }
         // It may have come over TCP before, where no holes are punched.
         self.meet(index);
@@ -185,9 +186,9 @@ impl View<'_> {
                 let _full = slot.due.push_back(Due::Notify(index));
             }
         } else if wake {
-            self.state.send(Out::Wake(index, at));
+            self.state.send(Out::Wake(self.number(index), at));
         } else {
-            self.state.send(Out::Notify(index, at));
+            self.state.send(Out::Notify(self.number(index), at));
         }
         if paired && first {
             self.tell_issuer(index);
@@ -199,8 +200,11 @@ impl View<'_> {
         let Some(slot) = self.requests.get(index) else { return };
         let refused = slot.stage == Stage::Refused;
         match slot.from {
-            Via::Client(at) if refused => self.state.send(Out::Refused(index, at)),
-            Via::Client(at) => self.state.send(Out::Plan(index, at)),
+            Via::Client(at) if refused => self.state.send(Out::Refused(self.number(index), at)),
+            Via::Client(at) => {
+                self.state.send(Out::Plan(self.number(index), at));
+                self.tell_hopeless(index);
+            }
             Via::Stream(stream) => {
                 let due = if refused { Due::Refused(index) } else { Due::Plan(index) };
                 if let Some(slot) = find_stream(self.streams, stream) {

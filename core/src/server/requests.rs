@@ -42,8 +42,8 @@ pub(super) enum Meeting {
     None,
     /// Bursts go out.
     Under(Coordinator),
-    /// There is no way, and the issuer is told.
-    Hopeless(Hopeless),
+    /// There is no way, and the issuer is told. With the next round's number, should more be known.
+    Hopeless(Hopeless, u8),
     /// Both ends have heard each other, or the acceptor does not come after all.
     Over,
 }

@@ -210,3 +210,28 @@ fn an_issuer_says_anew_in_each_session_what_it_can_do() {
     let (received, sent) = booth.tell(SocketId::MAIN, sa(HOME), &can);
     assert_eq!((received, sent), (Received::Discarded(Discard::Unexpected), vec![]));
 }
+
+/// 200 others have made a mapping in the 20 s between two measurements: how long the second one took
+/// has nothing to do with it.
+#[test]
+fn foreign_mappings_are_counted_over_the_time_between_two_measurements() {
+    let mut booth = Booth::new(false);
+    let ip = sa(HOME).ip();
+    let mut counted = |booth: &mut Booth, first: u16| {
+        let mut lamp = booth.greet(2, Role::Acceptor, SocketAddr::new(ip, first));
+        booth.register(&mut lamp, 4_600, LARGE);
+        booth.desk.now = booth.desk.now.after(Duration::from_millis(40));
+        let mut next = first;
+        booth.measure(&mut lamp, false, 0, |probe| {
+            next += 1;
+            (SocketAddr::new(ip, next), 30_000 + 40 * u16::from(probe.socket))
+        });
+        let profiles = measured(booth);
+        assert!(matches!(profiles[0].allocation, Allocation::Sequential(_)), "{profiles:?}");
+        profiles[0].foreign
+    };
+    assert_eq!(counted(&mut booth, 4_600), 0);
+    booth.pass(Duration::from_secs(20));
+    let foreign = counted(&mut booth, 4_806);
+    assert!((9..=11).contains(&foreign), "{foreign} a second");
+}

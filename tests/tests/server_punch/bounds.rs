@@ -188,3 +188,66 @@ fn small_and_large_devices_get_what_they_can_do() {
     assert!(plan.bubbles > Limits::SMALL.sockets, "the phone has more sockets");
     assert_eq!((punches(&lamp, &sent).len(), punches(&phone, &sent).len()), (1, 1));
 }
+
+/// Each such word is looked for among all requests: who says too many is not listened to.
+#[test]
+fn an_issuer_s_words_about_requests_are_limited() {
+    for kind in 0..4 {
+        let mut booth = Booth::new(false);
+        let mut phone = booth.greet(3, Role::Issuer, sa(PHONE));
+        let range = PortRange::detect(1, 9, None, 1);
+        let mut flood = |booth: &mut Booth| {
+            let taken = (0..200).filter(|_| {
+                let (request, round) = (NUMBER, 0);
+                let word = match kind {
+                    0 => ToServer::Heard(Heard { request }),
+                    1 => ToServer::Range(Range { request, round, range }),
+                    2 => ToServer::Can(Ability::LARGE.to_bits()),
+                    _ => {
+                        let (received, _) = detect(booth, &mut phone, (request, 0, 1), 41_000, 1);
+                        return received != Received::Discarded(Discard::RateLimited);
+                    }
+                };
+                let bytes = phone.evil.transport(&word);
+                let (received, _) = booth.tell(SocketId::MAIN, phone.at, &bytes);
+                received != Received::Discarded(Discard::RateLimited)
+            });
+            taken.count()
+        };
+        assert_eq!(flood(&mut booth), 64, "{kind}");
+        booth.pass(Duration::from_secs(1));
+        assert_eq!(flood(&mut booth), 50, "{kind}");
+    }
+}
+
+/// A caller that sends nothing for long: the burst of a request that is gone waits in the queue, and
+/// its slot has the next request.
+#[test]
+fn a_burst_of_a_request_that_is_gone_takes_nothing_from_the_next() {
+    let mut booth = Booth::new(false);
+    let lamp = lamp(&mut booth, Maps::Kept, Ability::LARGE);
+    let mut one = phone(&mut booth, Maps::Kept, Ability::LARGE);
+    let mut other = booth.greet(4, Role::Issuer, sa("192.0.2.8:5600"));
+    booth.say(&mut other, &ToServer::Can(Ability::LARGE.to_bits()));
+    measure(&mut booth, &mut other, Maps::Kept);
+    for guest in [&mut one, &mut other] {
+        let offer = guest.evil.offer(&lamp.evil.id(), &plain_offer(None), 1);
+        let mut request = Evil::request(NUMBER, lamp.evil.id(), guest.at, &offer);
+        request.early_tag = Some(siphash(&EARLY, &[&NUMBER.to_be_bytes(), &offer]));
+        let mut bytes = guest.evil.transport(&ToServer::Connect(request));
+        let (now, at) = (booth.desk.now, guest.at);
+        let received = booth.desk.server.handle_datagram(now, SocketId::MAIN, at, &mut bytes);
+        assert_eq!(received, Received::Control);
+        if at == sa(PHONE) {
+            // Refused after 3 s, forgotten 10 s later.
+            for _ in 0..20 {
+                booth.desk.now = booth.desk.now.after(Duration::from_secs(1));
+                booth.desk.server.handle_timeout(booth.desk.now);
+            }
+        }
+    }
+    let sent = booth.drain();
+    assert_eq!((punches(&one, &sent).len(), punches(&other, &sent).len()), (0, 1));
+    assert_eq!(punches(&lamp, &sent).len(), 1);
+    assert_eq!(one.read(&sent), []);
+}

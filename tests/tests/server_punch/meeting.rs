@@ -217,3 +217,82 @@ fn a_request_that_stands_meets_when_its_issuer_says_what_it_can() {
     let sent = booth.say(&mut phone, &ToServer::Can(Ability::LARGE.to_bits()));
     assert_eq!((punches(&lamp, &sent).len(), punches(&phone, &sent).len()), (1, 1));
 }
+
+/// A lamp with few sockets whose NAT draws ports, and an issuer of which nothing is known yet.
+fn cold(booth: &mut Booth) -> (Guest, Guest, Vec<Sent>) {
+    let lamp = lamp(booth, Maps::Drawn, Ability::SMALL);
+    let mut phone = booth.greet(3, Role::Issuer, sa(PHONE));
+    booth.say(&mut phone, &ToServer::Can(Ability::LARGE.to_bits()));
+    let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
+    (lamp, phone, sent)
+}
+
+fn hopeless(guest: &Guest, sent: &[Sent]) -> usize {
+    let told = guest.read(sent);
+    told.iter().filter(|told| matches!(told, ToEquipment::Hopeless(_))).count()
+}
+
+#[test]
+fn nothing_is_hopeless_while_a_nat_is_being_measured() {
+    let mut booth = Booth::new(false);
+    let (lamp, mut phone, sent) = cold(&mut booth);
+    assert_eq!(hopeless(&phone, &sent), 0);
+    assert_eq!(plans(&mut booth), []);
+    // As a public host shows itself: its own ports, and the probe has come in.
+    let ip = phone.at.ip();
+    let sent = booth.measure(&mut phone, false, 2, |probe| {
+        let port = 5_600 + 40 * u16::from(probe.socket);
+        (SocketAddr::new(ip, port), port)
+    });
+    assert_eq!(plans(&mut booth), [Ok(Method::Direct)]);
+    assert_eq!((punches(&lamp, &sent).len(), hopeless(&phone, &sent)), (0, 0));
+    assert_eq!(punches(&phone, &sent).len(), 1);
+}
+
+#[test]
+fn a_measurement_that_comes_to_nothing_is_waited_for_no_longer() {
+    let mut booth = Booth::new(false);
+    let (mut lamp, phone, sent) = cold(&mut booth);
+    let request = notified(&lamp, &sent);
+    accept(&mut booth, &mut lamp, request);
+    let sent = booth.pass(Duration::from_secs(3));
+    assert_eq!(hopeless(&phone, &sent), 0);
+    let sent = booth.pass(Duration::from_secs(1));
+    assert_eq!(hopeless(&phone, &sent), 1);
+    assert_eq!(plans(&mut booth), [Err(Hopeless::Budget)]);
+}
+
+/// The NAT is measured anew after the word was said: a request that stands begins after all.
+#[test]
+fn what_was_hopeless_begins_when_more_is_known() {
+    let mut booth = Booth::new(false);
+    let mut lamp = lamp(&mut booth, Maps::Drawn, Ability::LARGE);
+    let mut phone = phone(&mut booth, Maps::Drawn, Ability::LARGE);
+    let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
+    assert_eq!(hopeless(&phone, &sent), 1);
+    // The router behind which the lamp stands has begun anew, with other rules.
+    lamp = booth.greet(2, Role::Acceptor, sa("198.51.100.9:4600"));
+    booth.register(&mut lamp, 4_600, LARGE);
+    let sent = measure(&mut booth, &mut lamp, Maps::Kept);
+    assert_eq!(plans(&mut booth), [Err(Hopeless::BothUnpredictable), Ok(Method::Birthday)]);
+    assert!(!punches(&lamp, &sent).is_empty() || !punches(&phone, &sent).is_empty());
+}
+
+/// Datagrams get lost: that there is no way is said with each plan, and to whoever asks again.
+#[test]
+fn that_there_is_no_way_is_said_again() {
+    let mut booth = Booth::new(false);
+    let mut lamp = lamp(&mut booth, Maps::Drawn, Ability::LARGE);
+    let mut phone = phone(&mut booth, Maps::Drawn, Ability::LARGE);
+    let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
+    assert_eq!(hopeless(&phone, &sent), 1);
+    let request = notified(&lamp, &sent);
+    let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
+    assert_eq!(hopeless(&phone, &sent), 1, "asked again");
+    let sent = accept(&mut booth, &mut lamp, request);
+    assert!(matches!(phone.read(&sent)[..], [ToEquipment::Plan(_), ToEquipment::Hopeless(_)]));
+    let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
+    assert!(matches!(phone.read(&sent)[..], [ToEquipment::Plan(_), ToEquipment::Hopeless(_)]));
+    // Once to the operator.
+    assert_eq!(plans(&mut booth), [Err(Hopeless::BothUnpredictable)]);
+}
