@@ -259,18 +259,19 @@ pub fn meeting(scene: Scene, after: u64) -> Meeting {
 
 /// Whether others' mappings lie between the range detection packets of each end whose port has to be
 /// found, so that there are several candidates; and not so between those of the measurement that
-/// nobody could tell the counter's step.
+/// nobody could tell the counter's step. Where an end has sent none, no seed is the better one: the
+/// claims say what is missing.
 fn is_crowded(meeting: &Meeting) -> bool {
     let sides = [Side::Bubbler, Side::Replier].into_iter();
     let mut sides = sides.filter_map(|side| meeting.house(side).step.map(|step| (side, step)));
     sides.all(|(side, step)| {
         let step = u16::from(step.unsigned_abs());
-        let between = meeting.hull(side).is_some_and(|(low, high)| high - low > 2 * step);
+        let between = meeting.hull(side).is_none_or(|(low, high)| high - low > 2 * step);
         let known = meeting.server_facing(side).map_or(0, |facing| facing.port());
         let measured = meeting.measured(side).into_iter().map(|packet| packet.source.port());
         let ports = once(measured.filter(|&port| port != known));
         let apart = ports.windows(2).map(|pair| pair[0].abs_diff(pair[1]));
-        between && apart.fold(0, gcd) == step
+        between && (ports.len() < 2 || apart.fold(0, gcd) == step)
     })
 }
 
