@@ -19,6 +19,7 @@ use genkan_core::wire::message::Punch;
 use super::lately::Lately;
 use super::requests::Requests;
 use super::roster::{Role, Roster};
+use super::sessions::Sessions;
 use super::{Broken, Seen, Verdict};
 use crate::net::HostId;
 use crate::packet::{Packet, Via};
@@ -142,18 +143,19 @@ impl Holes {
         roster: &Roster,
         seen: &Seen<'_>,
         requests: &mut Requests,
+        sessions: &Sessions,
     ) -> Verdict {
         let at = seen.call.at;
         for (to, punch) in core::mem::take(&mut requests.bursts) {
             let role = roster.role(to).unwrap_or(Role::Server);
-            self.ordered(at, (to, role), &punch, requests)
+            self.ordered(at, (to, role), &punch, (requests, sessions))
                 .map_err(|(rule, what)| Broken::new(rule, format!("the server: {what}")))?;
         }
         let Some(member) = roster.member(seen.call.host) else { return Ok(()) };
         self.hears(seen);
         for (to, bytes) in seen.datagrams() {
             let Ok(kind) = Kind::of(bytes) else { continue };
-            self.goes(roster, seen, (kind, to, bytes), requests)
+            self.goes(roster, seen, (kind, to, bytes), (requests, sessions))
                 .map_err(|(rule, what)| Broken::new(rule, format!("{}: {what}", member.name)))?;
         }
         Ok(())
@@ -165,11 +167,14 @@ impl Holes {
         at: Duration,
         (to, role): (HostId, Role),
         punch: &Punch,
-        requests: &Requests,
+        (requests, sessions): (&Requests, &Sessions),
     ) -> Result<(), (&'static str, String)> {
         let ip = punch.peer.ip();
         let exits = &self.exits;
-        let Some(peer) = requests.asks.partner(to, role, |peer| exits.has(peer, ip)) else {
+        let such = |peer| exits.has(peer, ip);
+        // Whose connection stands may get another path for it.
+        let stands = || sessions.open_at(to).iter().map(|&(_, with)| with).find(|&with| such(with));
+        let Some(peer) = requests.asks.partner(to, role, such).or_else(stands) else {
             return Err((
                 "I-10",
                 format!("sends {to:?} to {ip}, where nobody is whom it may meet"),
@@ -206,7 +211,7 @@ impl Holes {
         roster: &Roster,
         seen: &Seen<'_>,
         (kind, to, bytes): (Kind, SocketAddr, &[u8]),
-        requests: &Requests,
+        (requests, sessions): (&Requests, &Sessions),
     ) -> Result<(), (&'static str, String)> {
         let (host, at) = (seen.call.host, seen.call.at);
         if !is_of_peer(kind) {
@@ -220,9 +225,9 @@ impl Holes {
                 .ok_or_else(|| ("I-10", format!("{kind:?} goes to {to}, unheard")));
         }
         let exits = &self.exits;
-        if seen.role == Role::Acceptor
-            && !requests.asks.admits(host, |peer| exits.has(peer, to.ip()))
-        {
+        let such = |peer| exits.has(peer, to.ip());
+        let stands = sessions.open_at(host).iter().any(|&(_, with)| such(with));
+        if seen.role == Role::Acceptor && !stands && !requests.asks.admits(host, such) {
             return Err(("I-10", format!("{kind:?} goes to {to}, whom nobody has admitted")));
         }
         let mut orders = self.orders.get(&host).into_iter().flatten();

@@ -200,7 +200,7 @@ impl Checks {
         self.keys.check(seen)?;
         let open = self.sessions.open_at(seen.call.host);
         self.requests.check(&self.roster, seen, open)?;
-        self.holes.check(&self.roster, seen, &mut self.requests)?;
+        self.holes.check(&self.roster, seen, &mut self.requests, &self.sessions)?;
         self.sessions.check(&self.roster, seen)?;
         self.answers.check(&self.roster, seen)?;
         self.list.check(&self.roster, seen)
