@@ -91,6 +91,8 @@ impl Exits {
 pub(super) struct Holes {
     exits: Exits,
     orders: BTreeMap<HostId, VecDeque<Order>>,
+    /// Whose connection with whom has stood lately.
+    joined: Lately<(HostId, HostId), ()>,
     /// Where each device has heard its peers from.
     heard: Lately<(HostId, SocketAddr), ()>,
     /// When each device has sent to punch, by the number in its checks.
@@ -107,6 +109,7 @@ impl Holes {
         self.exits.ips.turn();
         self.exits.ports.turn();
         self.heard.turn();
+        self.joined.turn();
         self.sent.clear();
     }
 
@@ -146,16 +149,19 @@ impl Holes {
         sessions: &Sessions,
     ) -> Verdict {
         let at = seen.call.at;
+        for &(_, with) in sessions.open_at(seen.call.host) {
+            self.joined.hold((seen.call.host, with), ());
+        }
         for (to, punch) in core::mem::take(&mut requests.bursts) {
             let role = roster.role(to).unwrap_or(Role::Server);
-            self.ordered(at, (to, role), &punch, (requests, sessions))
+            self.ordered(roster, at, (to, role), &punch, requests)
                 .map_err(|(rule, what)| Broken::new(rule, format!("the server: {what}")))?;
         }
         let Some(member) = roster.member(seen.call.host) else { return Ok(()) };
         self.hears(seen);
         for (to, bytes) in seen.datagrams() {
             let Ok(kind) = Kind::of(bytes) else { continue };
-            self.goes(roster, seen, (kind, to, bytes), (requests, sessions))
+            self.goes(roster, seen, (kind, to, bytes), requests)
                 .map_err(|(rule, what)| Broken::new(rule, format!("{}: {what}", member.name)))?;
         }
         Ok(())
@@ -164,16 +170,23 @@ impl Holes {
     /// The server tells a device a burst.
     fn ordered(
         &mut self,
+        roster: &Roster,
         at: Duration,
         (to, role): (HostId, Role),
         punch: &Punch,
-        (requests, sessions): (&Requests, &Sessions),
+        requests: &Requests,
     ) -> Result<(), (&'static str, String)> {
         let ip = punch.peer.ip();
         let exits = &self.exits;
         let such = |peer| exits.has(peer, ip);
-        // Whose connection stands may get another path for it.
-        let stands = || sessions.open_at(to).iter().map(|&(_, with)| with).find(|&with| such(with));
+        // Whose connection stands may get another path for it; the server may know it for longer.
+        let stands = || {
+            roster
+                .members
+                .iter()
+                .map(|member| member.host)
+                .find(|&with| self.joined.contains(&(to, with)) && such(with))
+        };
         let Some(peer) = requests.asks.partner(to, role, such).or_else(stands) else {
             return Err((
                 "I-10",
@@ -211,7 +224,7 @@ impl Holes {
         roster: &Roster,
         seen: &Seen<'_>,
         (kind, to, bytes): (Kind, SocketAddr, &[u8]),
-        (requests, sessions): (&Requests, &Sessions),
+        requests: &Requests,
     ) -> Result<(), (&'static str, String)> {
         let (host, at) = (seen.call.host, seen.call.at);
         if !is_of_peer(kind) {
@@ -226,7 +239,10 @@ impl Holes {
         }
         let exits = &self.exits;
         let such = |peer| exits.has(peer, to.ip());
-        let stands = sessions.open_at(host).iter().any(|&(_, with)| such(with));
+        let stands = roster
+            .members
+            .iter()
+            .any(|member| self.joined.contains(&(host, member.host)) && such(member.host));
         if seen.role == Role::Acceptor && !stands && !requests.asks.admits(host, such) {
             return Err(("I-10", format!("{kind:?} goes to {to}, whom nobody has admitted")));
         }
