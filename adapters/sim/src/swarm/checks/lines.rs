@@ -52,12 +52,13 @@ pub(in crate::swarm) struct Lines {
 }
 
 impl Lines {
-    /// Whether this can be the line that begins to stand at a host: that end does not stand yet, and
-    /// what carries it is what carries the other. How well: one whose other end stands is it rather.
-    pub(super) fn fits(&self, host: HostId, root: &LoggedRoot, tcp: Option<TcpId>) -> Option<bool> {
-        let Some(line) = self.lines.get(root) else { return Some(false) };
-        let carried = line.tcp == tcp || (line.loose && tcp.is_none());
-        (carried && line.ends.iter().all(|end| end.host != host)).then_some(true)
+    /// Whether this can be the line that begins to stand at a host: that end does not stand yet. How
+    /// well: it is rather one whose other end stands, and which the same carries; a punched path may
+    /// have taken the place of TCP before a word came over that.
+    pub(super) fn fits(&self, host: HostId, root: &LoggedRoot, tcp: Option<TcpId>) -> Option<u8> {
+        let Some(line) = self.lines.get(root) else { return Some(0) };
+        let well = if line.tcp == tcp { 2 } else { u8::from(tcp.is_none()) };
+        (well > 0 && line.ends.iter().all(|end| end.host != host)).then_some(well)
     }
 
     /// A connection stands at a host.
