@@ -56,6 +56,9 @@ pub struct ConnectionSlot {
     /// It stands, and the answer has not left on it.
     pub(super) answer_due: bool,
     pub(super) way: Way,
+    /// The punched path that TCP carries the connection beside again: the issuer speaks over TCP
+    /// until it has heard us over the hole, and closes TCP then.
+    pub(super) beside: Option<Path>,
     /// Open, and the issuer has asked for another path, with this key for the hole.
     pub(super) renewing: Option<[u8; 16]>,
     pub(super) punch_key: [u8; 16],
@@ -80,6 +83,7 @@ impl ConnectionSlot {
         stream: None,
         answer_due: false,
         way: Way::NONE,
+        beside: None,
         renewing: None,
         punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
@@ -115,7 +119,9 @@ impl ConnectionSlot {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
+                let beside = |path: Path| path.remote().ip() == remote.ip();
                 self.way.leads_to(*remote)
+                    || self.beside.is_some_and(beside)
                     || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
             }
         }
@@ -151,9 +157,11 @@ impl Holed for ConnectionSlot {
     }
 
     fn path_socket(&self) -> Option<SocketId> {
-        match self.peer.as_ref()?.path {
-            Path::Datagram { socket, .. } => Some(socket),
-            Path::Stream { .. } => None,
+        match (self.peer.as_ref()?.path, self.beside) {
+            (Path::Datagram { socket, .. }, _) | (_, Some(Path::Datagram { socket, .. })) => {
+                Some(socket)
+            }
+            _ => None,
         }
     }
 }

@@ -219,9 +219,12 @@ impl View<'_> {
         let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
         let newest = peer.session.is_newest(header.counter);
         let opened = peer.open(now, kind, message)?;
-        let id = peer.id;
+        let (id, before) = (peer.id, peer.path);
         let moved = newest && peer.follow(path);
         let path = peer.path;
+        if moved {
+            slot.beside = path.stream().and(Some(before)).filter(|one| one.stream().is_none());
+        }
         if unconfirmed {
             let by_password = slot.by_password;
             slot.enter(Stage::Open, None);
@@ -319,7 +322,14 @@ impl View<'_> {
     /// the server lets equipment punch.
     fn stream_lost(&mut self, index: usize) {
         let hoped = self.state.puncher.gauge.is_invited();
+        let connection = name(self.slots, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
+        if let (Some(path), Some(peer)) = (slot.beside.take(), &mut slot.peer)
+            && peer.follow(path)
+        {
+            peer.say(PeerMessage::Alive);
+            self.state.event(AcceptorEvent::PathChanged { connection, path });
+        }
         let elsewhere = match slot.stage {
             Stage::Dialling => hoped || slot.way.hole.is_some(),
             Stage::Answering | Stage::Unconfirmed if slot.way.hole.is_some() => true,
