@@ -162,11 +162,11 @@ impl View<'_> {
                 self.state.event(IssuerEvent::Refused { connection, reason: refused.reason });
                 self.settle();
             }
-            ToEquipment::Hopeless(hopeless) => {
-                // It is said more than once, as it may be lost.
-                if slot.hopeless.replace(hopeless.why) != Some(hopeless.why) {
-                    self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
-                }
+            // It is said more than once, as it may be lost.
+            ToEquipment::Hopeless(hopeless)
+                if slot.hopeless.replace(hopeless.why) != Some(hopeless.why) =>
+            {
+                self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
             }
             _ => {}
         }
