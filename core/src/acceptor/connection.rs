@@ -14,6 +14,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::addr::AddressPolicy;
 use crate::error::SendError;
 use crate::hole::{Holed, Way};
 use crate::id::{SocketId, StreamId};
@@ -114,15 +115,17 @@ impl ConnectionSlot {
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
-    /// from the address that its hole leads to.
-    pub(super) fn is_of(&self, path: &Path) -> bool {
+    /// from the address that its hole leads to, where the device may send.
+    pub(super) fn is_of(&self, path: &Path, policy: AddressPolicy) -> bool {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
                 let beside = |path: Path| path.remote().ip() == remote.ip();
-                self.way.leads_to(*remote)
-                    || self.beside.is_some_and(beside)
-                    || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+                // Ours go to where its newest message came from.
+                policy.permits(*remote)
+                    && (self.way.leads_to(*remote)
+                        || self.beside.is_some_and(beside)
+                        || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote)))
             }
         }
     }

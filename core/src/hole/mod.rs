@@ -78,6 +78,8 @@ pub(crate) struct Hole {
     detector: Detector,
     policy: AddressPolicy,
     base: u16,
+    /// The first of the sockets that the caller opens.
+    opening: Option<SocketId>,
     pending: Option<Action>,
     until: Instant,
     heard: bool,
@@ -131,6 +133,7 @@ impl Hole {
             detector: ability.detector,
             policy,
             base,
+            opening: None,
             pending: None,
             until: now.after(ATTEMPT),
             heard: false,
@@ -167,9 +170,11 @@ impl Hole {
 
     /// The sockets that begin with `first` are open, or could not be opened.
     pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
-        if names::number(self.base, first).is_none_or(|number| number == 0) {
+        // An answer that comes late is about sockets of a burst before.
+        if self.opening != Some(first) {
             return;
         }
+        self.opening = None;
         match local {
             Some(local) => self.attempt.handle_opened(local.port()),
             None => self.attempt.handle_not_opened(),
@@ -252,6 +257,7 @@ impl Hole {
             match self.attempt.poll(now)? {
                 Action::Open { first, count } => {
                     let first = names::socket(self.base, first);
+                    self.opening = Some(first);
                     return Some([
                         Command::Unbind { first, count },
                         Command::Bind { first, count },

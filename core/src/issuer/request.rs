@@ -14,6 +14,7 @@ use core::time::Duration;
 
 use super::renewal::Candidate;
 use super::{FailCause, IssuerEvent, Listener, State, Target, View};
+use crate::addr::AddressPolicy;
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::crypto::{StaticKey, mac};
 use crate::entropy::Draw;
@@ -173,13 +174,15 @@ impl ConnectionSlot {
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
-    /// from the address that its hole leads to.
-    pub(super) fn is_of(&self, path: &Path) -> bool {
+    /// from the address that its hole leads to, where the device may send.
+    pub(super) fn is_of(&self, path: &Path, policy: AddressPolicy) -> bool {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
-                self.way.leads_to(*remote)
-                    || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote))
+                // Ours go to where its newest message came from.
+                policy.permits(*remote)
+                    && (self.way.leads_to(*remote)
+                        || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote)))
             }
         }
     }
