@@ -3,10 +3,13 @@
 
 use genkan_core::wire::{ANSWER_LEN, Kind, OFFER_BODY, OFFER_LEN};
 use genkan_core::{EquipmentId, StreamId};
-use genkan_tests::evil::{PEER_LINK, body, initiator, plain_offer, root};
+use genkan_tests::evil::{PEER_LINK, body, initiator, plain_offer, root, siphash};
 
 use crate::peer::Session;
 use crate::speech::key;
+
+/// The stream of a session that came about over datagrams.
+pub(crate) const NOWHERE: StreamId = StreamId { index: u16::MAX, generation: u16::MAX };
 
 /// How many there are.
 pub(crate) const CALLERS: usize = 4;
@@ -18,6 +21,8 @@ pub(crate) struct Caller {
     state: Option<Box<snow::HandshakeState>>,
     sealed: Vec<u8>,
     password: Option<[u8; 32]>,
+    /// In the newest offer, and in that of the session.
+    punch_keys: [[u8; 16]; 2],
     session: Option<Session>,
     /// Something has left unchanged in that session.
     spoken: bool,
@@ -29,8 +34,9 @@ fn secret(number: usize) -> u8 {
 
 impl Caller {
     pub(crate) fn new(number: usize) -> Self {
-        let (offers, state, sealed, password, session, spoken) = Default::default();
-        Self { secret: secret(number), offers, state, sealed, password, session, spoken }
+        let (offers, state, sealed, password, punch_keys, session, spoken) = Default::default();
+        let secret = secret(number);
+        Self { secret, offers, state, sealed, password, punch_keys, session, spoken }
     }
 
     pub(crate) fn id_of(number: usize) -> EquipmentId {
@@ -47,18 +53,32 @@ impl Caller {
         acceptor: &EquipmentId,
         password: Option<[u8; 32]>,
         counter: u64,
+        renews: bool,
     ) {
         self.offers = self.offers.wrapping_add(1);
         let ephemeral = [self.offers | 1, self.secret].repeat(16);
         let ephemeral = ephemeral.first_chunk().expect("32 bytes");
-        let mut state = initiator(&key(self.secret), &acceptor.0, PEER_LINK, ephemeral);
-        let offer = genkan_core::wire::message::Offer { counter, ..plain_offer(password) };
+        let begin = || initiator(&key(self.secret), &acceptor.0, PEER_LINK, ephemeral);
         let mut out = [0; OFFER_LEN];
+        let mut punch_key = [self.secret ^ self.offers; 16];
+        if renews {
+            // The message begins with the ephemeral key, whatever is in it.
+            begin().write_message(&[0; OFFER_BODY], &mut out).expect("room");
+            punch_key = siphash(&self.punch_keys[1], &[b"renew", &out[..32]]);
+        }
+        self.punch_keys[0] = punch_key;
+        let plain = plain_offer(password);
+        let offer = genkan_core::wire::message::Offer { counter, punch_key, ..plain };
+        let mut state = begin();
         let len = state.write_message(&body(&offer, OFFER_BODY), &mut out).expect("room");
         assert_eq!(len, OFFER_LEN);
         self.sealed = out.to_vec();
         self.password = password;
         self.state = Some(Box::new(state));
+    }
+
+    pub(crate) const fn punch_key(&self) -> [u8; 16] {
+        self.punch_keys[0]
     }
 
     pub(crate) const fn has_offer(&self) -> bool {
@@ -85,6 +105,7 @@ impl Caller {
             let handle = u32::from_be_bytes(*message[2..].first_chunk().expect("an index"));
             self.session = Some(Session::issuers(stream, &root(&mut state), handle));
             self.spoken = false;
+            self.punch_keys[1] = self.punch_keys[0];
         } else {
             self.state = Some(state);
         }
@@ -100,8 +121,10 @@ impl Caller {
         self.spoken = true;
     }
 
-    pub(crate) fn has_spoken(&self, stream: StreamId) -> bool {
-        self.spoken && self.session.as_ref().is_some_and(|session| session.stream == stream)
+    /// On that stream; over datagrams its messages travel by any path.
+    pub(crate) fn has_spoken(&self, stream: Option<StreamId>) -> bool {
+        let here = |session: &Session| stream.is_none_or(|stream| session.stream == stream);
+        self.spoken && self.session.as_ref().is_some_and(here)
     }
 
     /// The acceptor has rebooted.

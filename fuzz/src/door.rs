@@ -2,7 +2,7 @@
 //! speaks in the session that comes of it.
 
 use genkan_core::inspect;
-use genkan_core::wire::message::Accept;
+use genkan_core::wire::message::{Accept, Offer};
 use genkan_core::wire::{ANSWER_BODY, Kind};
 use genkan_core::{EquipmentId, StreamId};
 use genkan_tests::evil::{PEER_LINK, body, responder, root, siphash};
@@ -40,6 +40,11 @@ impl Door {
         if !known && inspect::open_offer(&key(self.secret), offer).is_some() {
             self.offers.push(offer.to_vec());
         }
+    }
+
+    /// What is in an offer that is for it.
+    pub(crate) fn opens(&self, offer: &[u8]) -> Option<Offer> {
+        Some(inspect::open_offer(&key(self.secret), offer)?.1)
     }
 
     /// The communication request to the offer that is `back` from the newest. The session begins with

@@ -13,7 +13,7 @@ use genkan_tests::evil::{Evil, WALL, body, hmac, siphash};
 use crate::trial::Act;
 
 /// The early key that registrations state, when they state one.
-const EARLY_KEY: [u8; 16] = [8; 16];
+pub(crate) const EARLY_KEY: [u8; 16] = [8; 16];
 
 fn verdict(byte: u8) -> Verdict {
     match byte % 4 {

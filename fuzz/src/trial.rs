@@ -14,6 +14,7 @@ use genkan_sim::{EntropyMode, EntropySwitch};
 use genkan_tests::evil::sa;
 
 use crate::far::{Far, SERVER, certificate};
+use crate::holes::Holes;
 use crate::record::{Record, mar};
 use crate::watch::{Out, Watch};
 
@@ -35,15 +36,17 @@ pub(crate) struct Stage<M> {
     pub(crate) unanswered: Vec<(Option<StreamId>, Vec<u8>)>,
     /// Datagrams that it was sent.
     sent: Vec<Vec<u8>>,
+    pub(crate) holes: Holes,
 }
 
 impl<M> Stage<M> {
     /// A machine that has just booted.
-    pub(crate) fn new(now: Instant, (machine, switch): (M, EntropySwitch)) -> Self {
+    pub(crate) fn new(now: Instant, (machine, switch): (M, EntropySwitch), holes: Holes) -> Self {
         let far = Far::new(&certificate());
         let near = far.beside();
         let (unanswered, sent) = Default::default();
-        Self { machine, switch, watch: Watch::new(now, false), far, near, unanswered, sent }
+        let watch = Watch::new(now, false);
+        Self { machine, switch, watch, far, near, unanswered, sent, holes }
     }
 
     /// Another machine, which has what is in flash, takes the place of this one. What was sent to the
@@ -52,6 +55,12 @@ impl<M> Stage<M> {
         (self.machine, self.switch) = (machine, switch);
         self.watch = Watch::new(self.watch.now, false);
         self.unanswered.clear();
+        self.holes.forget();
+    }
+
+    /// A datagram that may be repeated.
+    pub(crate) fn keep(&mut self, bytes: Vec<u8>) {
+        self.sent.push(bytes);
     }
 
     /// The stream to the server, when the act wants it and it is there.
@@ -199,7 +208,9 @@ pub(crate) trait Trial {
         let before = self.seen();
         let (taken, out) = self.datagram(from, &bytes);
         let kind = Kind::of(&bytes).ok();
-        assert!(from == sa(SERVER) || !taken, "{kind:?} from nowhere was taken");
+        // A probe comes from any of the server's ends; what is said of it is the tag's.
+        let probe = kind == Some(Kind::FilterProbe);
+        assert!(from == sa(SERVER) || probe || !taken, "{kind:?} from nowhere was taken");
         if once(taken, kind) {
             assert!(!taken && out.is_silent(), "{kind:?} was taken twice: {out:?}");
             assert_eq!(self.seen(), before, "a repeated {kind:?} has changed something");

@@ -12,19 +12,24 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use genkan_core::wire::Kind;
 use genkan_core::{
-    Command, Counters, FRAME_PREFIX, Instant, MAX_DATAGRAM, MAX_FRAME, Machine, Received, StreamId,
-    StreamState, Wakeup,
+    Command, Counters, FRAME_PREFIX, Instant, MAX_DATAGRAM, MAX_FRAME, Machine, Received, SocketId,
+    StreamId, StreamState, Wakeup,
 };
+
+use crate::sockets::Sockets;
 
 /// The most that one call may bring out of a machine. Each queue holds 64 at the most.
 const MOST: usize = 400;
 /// No deadline is further away: a session lasts a day.
 const HORIZON: Duration = Duration::from_secs(2 * 86_400);
 
+/// A datagram: to where, what, and from which socket.
+pub(crate) type Sent = (SocketAddr, Vec<u8>, SocketId);
+
 /// What came out of a machine.
 #[derive(Debug)]
 pub(crate) struct Out<E> {
-    pub(crate) datagrams: Vec<(SocketAddr, Vec<u8>)>,
+    pub(crate) datagrams: Vec<Sent>,
     /// Without their prefix.
     pub(crate) frames: Vec<(StreamId, Vec<u8>)>,
     pub(crate) commands: Vec<Command>,
@@ -35,7 +40,8 @@ impl<E: Debug> Out<E> {
     /// All of it in a line.
     fn told(&self, now: Instant, wakeup: Option<Wakeup>) -> String {
         let kind = |bytes: &[u8]| Kind::of(bytes).map(|kind| (kind, bytes.len()));
-        let datagrams: Vec<_> = self.datagrams.iter().map(|(to, b)| (to, kind(b))).collect();
+        let datagrams: Vec<_> =
+            self.datagrams.iter().map(|(to, b, from)| (from.0, to, kind(b))).collect();
         let frames: Vec<_> = self.frames.iter().map(|(id, b)| (id.index, kind(b))).collect();
         let (at, commands, events) = (now.as_micros(), &self.commands, &self.events);
         format!("{at} µs: {datagrams:?} {frames:?} {commands:?} {events:?}; then {wakeup:?}")
@@ -64,13 +70,14 @@ pub(crate) struct Watch {
     /// The latest time that the machine was told.
     pub(crate) now: Instant,
     pub(crate) streams: BTreeMap<StreamId, Pipe>,
+    pub(crate) sockets: Sockets,
     /// Whether the machine sends what a server or an acceptor sends (to peers).
     downward: bool,
 }
 
 impl Watch {
-    pub(crate) const fn new(now: Instant, downward: bool) -> Self {
-        Self { now, streams: BTreeMap::new(), downward }
+    pub(crate) fn new(now: Instant, downward: bool) -> Self {
+        Self { now, streams: BTreeMap::new(), sockets: Sockets::default(), downward }
     }
 
     /// A stream was accepted.
@@ -162,20 +169,22 @@ impl Watch {
                 assert!(self.streams.insert(stream, pipe).is_none(), "{stream:?} is in use");
             }
             Command::Shutdown { stream } => drop(self.streams.remove(&stream)),
+            Command::Bind { first, count } => self.sockets.bind(first, count),
+            Command::Unbind { first, count } => self.sockets.unbind(first, count),
             _ => {}
         }
     }
 
     fn datagrams<M: Machine<Event: Debug>>(&self, machine: &mut M, out: &mut Out<M::Event>) {
         while let Some(mut transmit) = machine.poll_transmit(self.now) {
-            let (len, remote) = (transmit.len(), transmit.remote());
+            let (len, remote, socket) = (transmit.len(), transmit.remote(), transmit.socket());
             assert!((1..=MAX_DATAGRAM).contains(&len), "a datagram of {len} bytes");
             let mut bytes = vec![0; len];
             assert!(transmit.encode(&mut bytes[..len - 1]).is_err(), "fits into less than it says");
             assert_eq!(transmit.encode(&mut bytes), Ok(len));
             transmit.commit();
-            self.direction(&bytes, false);
-            out.datagrams.push((remote, bytes));
+            self.direction(&bytes, false, socket);
+            out.datagrams.push((remote, bytes, socket));
             assert!(out.datagrams.len() < MOST, "datagrams without end");
         }
     }
@@ -190,20 +199,32 @@ impl Watch {
                 frame.commit();
                 let message = bytes.split_off(FRAME_PREFIX);
                 assert_eq!(usize::from(u16::from_be_bytes([bytes[0], bytes[1]])), message.len());
-                self.direction(&message, true);
+                self.direction(&message, true, SocketId::MAIN);
                 out.frames.push((stream, message));
                 assert!(out.frames.len() < MOST, "frames without end");
             }
         }
     }
 
-    /// What machines send goes the right way (threat T10). On streams an acceptor speaks to issuers
-    /// too, where its messages go down.
-    fn direction(&self, message: &[u8], on_stream: bool) {
+    /// What machines send goes the right way (threat T10), from a socket that is theirs. An acceptor
+    /// speaks to issuers too, where its messages go down. A server's probes, and nothing else, leave
+    /// from its other ends.
+    fn direction(&self, message: &[u8], on_stream: bool, socket: SocketId) {
         let kind = Kind::of(message).expect("a message of this version");
-        let peer = matches!(kind, Kind::Answer | Kind::AcceptorTransport);
-        let fine = kind.is_downward() == self.downward || (on_stream && peer);
+        let peer = match kind {
+            Kind::Answer | Kind::AcceptorTransport => true,
+            Kind::AcceptorPunch => !on_stream,
+            _ => false,
+        };
+        let fine = kind.is_downward() == self.downward || peer;
         assert!(fine, "{kind:?} is not for this machine to send");
+        let probes = [SocketId::OTHER_PORT, SocketId::OTHER_ADDRESS].contains(&socket);
+        if self.downward {
+            assert!(probes || socket == SocketId::MAIN, "{kind:?} from {socket:?}");
+            assert_eq!(probes, kind == Kind::FilterProbe, "{kind:?} from {socket:?}");
+        } else {
+            assert!(self.sockets.is_open(socket), "{kind:?} from {socket:?}, which is not open");
+        }
     }
 
     /// Time passes; what is due is done when it is due, unless `late`: then only at the end.

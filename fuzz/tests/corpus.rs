@@ -78,7 +78,19 @@ macro_rules! corpora {
 #[test]
 fn every_event_is_reached() {
     let wanted: [(&str, &[&str]); 3] = [
-        ("server", &["Registered", "Left", "Requested", "Accepted", "Refused", "Full"]),
+        (
+            "server",
+            &[
+                "Registered",
+                "Left",
+                "Requested",
+                "Accepted",
+                "Refused",
+                "Full",
+                "Measured",
+                "Planned",
+            ],
+        ),
         (
             "acceptor",
             &[
@@ -89,6 +101,8 @@ fn every_event_is_reached() {
                 "Persist",
                 "Requested",
                 "Connected",
+                "Nat",
+                "PathChanged",
                 "Closed",
             ],
         ),
@@ -102,6 +116,9 @@ fn every_event_is_reached() {
                 "EarlyKey",
                 "Refused",
                 "Failed",
+                "Nat",
+                "Hopeless",
+                "PathChanged",
                 "Closed",
             ],
         ),

@@ -42,11 +42,11 @@ impl AcceptorTrial {
                 self.stage.machine.deregister(now);
                 self.left = true;
             }
-            (5, _) => self.stage.machine.handle_bound(
-                now,
-                SocketId(act.word(4)),
-                Some(claimed(act.byte(3))),
-            ),
+            (5, _) => {
+                let (socket, local) = (SocketId(act.word(4)), Some(claimed(act.byte(3))));
+                self.stage.watch.sockets.told(socket, true);
+                self.stage.machine.handle_bound(now, socket, local);
+            }
             (6, _) => self.stage.machine.set_early_key(now, [act.byte(3); 16]),
             (7, _) => {
                 let head = Record::new(&[0, act.byte(3)]);

@@ -1,6 +1,7 @@
 //! What is asserted of everything that the appliance does.
 
 use super::*;
+use crate::caller::NOWHERE;
 
 impl Trial for AcceptorTrial {
     type Machine = Lamp;
@@ -40,9 +41,13 @@ impl Trial for AcceptorTrial {
     }
 
     fn hear(&mut self, out: &Out<AcceptorEvent>) {
-        for (to, bytes) in &out.datagrams {
-            assert_eq!(*to, sa(SERVER), "a datagram to somebody else");
-            self.stage.unanswered.push((None, bytes.clone()));
+        let now = self.stage.watch.now;
+        for (to, bytes, from) in &out.datagrams {
+            if self.stage.holes.judge(now, *to, bytes, *from) {
+                self.callers.iter_mut().for_each(|caller| caller.hears(NOWHERE, bytes));
+            } else {
+                self.stage.unanswered.push((None, bytes.clone()));
+            }
         }
         for command in &out.commands {
             if let Command::Connect { remote, .. } = command
@@ -85,12 +90,36 @@ impl AcceptorTrial {
             }
             AcceptorEvent::Resumable => self.flash.resumption = self.stage.machine.resumption(),
             AcceptorEvent::Connected { connection, peer, path } => {
-                let stream = path.stream().expect("an acceptor dials");
-                let spoken = |caller: &Caller| caller.id() == *peer && caller.has_spoken(stream);
+                let spoken =
+                    |caller: &Caller| caller.id() == *peer && caller.has_spoken(path.stream());
                 assert!(self.callers.iter().any(spoken), "connected to {peer}, who said nothing");
                 self.connections.push(*connection);
             }
+            AcceptorEvent::Closed { connection, .. } => {
+                let held = self.stage.watch.sockets.of_slot(connection.index.into());
+                assert_eq!(held, 0, "{connection:?} has left sockets");
+            }
             _ => {}
         }
+        // An attempt is over with its connection, or when the connection has another path.
+        if !matches!(event, AcceptorEvent::Nat(_)) {
+            self.stage.holes.doubt();
+        }
+    }
+}
+
+impl Punching for AcceptorTrial {
+    const CHECK: Kind = Kind::IssuerPunch;
+
+    fn peer_says(&mut self, act: &Act) -> Option<Vec<u8>> {
+        let caller = &mut self.callers[act.below(8, CALLERS)];
+        let message = match act.byte(9) % 4 {
+            0 | 1 => PeerMessage::Alive,
+            2 => PeerMessage::Probe,
+            _ => PeerMessage::Close,
+        };
+        let (_, bytes) = caller.says(&[&[0][..], &body(&message, 0)].concat())?;
+        caller.spoken();
+        Some(bytes)
     }
 }

@@ -7,7 +7,8 @@
 //!              time, 6 no clock, 7 no certificate yet
 //!      2    1  bits: private and loopback addresses, low ports
 //!      3    1  failed password tries, as they were persisted
-//!      4    4  unused
+//!      4    1  bits: 0 acts with bit 7 set are about punching, 1 it detects, 2 many sockets
+//!      5    3  unused
 //!      8       records of 12 bytes, see `Act`
 //! ```
 
@@ -19,6 +20,7 @@ mod talk;
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use genkan_core::punch::{Ability, Detector, Limits};
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::{
     ConnectNotify, PeerMessage, Plan, Reason, Refused, Registered, ToEquipment, Wake,
@@ -33,6 +35,8 @@ use genkan_tests::evil::{Desk, WALL, body, sa};
 
 use crate::caller::{CALLERS, Caller};
 use crate::far::{Far, OBSERVED, SERVER, certificate};
+use crate::holes::{self, Holes};
+use crate::punching::Punching;
 use crate::record::{Record, mar, split};
 use crate::speech::key;
 use crate::trial::{ACTS, Act, Stage, Trial, garbage};
@@ -103,6 +107,13 @@ struct AcceptorTrial {
     lost: u32,
 }
 
+/// What it can do about holes.
+fn ability(head: &Record<8>) -> Ability {
+    let limits = if head.flag(4, 2) { Limits::LARGE } else { Limits::SMALL };
+    let detector = if head.flag(4, 1) { Detector::Equipment } else { Detector::Server };
+    Ability { limits, detector }
+}
+
 fn policy(head: &Record<8>) -> AdmissionPolicy {
     let mut policy = AdmissionPolicy {
         open: head.flag(1, 0),
@@ -122,6 +133,7 @@ fn boot(head: &Record<8>, now: Instant, flash: &Flash) -> (Lamp, EntropySwitch) 
         config.admission = policy(head);
         config.admission.failures = flash.failures;
         config.addresses = addresses(head);
+        config.punch = Some(ability(head));
         config.stream_fallback = !head.flag(1, 4);
         config.fetch_certificate_each = head.flag(1, 5);
         config.wall_clock = (!head.flag(1, 6)).then_some(WALL);
@@ -171,7 +183,11 @@ pub fn acceptor(data: &[u8]) {
         flash.certificate = certificate();
     }
     let mut trial = AcceptorTrial {
-        stage: Stage::new(now, boot(&head, now, &flash)),
+        stage: Stage::new(
+            now,
+            boot(&head, now, &flash),
+            Holes::new(head.flag(4, 0), ability(&head), addresses(&head)),
+        ),
         flash,
         policy: policy(&head),
         addresses: addresses(&head),
@@ -186,6 +202,8 @@ pub fn acceptor(data: &[u8]) {
     for act in acts {
         trial.act(&act);
         nothing_lost(trial.stage.machine.counters());
+        let most = trial.stage.holes.sockets();
+        trial.stage.watch.sockets.judge(1 + head.below(0, 4), most);
     }
     trial.rest();
 }
@@ -193,6 +211,9 @@ pub fn acceptor(data: &[u8]) {
 impl AcceptorTrial {
     fn act(&mut self, act: &Act) {
         story(|| format!("{act:?}"));
+        if self.stage.holes.on && act.flag(0, 7) {
+            return self.punching(act);
+        }
         match act.byte(0) % 16 {
             2 | 3 => self.notify(act),
             4 => self.say(act),
@@ -256,6 +277,11 @@ impl AcceptorTrial {
                 "{connection:?} still stands"
             );
         }
+        assert!(
+            self.stage.watch.sockets.is_empty(),
+            "{:?} are left over",
+            self.stage.watch.sockets
+        );
         let peers = self.stage.watch.streams.values().filter(|pipe| pipe.remote != sa(SERVER));
         assert_eq!(peers.count(), 0, "streams to nobody are left over");
         assert!(self.stage.machine.id() == EquipmentId(*key(2).public()));

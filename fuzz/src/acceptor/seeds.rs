@@ -86,10 +86,90 @@ const LIVES: [&[[u8; 8]]; 7] = [
     ],
 ];
 
+/// Its NAT is measured; the sockets cannot be opened the second time.
+const MEASURED: [[u8; 8]; 8] = [
+    [0x80, 0, 0, 0, 0, 0, 0, 1],
+    [0x81, 0, 1, 0, 0, 0, 0, 1],
+    [0x85, 0, 0, 0, 0x9c, 0x50, 0, 0],
+    [12, 25, 0, 0, 0, 0, 0, 0],
+    [0x82, 0, 13, 1, 0x9c, 0x50, 0, 0],
+    [12, 81, 0, 0, 0, 0, 0, 0],
+    [0x80, 0, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 1, 0, 0, 0, 0, 0],
+];
+
+/// What a server and a caller may do about a hole, after a registration.
+const HOLES: [&[[u8; 8]]; 4] = [
+    // Let in, told where to, heard, spoken to over the hole; TCP comes to nothing. Then again, for
+    // the connection that stands.
+    &[
+        [2, 0, 0, 1, 1, 0, 1, 0],
+        [0x83, 0, 2, 0, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x60, 0, 0],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x86, 0, 0, 0, 0x9c, 0x40, 0, 1],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x87, 0, 0, 0, 0x9c, 0x40, 0, 1],
+        [0x87, 0, 0, 0, 0x9c, 0x41, 0, 0],
+        [2, 9, 0, 1, 2, 0, 2, 0],
+        [0x83, 0, 2, 0, 0x9c, 0x50, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x70, 0, 0],
+        [0x86, 0, 0, 0, 0x9c, 0x50, 0, 2],
+        [0x87, 0, 0, 0, 0x9c, 0x50, 0, 2],
+        [12, 255, 0, 0, 0, 0, 0, 0],
+    ],
+    // Over TCP first, then a hole; the caller speaks from a low port.
+    &[
+        [2, 0, 0, 1, 1, 0, 1, 0],
+        UP,
+        [9, 0, 0, 0, 0, 0, 0, 0],
+        [0x83, 0, 0, 5, 0x9c, 0x40, 0x9c, 0x4a],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x86, 0, 1, 0, 0x9c, 0x40, 0, 0],
+        [0x87, 0, 0, 0, 0, 22, 0, 0],
+        [9, 0, 0, 1, 0, 0, 0, 0],
+        [0x87, 0, 0, 0, 0x9c, 0x41, 0, 0],
+        [12, 255, 0, 0, 0, 0, 0, 0],
+    ],
+    // Another peer for the same request, one that must not be sent to, and nobody's request; wrong
+    // checks.
+    &[
+        [2, 0, 0, 1, 1, 0, 1, 0],
+        [0x83, 0, 16, 0x10, 0x9c, 0x40, 0, 0],
+        [0x8b, 0, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x93, 0, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x83, 1, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 1, 0, 0, 0, 0, 0],
+        [0x83, 0, 200, 6, 0, 0, 255, 255],
+        [0x85, 0, 0, 0, 0, 0, 0, 0],
+        [12, 81, 0, 0, 0, 0, 0, 0],
+        [0x86, 0, 2, 0, 0x9c, 0x40, 0, 1],
+        [0x8e, 0, 0, 0, 0x9c, 0x40, 0, 1],
+    ],
+    // Detection packets are reported, and a range comes of it; sockets come late, bursts overtake.
+    &[
+        [2, 0, 0, 1, 1, 0, 1, 0],
+        [0x83, 0, 3, 1, 0x9c, 0x40, 0, 2],
+        [0x83, 0, 4, 1, 0x9c, 0x44, 0, 2],
+        [0x85, 0, 0, 1, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x40, 0, 0],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x82, 0, 1, 1, 0x9c, 0x50, 3, 0],
+        [0x82, 0, 1, 2, 0x9c, 0x54, 3, 0],
+        [12, 101, 0, 0, 0, 0, 0, 0],
+    ],
+];
+
 /// Registration, doors of all kinds, dial-backs, and what a hostile server may try.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    crate::trial::seeds(
+    let mut seeds = crate::trial::seeds(
         &[&[1, 1], &[3, 2], &[1, 14, 7, 4], &[2, 0xa2, 1], &[0, 0x51, 0, 9]],
         &LIVES,
-    )
+    );
+    let before = [&[SERVE, SERVE], &MEASURED[..]].concat();
+    let holes = HOLES.map(|life| [&before, life].concat());
+    let holes = holes.each_ref().map(Vec::as_slice);
+    let heads: [&[u8]; 3] = [&[1, 1, 0, 0, 1], &[2, 1, 7, 0, 7], &[0, 2, 4, 0, 5]];
+    seeds.extend(crate::trial::seeds(&heads, &holes));
+    seeds
 }

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// What the callers' offers name as their index.
+const INDEX: u32 = 7;
+
 impl AcceptorTrial {
     /// The server passes a request on.
     pub(super) fn notify(&mut self, act: &Act) {
@@ -13,7 +16,7 @@ impl AcceptorTrial {
             _ => Some([act.byte(3); 32]),
         };
         if !act.flag(1, 0) || !caller.has_offer() {
-            caller.offer(&lamp, password, u64::from(act.byte(4)));
+            caller.offer(&lamp, password, u64::from(act.byte(4)), act.flag(1, 3));
         }
         let address = claimed(act.byte(5));
         let right = caller.password() == Some(PASSWORD) && self.policy.password.is_some();
@@ -21,6 +24,9 @@ impl AcceptorTrial {
         let offer = caller.sealed().to_vec();
         self.offered.push(Offered { address, welcome });
         let request = u32::from(act.byte(6));
+        let (key, index) = (caller.punch_key(), INDEX);
+        self.stage.holes.offered(holes::Offered { request, key, index });
+        self.stage.holes.doubt();
         let notify =
             ConnectNotify { request, issuer: address, paired: act.flag(1, 1), offer: &offer };
         let mut body = body(&ToEquipment::Notify(notify), 0);

@@ -1,6 +1,9 @@
 //! What is asserted of everything that the issuer does.
 
+use genkan_core::wire::message::Offer;
+
 use super::*;
+use crate::caller::NOWHERE;
 
 impl Trial for IssuerTrial {
     type Machine = Phone;
@@ -36,10 +39,12 @@ impl Trial for IssuerTrial {
     }
 
     fn hear(&mut self, out: &Out<IssuerEvent>) {
-        for (to, bytes) in &out.datagrams {
-            assert_eq!(*to, sa(SERVER), "a datagram to somebody else");
-            self.overheard(bytes, false);
-            self.stage.unanswered.push((None, bytes.clone()));
+        let now = self.stage.watch.now;
+        for (to, bytes, from) in &out.datagrams {
+            if !self.stage.holes.judge(now, *to, bytes, *from) {
+                self.overheard(bytes, false);
+                self.stage.unanswered.push((None, bytes.clone()));
+            }
         }
         for command in &out.commands {
             match command {
@@ -80,19 +85,28 @@ impl IssuerTrial {
         if let Some(request) = request {
             self.requests.push(request.request);
             self.doors.iter_mut().for_each(|door| door.sees(request.offer));
+            let mut opened = self.doors.iter().filter_map(|door| door.opens(request.offer));
+            if let Some(Offer { punch_key: key, index, .. }) = opened.next() {
+                self.stage.holes.offered(Offered { request: request.request, key, index });
+            }
         }
     }
 
     /// Every request has one end, and none comes to life again.
     fn told(&mut self, event: &IssuerEvent) {
+        // An attempt is over with its connection, or when the connection has another path.
+        if !matches!(event, IssuerEvent::Nat(_) | IssuerEvent::Hopeless { .. }) {
+            self.stage.holes.doubt();
+        }
         let (connection, fate) = match event {
             IssuerEvent::Certificate => {
                 self.certificate = self.stage.machine.certificate().to_vec();
                 return assert_eq!(self.certificate, certificate(), "nobody has issued another");
             }
             IssuerEvent::Connected { connection, path } => {
-                let stream = path.stream().expect("an acceptor dials back");
-                assert!(self.answered.contains(&stream), "connected without an answer");
+                let answered =
+                    path.stream().map_or(self.punched, |one| self.answered.contains(&one));
+                assert!(answered, "connected without an answer");
                 (connection, Fate::Connected)
             }
             IssuerEvent::Refused { connection, .. }
@@ -112,5 +126,27 @@ impl IssuerTrial {
         };
         assert!(fits, "{event:?}, which was {before:?}");
         self.connections.insert(*connection, fate);
+        if fate == Fate::Over {
+            let held = self.stage.watch.sockets.of_slot(connection.index.into());
+            assert_eq!(held, 0, "{connection:?} has left sockets");
+        }
+    }
+}
+
+impl Punching for IssuerTrial {
+    const CHECK: Kind = Kind::AcceptorPunch;
+
+    fn peer_says(&mut self, act: &Act) -> Option<Vec<u8>> {
+        let door = &mut self.doors[act.below(8, DOORS)];
+        let message = match act.byte(9) % 8 {
+            0..=3 => {
+                self.punched = true;
+                return door.answer(act.below(10, 4), NOWHERE, None);
+            }
+            4 | 5 => PeerMessage::Alive,
+            6 => PeerMessage::Probe,
+            _ => PeerMessage::Close,
+        };
+        Some(door.says(&[&[0][..], &body(&message, 0)].concat())?.1)
     }
 }

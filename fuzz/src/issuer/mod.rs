@@ -6,7 +6,9 @@
 //!      1    1  bits: 0 UDP alone, 1 TCP alone, 2 no clock, 3 certificate each time,
 //!              4 no certificate yet
 //!      2    1  how long a request may take, in half seconds
-//!      3    5  unused
+//!      3    1  bits: private and loopback addresses, low ports, when it punches
+//!      4    1  bits: 0 acts with bit 7 set are about punching, 1 it detects, 2 few sockets
+//!      5    3  unused
 //!      8       records of 12 bytes, see `Act`
 //! ```
 
@@ -18,19 +20,22 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use genkan_core::inspect::{self, Body};
+use genkan_core::punch::{Ability, Detector, Limits};
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::{
     PeerMessage, Plan, Reason, Refused, Registered, ToEquipment, ToServer, Wake,
 };
 use genkan_core::{
-    Channel, Command, ConnectionId, Identity, Instant, Issuer, IssuerConfig, IssuerEvent,
-    IssuerSlot, Machine, RequestTransport, ServerAddress, SocketId, StreamId, Target,
+    AddressPolicy, Channel, Command, ConnectionId, Identity, Instant, Issuer, IssuerConfig,
+    IssuerEvent, IssuerSlot, Machine, RequestTransport, ServerAddress, SocketId, StreamId, Target,
 };
 use genkan_sim::{EntropyMode, EntropySwitch, SimEntropy};
 use genkan_tests::evil::{Desk, WALL, body, sa};
 
 use crate::door::{DOORS, Door};
 use crate::far::{Far, OBSERVED, SERVER, certificate};
+use crate::holes::{Holes, Offered};
+use crate::punching::Punching;
 use crate::record::{Record, mar, split};
 use crate::speech::key;
 use crate::trial::{ACTS, Act, Stage, Trial, garbage};
@@ -83,8 +88,25 @@ struct IssuerTrial {
     connections: BTreeMap<ConnectionId, Fate>,
     /// Streams on which a communication request has arrived as it was made.
     answered: BTreeSet<StreamId>,
+    /// One has arrived over datagrams.
+    punched: bool,
     /// It wants to listen and was not answered.
     listens: bool,
+}
+
+/// What it can do about holes.
+fn ability(head: &Record<8>) -> Ability {
+    let limits = if head.flag(4, 2) { Limits::SMALL } else { Limits::LARGE };
+    let detector = if head.flag(4, 1) { Detector::Equipment } else { Detector::Server };
+    Ability { limits, detector }
+}
+
+fn addresses(head: &Record<8>) -> AddressPolicy {
+    AddressPolicy {
+        private: head.flag(3, 0),
+        loopback: head.flag(3, 1),
+        low_ports: head.flag(3, 2),
+    }
 }
 
 fn boot(head: &Record<8>, now: Instant, boots: u64, certificate: &[u8]) -> (Phone, EntropySwitch) {
@@ -97,6 +119,7 @@ fn boot(head: &Record<8>, now: Instant, boots: u64, certificate: &[u8]) -> (Phon
         };
         config.wall_clock = (!head.flag(1, 2)).then_some(WALL);
         config.fetch_certificate_each = head.flag(1, 3);
+        (config.punch, config.addresses) = (Some(ability(head)), addresses(head));
         config.deadline = Duration::from_millis(500 * u64::from(head.byte(2).max(1)));
     });
     // A certificate that is not accepted is fetched.
@@ -110,7 +133,12 @@ pub fn issuer(data: &[u8]) {
     let now = Instant::from_millis(5_000_000);
     let kept = if head.flag(1, 4) { Vec::new() } else { certificate() };
     let mut trial = IssuerTrial {
-        stage: Stage::new(now, boot(&head, now, 0, &kept)),
+        stage: Stage::new(
+            now,
+            boot(&head, now, 0, &kept),
+            Holes::new(head.flag(4, 0), ability(&head), addresses(&head)),
+        ),
+        punched: false,
         requests: Vec::new(),
         connections: BTreeMap::new(),
         answered: BTreeSet::new(),
@@ -126,6 +154,7 @@ pub fn issuer(data: &[u8]) {
         let slots = 1 + head.below(0, 4);
         let open = trial.connections.values().filter(|fate| **fate != Fate::Over).count();
         assert!(open <= slots, "{open} connections in {slots} slots");
+        trial.stage.watch.sockets.judge(slots, trial.stage.holes.sockets());
     }
     trial.rest();
 }
@@ -133,6 +162,9 @@ pub fn issuer(data: &[u8]) {
 impl IssuerTrial {
     fn act(&mut self, act: &Act) {
         story(|| format!("{act:?}"));
+        if self.stage.holes.on && act.flag(0, 7) {
+            return self.punching(act);
+        }
         match act.byte(0) % 16 {
             2 => self.ask(act),
             3 => self.bind(act),
@@ -229,6 +261,7 @@ impl IssuerTrial {
         }
         assert_eq!(self.stage.machine.poll_timeout(), None, "a deadline for nothing");
         assert!(self.stage.watch.streams.is_empty(), "left over: {:?}", self.stage.watch.streams);
+        assert!(self.stage.watch.sockets.is_empty(), "left over: {:?}", self.stage.watch.sockets);
         nothing_lost(self.stage.machine.counters());
     }
 }

@@ -89,10 +89,77 @@ const LIVES: [&[[u8; 8]]; 7] = [
     ],
 ];
 
+/// What a server and a door may do about a hole, after a request that was passed on.
+const HOLES: [&[[u8; 8]]; 4] = [
+    // Measured, told where to, heard; the communication request comes over the hole. Nothing is heard
+    // for long: another path is asked for, and found.
+    &[
+        [0x80, 0, 0, 0, 0, 0, 0, 1],
+        [0x85, 0, 0, 0, 0x9c, 0x50, 0, 0],
+        [0x82, 0, 13, 1, 0x9c, 0x50, 0, 0],
+        [0x83, 0, 2, 0, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x60, 0, 0],
+        [0x86, 0, 0, 0, 0x9c, 0x40, 0, 1],
+        [0x87, 0, 0, 0, 0x9c, 0x40, 0, 1],
+        [12, 59, 2, 0, 0, 0, 0, 0],
+        SERVE,
+        SERVE,
+        [0x83, 0, 2, 0, 0x9c, 0x50, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x60, 0, 0],
+        [0x86, 0, 0, 0, 0x9c, 0x50, 0, 1],
+        [0x87, 0, 0, 0, 0x9c, 0x50, 0, 1],
+        [12, 255, 2, 0, 0, 0, 0, 0],
+    ],
+    // Over TCP first; then the door is heard over a hole, and speaks from a low port.
+    &[
+        [9, 0, 0, 0, 0, 0, 0, 0],
+        [0x83, 0, 0, 5, 0x9c, 0x40, 0x9c, 0x4a],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x86, 0, 1, 0, 0x9c, 0x40, 0, 0],
+        [0x87, 0, 0, 0, 0, 22, 0, 0],
+        [0x87, 0, 0, 0, 0, 22, 0, 0],
+        [0x87, 0, 0, 0, 0x9c, 0x41, 0, 0],
+        [12, 255, 2, 0, 0, 0, 0, 0],
+    ],
+    // Another peer, one that must not be sent to, nobody's request; wrong checks; no hope.
+    &[
+        [0x83, 0, 16, 0x10, 0x9c, 0x40, 0, 0],
+        [0x8b, 0, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x93, 0, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x83, 1, 4, 0, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 1, 0, 0, 0, 0, 0],
+        [0x83, 0, 200, 6, 0, 0, 255, 255],
+        [0x85, 0, 0, 0, 0, 0, 0, 0],
+        [12, 81, 0, 0, 0, 0, 0, 0],
+        [0x86, 0, 2, 0, 0x9c, 0x40, 0, 1],
+        [0x8e, 0, 0, 0, 0x9c, 0x40, 0, 1],
+        [0x84, 0, 255, 0, 0, 0, 0, 0],
+    ],
+    // Detection packets are reported; sockets come late, bursts overtake.
+    &[
+        [0x80, 0, 0, 0, 0, 0, 0, 0],
+        [0x83, 0, 3, 1, 0x9c, 0x40, 0, 2],
+        [0x83, 0, 4, 1, 0x9c, 0x44, 0, 2],
+        [0x85, 0, 0, 1, 0x9c, 0x40, 0, 0],
+        [0x85, 0, 0, 0, 0x9c, 0x40, 0, 0],
+        [12, 13, 0, 0, 0, 0, 0, 0],
+        [0x82, 0, 1, 1, 0x9c, 0x50, 3, 0],
+        [0x82, 0, 1, 2, 0x9c, 0x54, 3, 0],
+        [12, 101, 0, 0, 0, 0, 0, 0],
+    ],
+];
+
 /// Requests over each transport, doors that answer, and what a hostile server may try.
 pub(crate) fn seeds() -> Vec<Vec<u8>> {
-    crate::trial::seeds(
+    let mut seeds = crate::trial::seeds(
         &[&[1, 0, 20], &[3, 1, 20], &[1, 2, 40], &[2, 0x1c, 9], &[0, 0x14, 60]],
         &LIVES,
-    )
+    );
+    let before: [[u8; 8]; 5] =
+        [[2, 0, 4, 1, 0, 0, 0, 0], SERVE, SERVE, SERVE, [4, 0, 0, 2, 0, 0, 0, 0]];
+    let holes = HOLES.map(|life| [&before[..], life].concat());
+    let holes = holes.each_ref().map(Vec::as_slice);
+    let heads: [&[u8]; 3] = [&[1, 1, 60, 0, 1], &[3, 1, 200, 7, 3], &[0, 1, 30, 4, 5]];
+    seeds.extend(crate::trial::seeds(&heads, &holes));
+    seeds
 }

@@ -21,6 +21,8 @@ pub(crate) struct Watched {
     budget: Budget,
     open: BTreeSet<u8>,
     ports: BTreeSet<u16>,
+    /// The hop limit of its packets; answers have none.
+    hops: u8,
     sent: Vec<Instant>,
     answers: usize,
     heard: bool,
@@ -34,6 +36,7 @@ impl Watched {
             budget,
             open: BTreeSet::from([0]),
             ports: BTreeSet::new(),
+            hops: 0,
             sent: Vec::new(),
             answers: 0,
             heard: false,
@@ -46,6 +49,7 @@ impl Watched {
         self.attempt.handle_burst(burst);
         if before != format!("{:?}", self.attempt) {
             self.ports = burst.ports.ports().take(burst.count.into()).collect();
+            self.hops = burst.hops;
         }
     }
 
@@ -85,11 +89,12 @@ impl Watched {
                         seen.push_back((round, moment, local));
                     }
                 }
-                Action::Send { answer: true, port, .. } => {
-                    assert!(self.heard && port != 0);
+                Action::Send { answer: true, port, hops, .. } => {
+                    assert!(self.heard && port != 0 && hops == 0);
                     self.answers += 1;
                 }
-                Action::Send { answer: false, socket, port, .. } => {
+                Action::Send { answer: false, socket, port, hops } => {
+                    assert_eq!(hops, self.hops, "its hop limit");
                     assert!(!self.heard, "a guess after the peer was heard");
                     assert!(self.open.contains(&socket), "{socket}");
                     assert!(port != 0 && self.ports.contains(&port), "{port}");

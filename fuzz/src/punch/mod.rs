@@ -18,7 +18,7 @@
 //!      0    1  low half: the act; bit 7: whose
 //!      1    1  time that passes before it, see [`pause`]
 //!      2    1  a round, a number of sockets, a socket
-//!      3    1  a kind; bits 4.. flags
+//!      3    1  a kind; bits 4.. flags; of a burst that is made up: bits 6, 7 its hop limit
 //!      4    2  a port
 //!      6    2  a port
 //!      8    2  a port, a number
@@ -293,7 +293,7 @@ impl Meeting {
 }
 
 /// A range that somebody claims.
-fn range(act: &Act) -> PortRange {
+pub(crate) fn range(act: &Act) -> PortRange {
     PortRange {
         before: act.word(4),
         after: act.word(6),
@@ -324,7 +324,7 @@ fn forecast(act: &Act) -> Forecast {
 }
 
 /// A burst that no coordinator gives.
-fn made_up(act: &Act) -> Burst {
+pub(crate) fn made_up(act: &Act) -> Burst {
     let brackets = [
         Bracket::None,
         Bracket::Announce,
@@ -340,6 +340,6 @@ fn made_up(act: &Act) -> Burst {
         count: act.word(8),
         bracket: brackets[act.below(11, 5)],
         once: act.flag(3, 5),
-        hops: 0,
+        hops: [0, 2, 4, u8::MAX][usize::from(act.byte(3) >> 6)],
     }
 }

@@ -6,13 +6,16 @@
 //!      1    1  bits: 0 = always wake, 1 = no clock, 2 = cookies from the second handshake on
 //!      2    1  keepalive interval in 5 s (1..)
 //!      3    1  TCP connections for each address (1..8)
-//!      4    4  unused
+//!      4    1  bits: 0 a second port, and acts with bit 7 set are about punching; 1 a second
+//!              address, too
+//!      5    3  unused
 //!      8       records of 12 bytes, see `Act`
 //! ```
 //!
 //! Equipment speaks from two addresses of its own each; strangers from others, or in its name. What
 //! was ever sent is kept, so that it can be sent again, changed or not, from anywhere.
 
+mod punch;
 mod seeds;
 mod talk;
 
@@ -27,7 +30,7 @@ use genkan_core::{
     Delivery, EquipmentId, Machine, Rate, Received, ServerEvent, SocketId, StreamState, Wakeup,
 };
 use genkan_tests::device::register;
-use genkan_tests::evil::{Desk, Evil, sa};
+use genkan_tests::evil::{Desk, Evil, hmac, sa, siphash};
 
 use crate::record::{Record, mar, split};
 use crate::speech;
@@ -45,6 +48,8 @@ struct Seen {
     registered: u32,
     clients: u32,
     wakeup: Option<Wakeup>,
+    /// All that the server shows of itself to tests.
+    inside: Vec<u64>,
 }
 
 /// One who holds a key.
@@ -58,6 +63,12 @@ pub(crate) struct Member {
     stream: Option<genkan_core::StreamId>,
     /// The cookie of the last challenge.
     cookie: Option<[u8; 6]>,
+    /// Of the session that stands, and of the one that is being made.
+    role: Role,
+    next_role: Role,
+    /// The most sockets that it has announced.
+    sockets: u8,
+    burst: Option<punch::Told>,
 }
 
 /// A message that was made by somebody who holds a key.
@@ -74,6 +85,9 @@ struct Siege {
     sent: Vec<Sent>,
     /// The server's numbers for requests, as they were heard.
     requests: Vec<u32>,
+    asked: Vec<punch::Asked>,
+    /// Who was let in, and by whom.
+    accepted: BTreeSet<(EquipmentId, EquipmentId)>,
     head: Record<8>,
     boots: u64,
 }
@@ -84,6 +98,10 @@ fn desk(head: &Record<8>, boots: u64) -> Desk {
         config.wall_clock = if head.flag(1, 1) { 0 } else { config.wall_clock };
         if head.flag(1, 2) {
             config.handshakes = Rate::new(1, 10_000);
+        }
+        if head.flag(4, 0) {
+            config.other_port = Some(4_601);
+            config.other_address = head.flag(4, 1).then(|| sa("203.0.113.2:4600"));
         }
         config.interval = 5 * (1 + u16::from(head.byte(2)));
         config.streams_per_address = 1 + head.below(3, 8);
@@ -117,10 +135,14 @@ pub fn server(data: &[u8]) {
         waits: None,
         stream: None,
         cookie: None,
+        role: Role::Issuer,
+        next_role: Role::Issuer,
+        sockets: 0,
+        burst: None,
     };
     let members = (0..EQUIPMENT).map(member).collect();
-    let (sent, requests) = Default::default();
-    let mut siege = Siege { desk, watch, members, sent, requests, head, boots: 1 };
+    let (sent, requests, asked, accepted) = Default::default();
+    let mut siege = Siege { desk, watch, members, sent, requests, asked, accepted, head, boots: 1 };
     for act in acts {
         siege.act(&act);
         siege.check();
@@ -132,6 +154,9 @@ impl Siege {
     fn act(&mut self, act: &Act) {
         story(|| format!("{act:?}"));
         let who = act.below(1, EQUIPMENT);
+        if self.head.flag(4, 0) && act.flag(0, 7) {
+            return self.punching(who, act);
+        }
         match act.byte(0) % 16 {
             0 | 1 => self.hello(who, act),
             2..=5 => self.say(who, act),
@@ -149,12 +174,15 @@ impl Siege {
 
     fn seen(&self) -> Seen {
         let server = &self.desk.server;
+        let mut inside = Vec::new();
+        inspect::Inspect::inspect(server, &mut |word| inside.push(word));
         let place = |number: usize| server.location(&self.members.get(number)?.evil.id());
         Seen {
             places: core::array::from_fn(place),
             registered: server.registered(),
             clients: server.clients(),
             wakeup: server.poll_timeout(),
+            inside,
         }
     }
 
@@ -181,9 +209,18 @@ impl Siege {
 
     /// Gives a datagram to the server. `member` has just made it; otherwise it is anybody's.
     fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) -> (bool, Out<ServerEvent>) {
+        self.datagram_on(SocketId::MAIN, from, bytes)
+    }
+
+    fn datagram_on(
+        &mut self,
+        end: SocketId,
+        from: SocketAddr,
+        bytes: &[u8],
+    ) -> (bool, Out<ServerEvent>) {
         let mut message = bytes.to_vec();
         let server = &mut self.desk.server;
-        let received = server.handle_datagram(self.watch.now, SocketId::MAIN, from, &mut message);
+        let received = server.handle_datagram(self.watch.now, end, from, &mut message);
         assert!(!matches!(received, Received::Payload { .. }), "a server has no payload");
         let taken = received == Received::Control;
         let out = self.watch.drain(&mut self.desk.server);
@@ -303,7 +340,9 @@ impl Siege {
             self.desk = desk(&self.head, self.boots);
             self.watch = Watch::new(self.desk.now, true);
             self.sent.iter_mut().for_each(|sent| sent.taken = false);
-            self.members.iter_mut().for_each(|member| member.stream = None);
+            self.members.iter_mut().for_each(|member| {
+                (member.stream, member.burst) = (None, None);
+            });
         }
     }
 
@@ -326,9 +365,9 @@ impl Siege {
 /// Nobody gets more than he has given (threat T9).
 fn bounded(from: SocketAddr, bytes: &[u8], out: &Out<ServerEvent>) {
     let from = genkan_core::canonical(from);
-    let back: Vec<usize> = out.datagrams.iter().map(|(_, bytes)| bytes.len()).collect();
-    let own = out.datagrams.iter().filter(|(to, _)| *to == from);
-    let total: usize = own.map(|(_, bytes)| bytes.len()).sum();
+    let back: Vec<usize> = out.datagrams.iter().map(|(_, bytes, _)| bytes.len()).collect();
+    let own = out.datagrams.iter().filter(|(to, ..)| *to == from);
+    let total: usize = own.map(|(_, bytes, _)| bytes.len()).sum();
     assert!(total <= bytes.len(), "{} bytes brought {back:?}", bytes.len());
     assert!(back.len() <= 3, "one datagram brought {back:?}");
 }

@@ -60,5 +60,84 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
             seeds.push(seed);
         }
     }
+    seeds.extend(holes());
+    seeds
+}
+
+/// An acceptor and an issuer that can punch come and are measured, and one asks for the other.
+const MET: [[u8; 12]; 9] = [
+    [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x80, 0, 0x20, 0, 255, 1, 0, 0, 0, 0, 0, 0],
+    [0x81, 0, 1, 0, 0x9c, 0x40, 2, 0, 0, 0, 0, 0],
+    [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x80, 2, 1, 0, 64, 4, 0, 0, 0, 0, 0, 0],
+    [0x81, 2, 4, 0, 0x75, 0x30, 1, 0, 0, 0, 0, 0],
+    [10, 0, 41, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [2, 2, 4, 0, 4, 0, 0, 0, 0, 0, 0, 0],
+    [2, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+];
+
+/// What goes on between them.
+const HOLES: [&[[u8; 12]]; 3] = [
+    // The packets of a bracket, a range, a path.
+    &[
+        [0x83, 0, 0, 0, 0x9c, 0x50, 0, 0, 0, 0, 0, 0],
+        [0x83, 0, 1, 0, 0x9c, 0x50, 1, 1, 0, 0, 0, 0],
+        [0x83, 0, 1, 0, 0x9c, 0x54, 2, 1, 0, 0, 0, 0],
+        [0x86, 0, 0, 0, 0x9c, 0x50, 0x9c, 0x54, 0, 0, 2, 1],
+        [10, 0, 25, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x83, 2, 1, 0, 0x75, 0x50, 1, 1, 0, 0, 0, 0],
+        [0x83, 2, 1, 0, 0x75, 0x54, 2, 1, 0, 0, 0, 0],
+        [0x86, 2, 0, 0, 0x75, 0x50, 0xff, 0xff, 0, 0, 2, 1],
+        [10, 0, 25, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x85, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x85, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+    // From other addresses and at other ends, of others' requests, repeated and changed.
+    &[
+        [0x83, 0, 1, 1, 0x9c, 0x50, 1, 1, 0, 0, 0, 0],
+        [0x83, 0, 1, 0x80, 0x9c, 0x50, 1, 1, 0, 0, 1, 0],
+        [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x82, 2, 7, 4, 0, 0, 3, 1, 0, 0, 1, 0],
+        [0x82, 2, 8, 1, 0, 0, 9, 9, 0, 0, 2, 3],
+        [0x85, 3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x86, 1, 0, 4, 0, 1, 0, 9, 0, 0, 2, 1],
+        [0x87, 0, 0, 1, 0, 0, 3, 1, 0, 9, 1, 0],
+        [0x87, 0, 0, 0, 0, 0, 3, 1, 0, 9, 2, 0],
+        [8, 0, 1, 1, 0, 9, 3, 0, 0, 0, 0, 0],
+    ],
+    // Nobody is heard: every try, and what comes after it. Then both come anew.
+    &[
+        [10, 0, 81, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [10, 0, 161, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x80, 0, 0, 1, 16, 0, 0, 0, 0, 0, 0, 0],
+        [0x81, 0, 1, 0, 0x9c, 0x40, 9, 0x3e, 0, 0, 0, 0],
+        [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x80, 2, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0],
+        [10, 0, 25, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [2, 2, 0x24, 0, 8, 0, 0, 0, 0, 0, 0, 0],
+        [10, 0, 201, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+    ],
+];
+
+/// Measurements and holes, among strangers and paired ones, with one address and with two.
+fn holes() -> Vec<Vec<u8>> {
+    let mut seeds = Vec::new();
+    for head in [[3, 0, 5, 3, 1], [7, 0, 9, 3, 3]] {
+        for life in HOLES {
+            for paired in [0, 0x20] {
+                let mut seed = [&head[..], &[0; 3]].concat();
+                for act in MET.iter().chain(life) {
+                    let at = seed.len();
+                    seed.extend(act);
+                    if act[..3] == [2, 2, 4] {
+                        seed[at + 2] |= paired;
+                    }
+                }
+                seeds.push(seed);
+            }
+        }
+    }
     seeds
 }

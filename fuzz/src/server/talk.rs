@@ -5,15 +5,27 @@ use super::*;
 impl Siege {
     /// Equipment listens to what was sent to it.
     pub(super) fn hear(&mut self, out: &Out<ServerEvent>) {
+        for event in &out.events {
+            if let ServerEvent::Accepted { issuer, target } = event {
+                self.accepted.insert((*issuer, *target));
+            }
+        }
+        for (to, bytes, _) in &out.datagrams {
+            let at = |member: &Member| member.spoke.contains(to);
+            let probe = Kind::of(bytes) == Ok(Kind::FilterProbe);
+            assert!(!probe || self.members.iter().any(at), "a probe to {to}, where nobody was");
+        }
+        let mut punches = Vec::new();
         let frames = out.frames.iter().map(|(stream, bytes)| (Some(*stream), bytes));
-        let datagrams = out.datagrams.iter().map(|(_, bytes)| (None, bytes));
+        let datagrams = out.datagrams.iter().map(|(_, bytes, _)| (None, bytes));
         for (over, bytes) in datagrams.chain(frames) {
-            for member in &mut self.members {
+            for (who, member) in self.members.iter_mut().enumerate() {
                 let root = LoggedRoot(member.evil.root);
                 match Kind::of(bytes) {
                     Ok(Kind::Response) if member.waits == Some(over) => {
                         member.waits = None;
                         member.evil.finish(bytes);
+                        (member.role, member.burst) = (member.next_role, None);
                         member.stream = over;
                     }
                     Ok(Kind::Challenge) => {
@@ -26,12 +38,16 @@ impl Siege {
                         Some(Body::ToEquipment(ToEquipment::Wake(wake))) => {
                             self.requests.push(wake.request);
                         }
+                        Some(Body::ToEquipment(ToEquipment::Punch(punch))) => {
+                            punches.push((who, punch));
+                        }
                         _ => {}
                     },
                     _ => {}
                 }
             }
         }
+        punches.iter().for_each(|(who, punch)| self.instructed(*who, punch));
     }
 
     /// A member's own message, as it is.
@@ -66,7 +82,11 @@ impl Siege {
         let stream = if act.flag(2, 1) { self.watch.stream(act.below(3, 8)) } else { None };
         let target = self.members[act.below(4, EQUIPMENT)].evil.id();
         let since = self.watch.now.since(genkan_core::Instant::from_millis(1_000_000)).as_secs();
+        if act.flag(2, 3) {
+            self.asked_early(who, target, act);
+        }
         let member = &mut self.members[who];
+        member.next_role = role;
         let bytes = speech::hello(&mut member.evil, role, target, since, act);
         (member.waits, member.stream) = (Some(stream), stream);
         self.speak(who, act.byte(3), bytes);
@@ -95,6 +115,7 @@ impl Siege {
         if act.flag(2, 7) {
             mar(&mut body, act.byte(6), act.word(7), act.byte(9));
         }
+        self.noted(who, &body);
         let bytes = self.members[who].evil.raw(&body);
         self.speak(who, act.byte(3), bytes);
     }
@@ -117,7 +138,7 @@ impl Siege {
         member.spoke.insert(from);
         let (taken, out) = self.datagram(from, &bytes);
         self.sent.push(Sent { bytes, taken });
-        let answers = out.datagrams.iter().map(|(_, bytes)| bytes);
+        let answers = out.datagrams.iter().map(|(_, bytes, _)| bytes);
         for answer in answers.filter(|bytes| Kind::of(bytes) == Ok(Kind::Resumed)) {
             speech::resumed(&mut self.members[who].evil, &nonce, answer);
         }
