@@ -217,7 +217,7 @@ fn an_issuer_says_anew_in_each_session_what_it_can_do() {
 fn foreign_mappings_are_counted_over_the_time_between_two_measurements() {
     let mut booth = Booth::new(false);
     let ip = sa(HOME).ip();
-    let mut counted = |booth: &mut Booth, first: u16| {
+    let counted = |booth: &mut Booth, first: u16| {
         let mut lamp = booth.greet(2, Role::Acceptor, SocketAddr::new(ip, first));
         booth.register(&mut lamp, 4_600, LARGE);
         booth.desk.now = booth.desk.now.after(Duration::from_millis(40));
