@@ -245,8 +245,8 @@ fn nothing_is_hopeless_while_a_nat_is_being_measured() {
         (SocketAddr::new(ip, port), port)
     });
     assert_eq!(plans(&mut booth), [Ok(Method::Direct)]);
-    assert_eq!((punches(&lamp, &sent).len(), hopeless(&phone, &sent)), (0, 0));
-    assert_eq!(punches(&phone, &sent).len(), 1);
+    // Whatever the lamp's port is, its packet gets in.
+    assert_eq!((punches(&lamp, &sent).len(), hopeless(&phone, &sent)), (1, 0));
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn a_measurement_that_comes_to_nothing_is_waited_for_no_longer() {
     assert_eq!(hopeless(&phone, &sent), 0);
     let sent = booth.pass(Duration::from_secs(1));
     assert_eq!(hopeless(&phone, &sent), 1);
-    assert_eq!(plans(&mut booth), [Err(Hopeless::Budget)]);
+    assert_eq!(plans(&mut booth), [Err(Hopeless::Sockets)]);
 }
 
 /// The NAT is measured anew after the word was said: a request that stands begins after all.
