@@ -142,3 +142,29 @@ fn a_connection_over_tcp_does_not_take_the_hole_of_a_request_after_a_restart() {
         );
     }
 }
+
+/// That there is no way is said more than once: the application hears it once, and hears it when the
+/// first word is lost.
+#[test]
+fn that_there_is_no_way_is_heard_once_though_a_word_is_lost() {
+    for lost in [0, 1] {
+        let drawn = || Some(config("random"));
+        let mut pair = Meeting::between(drawn(), drawn()).prepared();
+        let (phone, mut left) = (pair.phone, lost);
+        // The one word to an issuer whose body has no more than 7 bytes then.
+        pair.fleet.world.hook(move |packet| {
+            let small = packet.kind() == Some(Kind::ServerTransport) && packet.bytes.len() < 38;
+            let hopeless = small && packet.to == Some(phone);
+            if hopeless && left > 0 {
+                left -= 1;
+                Verdict::Drop
+            } else {
+                Verdict::Pass
+            }
+        });
+        pair.meet();
+        let events = pair.phone_events();
+        let told = events.iter().filter(|one| matches!(one, IssuerEvent::Hopeless { .. })).count();
+        assert_eq!(told, 1, "{lost} lost\n{}", pair.fleet.story());
+    }
+}
