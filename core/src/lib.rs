@@ -32,7 +32,7 @@
 //! 3. [`wire`]: the table of messages;
 //! 4. `link/`: how an equipment gets a session with the server;
 //! 5. `server/`, `acceptor/`, `issuer/`: one head comment each says what its rooms are for;
-//! 6. [`nat`] and [`punch`]: how ports are foreseen and how two ends meet there, not on the wire yet;
+//! 6. [`nat`] and [`punch`]: how ports are foreseen and how two ends meet there;
 //! 7. `core/docs/PROTOCOL.md`, the normative description, `core/docs/DESIGN.md`, the reasons, and
 //!    `core/docs/NAT.md`, prediction.
 //!
