@@ -1,7 +1,7 @@
 //! How the two ends of a request meet through their NATs.
 //!
 //! A request whose ends both have sessions over datagrams and can punch gets a
-//! [`Coordinator`](crate::punch::Coordinator): for a paired issuer with the notification, for a
+//! [`Coordinator`]: for a paired issuer with the notification, for a
 //! stranger when the acceptor has accepted, since a stranger must not know before where that one is.
 //! What the two know of their NATs may come in later; then it begins anew. While it may, nothing is
 //! called hopeless. Bursts wait in the
