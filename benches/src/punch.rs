@@ -109,7 +109,7 @@ pub const WALK: u16 = 128;
 
 /// Forecasts by name.
 pub fn forecasts() -> [(&'static str, Forecast); 3] {
-    let foreign = Count::Poisson { mean: 20 << 8 };
+    let foreign = Count::Poisson { mean: 100 << 8 };
     let counter =
         Forecast::Counter { last: 30_000, differential: Differential::ONE, nth: 1, foreign };
     [

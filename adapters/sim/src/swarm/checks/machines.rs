@@ -17,6 +17,8 @@ use crate::node::Effect;
 /// Outputs of one call, and datagrams in answer to one.
 const OUTPUTS: usize = 48;
 const ANSWERS: usize = 8;
+/// In answer to a detection packet: two instructions for each of sixteen requests, and a report.
+const MEETINGS: usize = 33;
 /// Beside them: what leaves at once of a burst that the server asks for, or for which sockets were
 /// opened.
 const BURST: usize = 32;
@@ -110,7 +112,10 @@ fn bounded(seen: &Seen<'_>) -> Result<(), String> {
     let outputs = seen.call.effects.iter().filter(notes).count() - punches;
     let by_datagram = seen.input.is_some_and(|input| input.over.is_none()) && !seen.call.was_due;
     let answers = if by_datagram { seen.datagrams().count() - punches } else { 0 };
-    if outputs > OUTPUTS || answers > ANSWERS || punches > BURST {
+    // The end of a measurement begins all of its equipment's meetings anew.
+    let detects = seen.input.is_some_and(|input| input.kind == Some(Kind::Detect));
+    let most = if detects { MEETINGS } else { ANSWERS };
+    if outputs > OUTPUTS || answers > most || punches > BURST {
         return Err(format!(
             "{outputs} outputs in one call, {answers} datagrams, {punches} punches"
         ));
