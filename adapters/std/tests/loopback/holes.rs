@@ -57,9 +57,6 @@ fn an_equipment_learns_of_its_nat_and_so_does_the_server() {
         assert!(told.contains(&format!("{:?}", Mapping::PortIndependent)), "{told}");
         assert!(told.contains(&format!("{:?}", Allocation::Preserving)), "{told}");
     }
-    let events = lab.issuer.events();
-    lab.connect();
-    wait(&events, |event| matches!(event, IssuerEvent::Nat(_)));
 }
 
 /// The issuer's listener is not where the server sees it: no dial-back can come.
@@ -69,6 +66,7 @@ fn where_no_dial_back_arrives_a_punched_path_carries_everything() {
     let lab = lab(OtherPort::Next, Bind::At("127.0.0.2:0".parse().unwrap()));
     echo(&lab);
     let session = lab.connect();
+    wait(&lab.issuer.events(), |event| matches!(event, IssuerEvent::Nat(_)));
     let Path::Datagram { socket, remote } = session.path() else {
         panic!("over {:?}", session.path());
     };
@@ -89,14 +87,28 @@ fn where_no_dial_back_arrives_a_punched_path_carries_everything() {
     });
 }
 
+/// Where the dial-back has arrived before the server's word, the server is not asked for more; here
+/// that happens to one connection of six.
 #[test]
 fn a_connection_over_tcp_moves_to_a_punched_path_and_loses_nothing() {
     let lab = lab(OtherPort::Next, loopback());
     echo(&lab);
-    let session = lab.connect();
+    let moved = (0..7).any(|_| {
+        let session = lab.connect();
+        let moved = counts_across_a_move(&session);
+        let theirs = lab.acceptor.sessions().unwrap().pop().unwrap();
+        assert!(!moved || datagrams(&theirs), "the acceptor has not followed");
+        moved
+    });
+    assert!(moved, "no connection has moved");
+}
+
+/// Counts on a stream, to and fro, until it has gone over datagrams for a while, or for two seconds;
+/// says which.
+fn counts_across_a_move(session: &Session) -> bool {
     let mut stream = session.open(7).unwrap();
     let mut moved = None;
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + Duration::from_secs(2);
     for number in 0_u32.. {
         stream.write_all(&number.to_be_bytes()).unwrap();
         let mut back = [0; 4];
@@ -105,14 +117,11 @@ fn a_connection_over_tcp_moves_to_a_punched_path_and_loses_nothing() {
         if moved.is_none() && matches!(session.path(), Path::Datagram { .. }) {
             moved = Some(number);
         }
-        // And goes on there.
-        if moved.is_some_and(|at| number > at + 200) {
+        if moved.is_some_and(|at| number > at + 200) || Instant::now() > until {
             break;
         }
-        assert!(Instant::now() < until, "still over {:?}", session.path());
     }
-    let theirs = lab.acceptor.sessions().unwrap().pop().unwrap();
-    assert!(datagrams(&theirs), "the acceptor has not followed");
+    moved.is_some()
 }
 
 #[test]
