@@ -58,8 +58,8 @@ pub struct ConnectionSlot {
     pub(super) answer_due: bool,
     pub(super) way: Way,
     /// The punched path that TCP carries the connection beside again: the issuer speaks over TCP
-    /// until it has heard us over the hole, and closes TCP then.
-    pub(super) beside: Option<Path>,
+    /// until it has heard us over the hole, and closes TCP then. Until when that is waited for.
+    pub(super) beside: Option<(Path, Instant)>,
     /// Open, and the issuer has asked for another path, with this key for the hole.
     pub(super) renewing: Option<[u8; 16]>,
     pub(super) punch_key: [u8; 16],
@@ -120,7 +120,7 @@ impl ConnectionSlot {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { remote, .. } => {
-                let beside = |path: Path| path.remote().ip() == remote.ip();
+                let beside = |(path, _): (Path, Instant)| path.remote().ip() == remote.ip();
                 // Ours go to where its newest message came from.
                 policy.permits(*remote)
                     && (self.way.leads_to(*remote)
@@ -161,7 +161,7 @@ impl Holed for ConnectionSlot {
 
     fn path_socket(&self) -> Option<SocketId> {
         match (self.peer.as_ref()?.path, self.beside) {
-            (Path::Datagram { socket, .. }, _) | (_, Some(Path::Datagram { socket, .. })) => {
+            (Path::Datagram { socket, .. }, _) | (_, Some((Path::Datagram { socket, .. }, _))) => {
                 Some(socket)
             }
             _ => None,

@@ -6,6 +6,7 @@ use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
 use crate::entropy::Draw;
+use crate::hole::ATTEMPT;
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received, StreamState};
@@ -223,7 +224,8 @@ impl View<'_> {
         let moved = newest && peer.follow(path);
         let path = peer.path;
         if moved {
-            slot.beside = path.stream().and(Some(before)).filter(|one| one.stream().is_none());
+            let beside = path.stream().and(Some(before)).filter(|one| one.stream().is_none());
+            slot.beside = beside.map(|path| (path, now.after(ATTEMPT)));
         }
         if unconfirmed {
             let by_password = slot.by_password;
@@ -324,7 +326,8 @@ impl View<'_> {
         let hoped = self.state.puncher.gauge.is_invited();
         let connection = name(self.slots, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if let (Some(path), Some(peer)) = (slot.beside.take(), &mut slot.peer)
+        if let (Some((path, until)), Some(peer)) = (slot.beside.take(), &mut slot.peer)
+            && self.state.now < until
             && peer.follow(path)
         {
             peer.say(PeerMessage::Alive);
