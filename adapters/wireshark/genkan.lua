@@ -31,6 +31,10 @@ local kinds = {
     [0x69] = {"Answer", "issuer", 102, 102},
     [0x4a] = {"IssuerTransport", "acceptor", 31, MAX_DATAGRAM},
     [0x6a] = {"AcceptorTransport", "issuer", 31, MAX_DATAGRAM},
+    [0x4b] = {"Detect", "server", 37, 37},
+    [0x6b] = {"FilterProbe", "equipment", 28, 28},
+    [0x4c] = {"IssuerPunch", "acceptor", 22, 22},
+    [0x6c] = {"AcceptorPunch", "issuer", 22, 22},
 }
 local kind_names = {}
 for first, kind in pairs(kinds) do kind_names[first] = kind[1] end
@@ -243,6 +247,19 @@ local dissect = {
         {{"index", 2}, {"new handle", 6}}),
     [0x69] = fixed({{f.acceptor_index, 4}, {f.path_tag, 16}, {f.ephemeral, 32}, {f.accept, 48}},
         {{"index", 2}}),
+    [0x4b] = function(tree, message)
+        put(tree, message, 1, {{f.status, 1}, {f.handle, 4}, {f.counter, 6}, {f.body, 9}, {f.tag, 16}})
+        return "handle " .. hex(message(2, 4))
+    end,
+    [0x6b] = status({{f.handle, 4}, {f.counter, 6}, {f.tag, 16}}),
+    [0x4c] = function(tree, message)
+        put(tree, message, 1, {{f.status, 1}, {f.receiver_index, 4}, {f.tag, 16}})
+        return "index " .. hex(message(2, 4))
+    end,
+    [0x6c] = function(tree, message)
+        put(tree, message, 1, {{f.status, 1}, {f.receiver_index, 4}, {f.tag, 16}})
+        return "index " .. hex(message(2, 4))
+    end,
     [0x48] = transport, [0x68] = transport, [0x4a] = transport, [0x6a] = transport,
 }
 

@@ -93,10 +93,11 @@ for host in server lamp phone; do
     [[ -z $difference ]] || fail "$host: transcript (<) and capture (>) differ: $difference"
 done
 
-# Every kind has its name, and more fields than that.
+# Every kind has its name, and more fields than that. Nobody punches holes in this run.
 read_capture all -Y genkan -V
 names=$(sed -n 's/^    Kind: \(.*\) (0x.*/\1/p' "$folder/tshark.out" | sort -u)
-kinds=$(sed -n 's/^    \([A-Z][A-Za-z]*\) = [0-9]*, [01];$/\1/p' core/src/wire/mod.rs | sort -u)
+kinds=$(sed -n 's/^    \([A-Z][A-Za-z]*\) = [0-9]*, [01];$/\1/p' core/src/wire/mod.rs |
+    grep -vE '^(Detect|FilterProbe|IssuerPunch|AcceptorPunch)$' | sort -u)
 [[ -n $kinds && $names == "$kinds" ]] || fail "names shown: $names; kinds in the code: $kinds"
 some server 'genkan.certificate.names == "server.example" && genkan.certificate.serial == 1' \
     "the certificate is not taken apart"

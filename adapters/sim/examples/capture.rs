@@ -34,7 +34,10 @@ fn main() -> Outcome<()> {
     fs::create_dir_all(folder)?;
     let fleet = run()?;
     let kinds: BTreeSet<u8> = fleet.world.transcript().entries().filter_map(number).collect();
-    let missing = Kind::ALL.iter().find(|kind| !kinds.contains(&(**kind as u8)));
+    // Nobody punches holes in this run.
+    let holes = [Kind::Detect, Kind::FilterProbe, Kind::IssuerPunch, Kind::AcceptorPunch];
+    let mut wanted = Kind::ALL.iter().filter(|kind| !holes.contains(kind));
+    let missing = wanted.find(|kind| !kinds.contains(&(**kind as u8)));
     missing.map_or(Ok(()), |kind| Err(format!("{kind:?} does not occur")))?;
 
     fs::write(folder.join("story.txt"), fleet.story())?;
