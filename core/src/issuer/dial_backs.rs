@@ -7,6 +7,7 @@ use super::request::Stage;
 use super::{Inbound, View};
 use crate::id::StreamId;
 use crate::machine::{Command, Discard};
+use crate::peer::slots::name;
 use crate::peer::{CloseCause, Path};
 
 /// How long a dial-back may take to show whose it is.
@@ -82,10 +83,16 @@ impl View<'_> {
 
     /// The TCP connection of a connection is gone: the end of it, unless a punched path carries it.
     pub(super) fn dial_back_lost(&mut self, index: usize) {
+        let connection = name(self.slots, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
         let punched = slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_none());
         if punched {
             slot.stream = None;
+        } else if let Some(tried) = slot.candidate.filter(|one| one.left > 0) {
+            // The acceptor closes it when our first word comes over the hole.
+            slot.stream = None;
+            let path = Path::Datagram { socket: tried.socket, remote: tried.remote };
+            self.heard_on(connection, path);
         } else {
             self.end(index, CloseCause::PathLost);
         }
