@@ -71,8 +71,9 @@ pub(super) enum Entry {
 struct Seen {
     offer: [u8; 16],
     request: u32,
+    /// In seconds.
+    at: u32,
     verdict: Verdict,
-    at: Instant,
 }
 
 #[derive(Debug)]
@@ -145,11 +146,13 @@ impl Admission {
             seen.verdict = verdict;
             return;
         }
-        self.seen.retain(|seen| now.since(seen.at) < REMEMBER);
+        let at = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
+        let remember = u32::try_from(REMEMBER.as_secs()).unwrap_or(u32::MAX);
+        self.seen.retain(|seen| at.saturating_sub(seen.at) <= remember);
         if self.seen.is_full() {
             self.seen.remove(0);
         }
-        let _room_was_made = self.seen.push(Seen { offer, request, verdict, at: now });
+        let _room_was_made = self.seen.push(Seen { offer, request, at, verdict });
     }
 
     /// The word on a request that had to wait for its try to be persisted.

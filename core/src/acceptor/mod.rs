@@ -42,7 +42,7 @@ use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, SendError};
 use crate::hole::Puncher;
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
-use crate::link::{Equipment, Link, PLAIN_INITIATION, Transport};
+use crate::link::{Equipment, Link, Transport};
 use crate::machine::{
     Channel, Command, Discard, Machine, Received, StreamInput, StreamState, TimerKind, Wakeup,
 };
@@ -50,6 +50,7 @@ use crate::peer::payload::Payload;
 use crate::peer::slots::ConnectionInfo;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead, Outbox, sealed};
+use crate::wire::HELLO_LEN;
 use crate::wire::message::{NotifyReply, PeerMessage};
 use admission::Admission;
 pub use admission::AdmissionPolicy;
@@ -61,7 +62,7 @@ use registration::Registration;
 pub use registration::Resumption;
 
 /// How many events and commands wait at the most; a caller that drains never comes near it.
-const QUEUE: usize = 16;
+const QUEUE: usize = 8;
 
 /// Everything but slots and entropy.
 #[derive(Debug)]
@@ -69,8 +70,8 @@ pub(crate) struct State {
     pub(crate) now: Instant,
     pub(crate) equipment: Equipment,
     pub(crate) hedge: Hedge,
-    pub(crate) datagram: Link<PLAIN_INITIATION>,
-    pub(crate) stream: Link<PLAIN_INITIATION>,
+    pub(crate) datagram: Link<HELLO_LEN>,
+    pub(crate) stream: Link<HELLO_LEN>,
     pub(crate) stream_generation: u16,
     pub(crate) registration: Registration,
     pub(crate) admission: Admission,

@@ -69,7 +69,7 @@ impl State {
         if let Some(word) = self.puncher.words.front()
             && over == Transport::Datagram
         {
-            return Some((Ticket::Word, transport_len(word)));
+            return Some((Ticket::Word, transport_len(&word)));
         }
         if over != self.registration.over {
             return None;
@@ -198,7 +198,7 @@ impl View<'_> {
                 }
             }
             Ticket::Word => {
-                if let Some(word) = self.state.puncher.words.front().cloned() {
+                if let Some(word) = self.state.puncher.words.front() {
                     self.seal(Transport::Datagram, &word, out);
                 }
             }

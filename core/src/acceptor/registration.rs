@@ -173,7 +173,7 @@ impl Registration {
         }
     }
 
-    pub(super) fn resumption<const M: usize>(&self, link: &Link<M>) -> Option<Resumption> {
+    pub(super) fn resumption<const P: usize>(&self, link: &Link<P>) -> Option<Resumption> {
         let session = link.session.as_ref()?;
         Some(Resumption { handle: session.peer_index, root: session.root().0 })
     }

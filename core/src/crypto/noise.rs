@@ -11,16 +11,22 @@ use clatter::handshakepattern::noise_ik;
 use clatter::traits::{Cipher, CryptoComponent, Dh, Handshaker, Hash};
 use clatter::{KeyPair, NqHandshakeCore};
 use sha2::{Digest, Sha256};
+use zeroize::Zeroize;
 
 use super::keys::Root;
 use super::{StaticKey, aead, dh};
+use crate::wire::codec::Writer;
 use crate::wire::{IK1_OVERHEAD, IK2_OVERHEAD, TAG_LEN};
 
 type Secret = SensitiveByteArray<[u8; 32]>;
+/// A secret key, a public one, and the secret that the two share; zeros where that is not known.
+type Pairing = SensitiveByteArray<[u8; 96]>;
 type Ik = NqHandshakeCore<X25519, ChaChaPoly, Sha, NoRng>;
 
 /// Longest handshake payload in bytes.
-const MAX_PAYLOAD: usize = 1024;
+const MAX_PAYLOAD: usize = MAX_FIRST - IK1_OVERHEAD;
+/// Longest message 1 in bytes.
+const MAX_FIRST: usize = 480;
 
 /// Which link a handshake is for; a message of one never passes for one of the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,55 +46,107 @@ impl Link {
     }
 }
 
-/// An initiator between its first and second message.
+/// An initiator between its first and second message: what message 1, and the framework's state after
+/// it, come out of again. That state itself would take five times the memory. `P` bytes hold the
+/// payload.
 #[derive(Clone)]
-pub(crate) struct Initiator(Ik);
+pub(crate) struct Initiator<const P: usize> {
+    start: Start,
+    payload: [u8; P],
+    len: u16,
+}
 
-impl core::fmt::Debug for Initiator {
+#[derive(Clone)]
+struct Start {
+    link: Link,
+    ephemeral: StaticKey,
+    responder: [u8; 32],
+    /// What ephemeral and static key share with the responder's: the dear part of message 1.
+    shared: [Secret; 2],
+}
+
+impl<const P: usize> core::fmt::Debug for Initiator<P> {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str("Initiator(..)")
     }
 }
 
-impl Initiator {
-    /// Writes message 1 with `payload` into `out`, which must be [`IK1_OVERHEAD`] longer.
-    pub(crate) fn start(
+impl<const P: usize> Drop for Initiator<P> {
+    fn drop(&mut self) {
+        self.payload.zeroize();
+    }
+}
+
+impl<const P: usize> Initiator<P> {
+    /// `None` when the responder's key is none, or the payload too long.
+    pub(crate) fn new(
         link: Link,
         own: &StaticKey,
-        responder: &[u8; 32],
+        responder: [u8; 32],
         ephemeral: [u8; 32],
         payload: &[u8],
-        out: &mut [u8],
     ) -> Option<Self> {
-        if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK1_OVERHEAD)? {
-            return None;
-        }
-        let own = pair(own);
-        let ephemeral = pair(&StaticKey::from_secret(ephemeral));
-        let mut state = Ik::new(
-            noise_ik(),
-            link.prologue(),
-            true,
-            Some(own),
-            Some(ephemeral),
-            Some(*responder),
-            None,
-        )
-        .ok()?;
-        state.write_message(payload, out).ok()?;
-        Some(Self(state))
+        let shared = [dh(&ephemeral, &responder)?, dh(own.secret(), &responder)?];
+        let mut kept = [0; P];
+        kept.get_mut(..payload.len())?.copy_from_slice(payload);
+        Some(Self {
+            start: Start {
+                link,
+                ephemeral: StaticKey::from_secret(ephemeral),
+                responder,
+                shared: shared.map(Secret::new),
+            },
+            payload: kept,
+            len: u16::try_from(payload.len()).ok()?,
+        })
+    }
+
+    fn payload(&self) -> &[u8] {
+        self.payload.get(..self.len.into()).unwrap_or(&[])
+    }
+
+    /// Length of message 1 in bytes.
+    pub(crate) fn len(&self) -> usize {
+        usize::from(self.len).saturating_add(IK1_OVERHEAD)
+    }
+
+    /// Writes message 1 into `out`, which must be as long as it is: the same bytes each time.
+    pub(crate) fn write(&self, own: &StaticKey, out: &mut [u8]) -> Option<()> {
+        self.start.first(own, self.payload(), out).map(|_| ())
     }
 
     /// Reads message 2; its payload goes to `out`. `self` is untouched, so a forged answer does not
     /// spoil the wait for the real one (threats T18, T32).
-    pub(crate) fn finish(&self, message: &[u8], out: &mut [u8]) -> Option<Root> {
+    pub(crate) fn finish(&self, own: &StaticKey, message: &[u8], out: &mut [u8]) -> Option<Root> {
         let len = message.len().checked_sub(IK2_OVERHEAD)?;
         if len > MAX_PAYLOAD || out.len() != len {
             return None;
         }
-        let mut state = self.0.clone();
+        let mut first = [0; MAX_FIRST];
+        let mut state = self.start.first(own, self.payload(), first.get_mut(..self.len())?)?;
         state.read_message(message, out).ok()?;
         root(state)
+    }
+}
+
+impl Start {
+    fn first(&self, own: &StaticKey, payload: &[u8], out: &mut [u8]) -> Option<Ik> {
+        if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK1_OVERHEAD)? {
+            return None;
+        }
+        let [es, ss] = &self.shared;
+        let mut state = Ik::new(
+            noise_ik(),
+            self.link.prologue(),
+            true,
+            Some(pair(own, Some((&self.responder, ss)))),
+            Some(pair(&self.ephemeral, Some((&self.responder, es)))),
+            Some(self.responder),
+            None,
+        )
+        .ok()?;
+        state.write_message(payload, out).ok()?;
+        Some(state)
     }
 }
 
@@ -115,12 +173,12 @@ impl Responder {
         if len > MAX_PAYLOAD || out.len() != len {
             return None;
         }
-        let ephemeral = pair(&StaticKey::from_secret(ephemeral));
+        let ephemeral = pair(&StaticKey::from_secret(ephemeral), None);
         let mut state = Ik::new(
             noise_ik(),
             link.prologue(),
             false,
-            Some(pair(own)),
+            Some(pair(own, None)),
             Some(ephemeral),
             None,
             None,
@@ -142,8 +200,16 @@ impl Responder {
     }
 }
 
-fn pair(key: &StaticKey) -> KeyPair<[u8; 32], Secret> {
-    KeyPair { public: *key.public(), secret: Secret::from_slice(key.secret()) }
+/// A key for clatter, and what it shares with another where that is known already.
+fn pair(key: &StaticKey, known: Option<(&[u8; 32], &Secret)>) -> KeyPair<[u8; 32], Pairing> {
+    let mut secret = Pairing::new_zero();
+    let mut writer = Writer::new(&mut *secret);
+    writer.put(key.secret());
+    if let Some((public, shared)) = known {
+        writer.put(public);
+        writer.put(&**shared);
+    }
+    KeyPair { public: *key.public(), secret }
 }
 
 fn root(state: Ik) -> Option<Root> {
@@ -194,20 +260,24 @@ impl CryptoComponent for X25519 {
 }
 
 impl Dh for X25519 {
-    type PrivateKey = Secret;
+    type PrivateKey = Pairing;
     type PubKey = [u8; 32];
     type Output = Secret;
 
-    fn genkey_rng<R: clatter::traits::Rng>(_: &mut R) -> DhResult<KeyPair<[u8; 32], Secret>> {
+    fn genkey_rng<R: clatter::traits::Rng>(_: &mut R) -> DhResult<KeyPair<[u8; 32], Pairing>> {
         // Ephemeral keys are always handed in: see `Initiator::start` and `Responder::read`.
         Err(DhError::KeyGeneration)
     }
 
-    fn pubkey(secret: &Secret) -> [u8; 32] {
-        *StaticKey::from_secret(**secret).public()
+    fn pubkey(key: &Pairing) -> [u8; 32] {
+        key.first_chunk().map_or([0; 32], |secret| *StaticKey::from_secret(*secret).public())
     }
 
-    fn dh(secret: &Secret, public: &[u8; 32]) -> DhResult<Secret> {
+    fn dh(key: &Pairing, public: &[u8; 32]) -> DhResult<Secret> {
+        let [secret, known, shared] = key.as_chunks().0 else { return Err(DhError::KeyGeneration) };
+        if known == public && *shared != [0; 32] {
+            return Ok(Secret::new(*shared));
+        }
         // The error type has one variant; it stands for "this point gives no secret" here.
         dh(secret, public).map(Secret::new).ok_or(DhError::KeyGeneration)
     }
@@ -297,12 +367,12 @@ impl rand_core::CryptoRng for NoRng {}
 mod tests {
     use super::*;
 
-    fn handshake() -> (Initiator, StaticKey, [u8; 36 + IK1_OVERHEAD]) {
+    fn handshake() -> (Initiator<36>, StaticKey, [u8; 36 + IK1_OVERHEAD]) {
         let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
         let mut first = [0; 36 + IK1_OVERHEAD];
-        let initiator =
-            Initiator::start(Link::Peer, &issuer, acceptor.public(), [3; 32], &[7; 36], &mut first)
-                .unwrap();
+        let to = *acceptor.public();
+        let initiator = Initiator::new(Link::Peer, &issuer, to, [3; 32], &[7; 36]).unwrap();
+        initiator.write(&issuer, &mut first).unwrap();
         (initiator, acceptor, first)
     }
 
@@ -315,11 +385,12 @@ mod tests {
         assert_eq!((who, payload), (*StaticKey::from_secret([1; 32]).public(), [7; 36]));
         let mut second = [0; 5 + IK2_OVERHEAD];
         let theirs = responder.answer(&[8; 5], &mut second).unwrap();
+        let issuer = StaticKey::from_secret([1; 32]);
         let mut garbage = second;
         garbage[40] ^= 1;
-        assert!(initiator.finish(&garbage, &mut [0; 5]).is_none());
+        assert!(initiator.finish(&issuer, &garbage, &mut [0; 5]).is_none());
         let mut payload = [0; 5];
-        let ours = initiator.finish(&second, &mut payload).unwrap();
+        let ours = initiator.finish(&issuer, &second, &mut payload).unwrap();
         assert_eq!((ours == theirs, payload), (true, [8; 5]));
     }
 
@@ -338,6 +409,8 @@ mod tests {
     #[test]
     fn low_order_points_give_no_secret() {
         assert_eq!(dh(&[1; 32], &[0; 32]), None);
+        // Nor do they where nothing is known beforehand, which zeros stand for.
+        assert!(X25519::dh(&pair(&StaticKey::from_secret([1; 32]), None).secret, &[0; 32]).is_err());
         let mut one = [0; 32];
         one[0] = 1;
         assert_eq!(dh(&[1; 32], &one), None);
@@ -348,13 +421,14 @@ mod tests {
     fn the_root_of_a_fixed_handshake_is_frozen() {
         let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
         let mut first = [0; 32 + IK1_OVERHEAD];
-        let (link, to) = (Link::Peer, acceptor.public());
-        let initiator = Initiator::start(link, &issuer, to, [3; 32], &[0; 32], &mut first).unwrap();
+        let (link, to) = (Link::Peer, *acceptor.public());
+        let initiator = Initiator::<32>::new(link, &issuer, to, [3; 32], &[0; 32]).unwrap();
+        initiator.write(&issuer, &mut first).unwrap();
         let (responder, _) =
             Responder::read(link, &acceptor, [4; 32], &first, &mut [0; 32]).unwrap();
         let mut second = [0; 32 + IK2_OVERHEAD];
         let root = responder.answer(&[0; 32], &mut second).unwrap();
-        assert!(initiator.finish(&second, &mut [0; 32]) == Some(root.clone()));
+        assert!(initiator.finish(&issuer, &second, &mut [0; 32]) == Some(root.clone()));
         let frozen = [
             0x0e, 0x48, 0xbe, 0x02, 0x5e, 0x9b, 0x32, 0xcc, 0xfa, 0xa5, 0x24, 0x4e, 0x26, 0xb0,
             0xe8, 0xd4, 0xca, 0x4a, 0x2a, 0x03, 0xc8, 0x01, 0xe2, 0x58, 0xf7, 0x51, 0x15, 0x88,

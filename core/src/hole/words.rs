@@ -4,10 +4,18 @@ use heapless::Deque;
 
 use crate::wire::message::{Heard, Range, ToServer};
 
+/// One of them; a [`ToServer`] would take the memory of the longest message of all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Word {
+    Can(u32),
+    Heard(Heard),
+    Range(Range),
+}
+
 /// Words that wait. None is needed for more than speed: what finds no room is left out.
 #[derive(Debug, Default)]
 pub(crate) struct Words {
-    waiting: Deque<ToServer<'static>, 4>,
+    waiting: Deque<Word, 4>,
 }
 
 impl Words {
@@ -15,7 +23,7 @@ impl Words {
         Self { waiting: Deque::new() }
     }
 
-    fn say(&mut self, word: ToServer<'static>) {
+    fn say(&mut self, word: Word) {
         let waits = self.waiting.iter().any(|waiting| *waiting == word);
         if !waits {
             let _full = self.waiting.push_back(word);
@@ -24,21 +32,25 @@ impl Words {
 
     /// What the equipment can do.
     pub(crate) fn can(&mut self, bits: u32) {
-        self.say(ToServer::Can(bits));
+        self.say(Word::Can(bits));
     }
 
     /// It has heard the peer of this request.
     pub(crate) fn heard(&mut self, request: u32) {
-        self.say(ToServer::Heard(Heard { request }));
+        self.say(Word::Heard(Heard { request }));
     }
 
     /// It has computed a range.
     pub(crate) fn range(&mut self, range: Range) {
-        self.say(ToServer::Range(range));
+        self.say(Word::Range(range));
     }
 
-    pub(crate) fn front(&self) -> Option<&ToServer<'static>> {
-        self.waiting.front()
+    pub(crate) fn front(&self) -> Option<ToServer<'static>> {
+        Some(match *self.waiting.front()? {
+            Word::Can(bits) => ToServer::Can(bits),
+            Word::Heard(heard) => ToServer::Heard(heard),
+            Word::Range(range) => ToServer::Range(range),
+        })
     }
 
     pub(crate) fn sent(&mut self) {

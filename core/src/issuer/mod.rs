@@ -39,7 +39,7 @@ use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
 use crate::hole::Puncher;
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
-use crate::link::{Equipment, Link, Transport};
+use crate::link::{Equipment, LONGEST_HELLO, Link, Transport};
 use crate::machine::{
     Channel, Command, Discard, Machine, Received, StreamInput, StreamState, Wakeup,
 };
@@ -55,8 +55,6 @@ pub(crate) use request::early_tag;
 const QUEUE: usize = 16;
 /// How many dial-backs may be open at once without having shown whose they are, or in use.
 pub(crate) const INBOUND: usize = 8;
-/// Message 1 of the longest handshake: one with a request in it.
-const INITIATION: usize = 480;
 
 /// A TCP connection that came in on the listener.
 #[derive(Clone, Copy, Debug)]
@@ -77,8 +75,8 @@ pub(crate) struct State {
     pub(crate) transport: RequestTransport,
     pub(crate) deadline: Duration,
     pub(crate) candidates: Vec<SocketAddr, MAX_CANDIDATES>,
-    pub(crate) datagram: Link<INITIATION>,
-    pub(crate) stream: Link<INITIATION>,
+    pub(crate) datagram: Link<LONGEST_HELLO>,
+    pub(crate) stream: Link<LONGEST_HELLO>,
     pub(crate) stream_generation: u16,
     /// When links that are not under way are (re)started: TCP joins the race, or a lost one is made
     /// again.

@@ -93,7 +93,7 @@ impl View<'_> {
         if let Some(word) = self.state.puncher.words.front()
             && over == Transport::Datagram
         {
-            return Some((Ticket::Word, transport_len(word)));
+            return Some((Ticket::Word, transport_len(&word)));
         }
         // A request names the listener's port, so it waits until that is known; one for another path
         // needs no listener.
@@ -171,7 +171,7 @@ impl View<'_> {
                 self.state.seal(over, &body, out);
             }
             Ticket::Word => {
-                if let Some(word) = self.state.puncher.words.front().cloned() {
+                if let Some(word) = self.state.puncher.words.front() {
                     self.state.seal(Transport::Datagram, &word, out);
                 }
             }

@@ -55,7 +55,7 @@ pub struct ConnectionSlot {
     pub(super) early_tag: Option<[u8; 16]>,
     pub(super) punch_key: [u8; 16],
     pub(super) offer: [u8; OFFER_LEN],
-    pub(super) initiator: Option<Initiator>,
+    pub(super) initiator: Option<Initiator<OFFER_BODY>>,
     /// The request is due to be sent.
     pub(super) due: bool,
     pub(super) tries: u8,
@@ -303,16 +303,13 @@ impl View<'_> {
         };
         let mut plain = [0; OFFER_BODY];
         write_body(&offer, &mut plain).ok_or(RequestError::BadTarget)?;
-        let initiator = Initiator::start(
-            NoiseLink::Peer,
-            &equipment.key,
-            target.id.as_bytes(),
-            ephemeral,
-            &plain,
-            &mut slot.offer,
-        );
+        let own = &equipment.key;
+        let initiator =
+            Initiator::new(NoiseLink::Peer, own, *target.id.as_bytes(), ephemeral, &plain);
         zeroize::Zeroize::zeroize(&mut plain);
-        slot.initiator = Some(initiator.ok_or(RequestError::BadTarget)?);
+        let initiator = initiator.ok_or(RequestError::BadTarget)?;
+        initiator.write(own, &mut slot.offer).ok_or(RequestError::BadTarget)?;
+        slot.initiator = Some(initiator);
         self.state.next_request = self.state.next_request.wrapping_add(1);
         slot.request = self.state.next_request;
         slot.hopeless = None;

@@ -44,12 +44,14 @@ const RETRANSMIT: Duration = Duration::from_secs(1);
 const TRIES: u8 = 3;
 /// How long each step may take over a stream.
 const STREAM_STEP: Duration = Duration::from_secs(5);
-/// Length of an Initiation's part before the two MACs, without a request.
-pub(crate) const PLAIN_INITIATION: usize = 6 + IK1_OVERHEAD + HELLO_LEN;
+/// Length of an Initiation in front of what Noise makes of it, in bytes.
+const HEADER: usize = 6;
+/// The longest payload of an Initiation: one with a request in it.
+pub(crate) const LONGEST_HELLO: usize = 378;
 
 #[derive(Debug)]
 #[expect(clippy::large_enum_variant, reason = "there is no heap to move a handshake to")]
-enum Attempt {
+enum Attempt<const P: usize> {
     None,
     /// A stream is being opened.
     Opening,
@@ -57,19 +59,19 @@ enum Attempt {
         nonce: [u8; 8],
     },
     Handshake {
-        initiator: Initiator,
+        initiator: Initiator<P>,
         refetched: bool,
     },
 }
 
-/// One link. `M` bytes hold message 1 for retransmission.
+/// One link. `P` bytes hold the payload of message 1, for retransmission.
 #[derive(Debug)]
-pub(crate) struct Link<const M: usize> {
+pub(crate) struct Link<const P: usize> {
     pub(crate) transport: Transport,
     /// The stream in use, for a stream link.
     pub(crate) stream: Option<StreamId>,
     pub(crate) session: Option<Session>,
-    attempt: Attempt,
+    attempt: Attempt<P>,
     tries: u8,
     refetched: bool,
     due: bool,
@@ -77,14 +79,12 @@ pub(crate) struct Link<const M: usize> {
     /// Our receiver index: of the session, and of the handshake under way.
     index: u32,
     next_index: u32,
-    message: [u8; M],
-    len: usize,
     cookie: Option<[u8; TAG_LEN]>,
     /// A certificate has come over this very stream.
     certified: bool,
 }
 
-impl<const M: usize> Link<M> {
+impl<const P: usize> Link<P> {
     pub(crate) const fn new(transport: Transport) -> Self {
         Self {
             transport,
@@ -97,8 +97,6 @@ impl<const M: usize> Link<M> {
             deadline: None,
             index: 0,
             next_index: 0,
-            message: [0; M],
-            len: 0,
             cookie: None,
             certified: false,
         }
@@ -173,35 +171,24 @@ impl<const M: usize> Link<M> {
         self.cookie = None;
         let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
         let index = rng.public().map_err(|_| Discard::NoEntropy)?;
-        let mut payload = [0; M];
-        let payload_len = body_len(hello).max(HELLO_LEN);
-        let payload = payload.get_mut(..payload_len).ok_or(Discard::Malformed)?;
+        let mut payload = [0; P];
+        let payload = payload.get_mut(..body_len(hello).max(HELLO_LEN)).ok_or(Discard::Malformed)?;
         write_body(hello, payload).ok_or(Discard::Malformed)?;
-        self.len = payload_len.saturating_add(6).saturating_add(IK1_OVERHEAD);
-        let message = self.message.get_mut(..self.len).ok_or(Discard::Malformed)?;
-        let (header, noise) = message.split_at_mut_checked(6).ok_or(Discard::Malformed)?;
-        let mut writer = Writer::new(header);
-        writer.put(&[Kind::Initiation as u8, 0]);
-        writer.put(&index);
-        let initiator = Initiator::start(
-            NoiseLink::Server,
-            &equipment.key,
-            &server_key,
-            ephemeral,
-            payload,
-            noise,
-        )
-        .ok_or(Discard::BadCertificate)?;
+        let initiator =
+            Initiator::new(NoiseLink::Server, &equipment.key, server_key, ephemeral, payload)
+                .ok_or(Discard::BadCertificate)?;
         self.next_index = u32::from_be_bytes(index);
         self.attempt = Attempt::Handshake { initiator, refetched: self.refetched };
         Ok(())
     }
 
     /// Length of the handshake message that is due.
-    pub(crate) const fn due(&self) -> Option<usize> {
+    pub(crate) fn due(&self) -> Option<usize> {
         match (&self.attempt, self.due) {
             (Attempt::Certificate { .. }, true) => Some(CERTIFICATE_REQUEST_LEN),
-            (Attempt::Handshake { .. }, true) => Some(self.len.saturating_add(2 * TAG_LEN)),
+            (Attempt::Handshake { initiator, .. }, true) => {
+                Some(initiator.len().saturating_add(HEADER + 2 * TAG_LEN))
+            }
             _ => None,
         }
     }
@@ -215,10 +202,12 @@ impl<const M: usize> Link<M> {
                 writer.put(nonce);
                 writer.zeros();
             }
-            Attempt::Handshake { .. } => {
-                let (mac1, mac2) = self.macs(equipment);
-                let mut writer = Writer::new(out);
-                writer.put(self.message.get(..self.len).unwrap_or(&[]));
+            Attempt::Handshake { initiator, .. } => {
+                let len = initiator.len().saturating_add(HEADER);
+                let Some((message, macs)) = out.split_at_mut_checked(len) else { return };
+                self.write_first(equipment, initiator, message);
+                let (mac1, mac2) = self.macs(equipment, message);
+                let mut writer = Writer::new(macs);
                 writer.put(&mac1);
                 writer.put(&mac2);
             }
@@ -226,8 +215,16 @@ impl<const M: usize> Link<M> {
         }
     }
 
-    fn macs(&self, equipment: &Equipment) -> ([u8; TAG_LEN], [u8; TAG_LEN]) {
-        let message = self.message.get(..self.len).unwrap_or(&[]);
+    /// The Initiation in front of its two MACs.
+    fn write_first(&self, equipment: &Equipment, initiator: &Initiator<P>, out: &mut [u8]) {
+        let Some((header, noise)) = out.split_first_chunk_mut::<HEADER>() else { return };
+        let mut writer = Writer::new(header);
+        writer.put(&[Kind::Initiation as u8, 0]);
+        writer.put(&self.next_index.to_be_bytes());
+        let _as_long_as_it_says = initiator.write(&equipment.key, noise);
+    }
+
+    fn macs(&self, equipment: &Equipment, message: &[u8]) -> ([u8; TAG_LEN], [u8; TAG_LEN]) {
         let mac1 = mac::tag(&mac1_key(&equipment.server_key().unwrap_or_default()), &[message]);
         let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, &mac1]));
         (mac1, mac2)
@@ -288,7 +285,7 @@ impl<const M: usize> Link<M> {
     ) -> Result<Progress, Discard> {
         match kind {
             Kind::Certificate => self.certificate(now, message, equipment),
-            Kind::Response => self.response(now, message),
+            Kind::Response => self.response(now, message, equipment),
             Kind::Cookie => self.take_cookie(message, equipment),
             _ => Err(Discard::UnknownKind),
         }
@@ -315,7 +312,12 @@ impl<const M: usize> Link<M> {
         Ok(Progress::Certified)
     }
 
-    fn response(&mut self, now: Instant, message: &[u8]) -> Result<Progress, Discard> {
+    fn response(
+        &mut self,
+        now: Instant,
+        message: &[u8],
+        equipment: &Equipment,
+    ) -> Result<Progress, Discard> {
         let Attempt::Handshake { initiator, .. } = &self.attempt else {
             return Err(Discard::Unexpected);
         };
@@ -328,7 +330,7 @@ impl<const M: usize> Link<M> {
             return Err(Discard::UnknownSession);
         }
         let mut payload = [0; WELCOME_LEN];
-        let root = initiator.finish(reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
+        let root = initiator.finish(&equipment.key, reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
         let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
         self.stop();
         self.index = self.next_index;
@@ -341,15 +343,21 @@ impl<const M: usize> Link<M> {
             return Err(Discard::Malformed);
         }
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
-        let waiting = matches!(self.attempt, Attempt::Handshake { .. });
-        if reader.u32() != Some(self.next_index) || !waiting {
+        let Attempt::Handshake { initiator, .. } = &self.attempt else {
+            return Err(Discard::UnknownSession);
+        };
+        if reader.u32() != Some(self.next_index) {
             return Err(Discard::UnknownSession);
         }
         let nonce: [u8; 12] = reader.array().ok_or(Discard::Malformed)?;
         let mut cookie: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
         let tag = reader.array().ok_or(Discard::Malformed)?;
         let key = filter_key(b"genkan cookie 1", &equipment.server_key().unwrap_or_default());
-        let (mac1, _) = self.macs(equipment);
+        let mut message = [0; HEADER + IK1_OVERHEAD + LONGEST_HELLO];
+        let len = initiator.len().saturating_add(HEADER);
+        let message = message.get_mut(..len).ok_or(Discard::Malformed)?;
+        self.write_first(equipment, initiator, message);
+        let (mac1, _) = self.macs(equipment, message);
         if !aead::open_with(&key, nonce.into(), &mac1, &mut cookie, &tag) {
             return Err(Discard::Unauthentic);
         }

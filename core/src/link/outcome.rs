@@ -13,7 +13,7 @@ pub enum Transport {
 }
 
 #[cfg(feature = "inspect")]
-impl<const M: usize> super::Link<M> {
+impl<const P: usize> super::Link<P> {
     /// For [`Inspect`](crate::inspect::Inspect).
     pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
         see(crate::inspect::bits([self.is_trying(), self.is_up(), self.due, self.refetched]));
