@@ -50,7 +50,6 @@ const HEADER: usize = 6;
 pub(crate) const LONGEST_HELLO: usize = 378;
 
 #[derive(Debug)]
-#[expect(clippy::large_enum_variant, reason = "there is no heap to move a handshake to")]
 enum Attempt<const P: usize> {
     None,
     /// A stream is being opened.
@@ -172,7 +171,8 @@ impl<const P: usize> Link<P> {
         let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
         let index = rng.public().map_err(|_| Discard::NoEntropy)?;
         let mut payload = [0; P];
-        let payload = payload.get_mut(..body_len(hello).max(HELLO_LEN)).ok_or(Discard::Malformed)?;
+        let payload =
+            payload.get_mut(..body_len(hello).max(HELLO_LEN)).ok_or(Discard::Malformed)?;
         write_body(hello, payload).ok_or(Discard::Malformed)?;
         let initiator =
             Initiator::new(NoiseLink::Server, &equipment.key, server_key, ephemeral, payload)
@@ -330,7 +330,8 @@ impl<const P: usize> Link<P> {
             return Err(Discard::UnknownSession);
         }
         let mut payload = [0; WELCOME_LEN];
-        let root = initiator.finish(&equipment.key, reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
+        let root =
+            initiator.finish(&equipment.key, reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
         let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
         self.stop();
         self.index = self.next_index;
