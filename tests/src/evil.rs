@@ -246,7 +246,15 @@ impl Evil {
 #[must_use]
 pub fn plain_offer(password: Option<[u8; 32]>) -> Offer {
     let candidates = heapless::Vec::new();
-    Offer { index: 7, password, punch_key: [9; 16], counter: 0, time: 0, candidates }
+    Offer {
+        index: 7,
+        password,
+        punch_key: [9; 16],
+        counter: 0,
+        time: 0,
+        candidates,
+        renewal: false,
+    }
 }
 
 /// A server of the kind that a [`Desk`] has.

@@ -53,6 +53,8 @@ pub struct Meeting {
     pub age: Duration,
     /// Whether the acceptor can reach the issuer over TCP where no NAT is in the way.
     pub dial_back: bool,
+    /// Whether the issuer opens a listener.
+    pub listen: bool,
 }
 
 impl Meeting {
@@ -74,6 +76,7 @@ impl Meeting {
             gap: Duration::from_micros(100),
             age: Duration::from_secs(10),
             dial_back: false,
+            listen: true,
         }
     }
 
@@ -90,6 +93,7 @@ impl Meeting {
             config.transport = self.transport;
             config.wall_clock = Some(START);
             config.punch = self.abilities[0];
+            config.listen = self.listen;
         });
         let phone_id = fleet.id(phone);
         let acceptor_nat = match self.together {

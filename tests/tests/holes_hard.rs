@@ -168,3 +168,88 @@ fn that_there_is_no_way_is_heard_once_though_a_word_is_lost() {
         assert_eq!(told, 1, "{lost} lost\n{}", pair.fleet.story());
     }
 }
+
+/// The dial-back overtakes the server's Response, which is as far away as an ocean or lost once: the
+/// two still punch, and TCP has done its work.
+#[test]
+fn a_dial_back_that_overtakes_the_server_s_response_is_followed_by_a_hole() {
+    for late in [70, 200, 700, 1_500] {
+        for other in ["port", "seq+1"] {
+            let meeting = Meeting {
+                dial_back: true,
+                age: Duration::from_secs(100),
+                ..Meeting::between(None, Some(config(other)))
+            };
+            let mut pair = meeting.prepared();
+            let phone = pair.phone;
+            pair.fleet.world.hook(move |packet| match packet.kind() {
+                Some(Kind::Response) if packet.to == Some(phone) => {
+                    Verdict::Delay(Duration::from_millis(late))
+                }
+                _ => Verdict::Pass,
+            });
+            let request = pair.ask();
+            let told = pair.fleet.wait_outcome(pair.phone, request, PATIENCE);
+            let name = format!("{other}, {late} ms");
+            let first =
+                matches!(told, Some(IssuerEvent::Connected { path: Path::Stream { .. }, .. }));
+            assert!(first, "{name}: {told:?}\n{}", pair.fleet.story());
+            pair.fleet.world.run_for(Duration::from_secs(8));
+            let moved = pair.phone_events().into_iter().any(|event| {
+                matches!(event, IssuerEvent::PathChanged { path: Path::Datagram { .. }, .. })
+            });
+            assert!(moved && pair.talk(), "{name}: {}", pair.fleet.story());
+            assert_eq!(pair.streams(), 0, "{name}");
+        }
+    }
+}
+
+/// A server that is never heard over datagrams is not called for ever.
+#[test]
+fn a_response_that_never_comes_leaves_the_connection_on_tcp_and_the_issuer_at_rest() {
+    let meeting = Meeting {
+        dial_back: true,
+        age: Duration::from_secs(100),
+        ..Meeting::between(None, Some(config("port")))
+    };
+    let mut pair = meeting.prepared();
+    let phone = pair.phone;
+    pair.fleet.world.hook(move |packet| match packet.kind() {
+        Some(Kind::Response | Kind::Certificate) if packet.to == Some(phone) => Verdict::Drop,
+        _ => Verdict::Pass,
+    });
+    let request = pair.ask();
+    let told = pair.fleet.wait_outcome(pair.phone, request, PATIENCE);
+    assert!(matches!(told, Some(IssuerEvent::Connected { .. })), "{told:?}");
+    pair.fleet.world.run_for(Duration::from_secs(60));
+    let quiet = pair.fleet.world.now() - Duration::from_secs(30);
+    let entries = pair.fleet.world.transcript().entries();
+    let calls = entries.filter(|entry| entry.from == "phone" && entry.at > quiet);
+    let calls = calls.filter(|entry| entry.via == Via::Udp).count();
+    assert_eq!(calls, 0, "{}", pair.fleet.story());
+    assert!(pair.talk());
+}
+
+/// A stranger is told that there is no way when the acceptor has accepted, once. When that is lost, it
+/// is told again.
+#[test]
+fn a_stranger_s_lost_word_that_there_is_no_way_is_said_again() {
+    for lost in 1..=2 {
+        let meeting = Meeting {
+            door: Door::Open,
+            ..Meeting::between(Some(config("random")), Some(config("random")))
+        };
+        let mut pair = meeting.prepared();
+        let (phone, server, mut heard) = (pair.phone, pair.fleet.server, 0);
+        pair.fleet.world.hook(move |packet| {
+            if (packet.from, packet.to) != (Some(server), Some(phone)) || packet.via != Via::Udp {
+                return Verdict::Pass;
+            }
+            // Behind a NAT the receiver is known all the same: Plan, then Hopeless.
+            heard += 1;
+            if (2..2 + lost).contains(&heard) { Verdict::Drop } else { Verdict::Pass }
+        });
+        let outcome = pair.meet();
+        assert!(outcome.hopeless.is_some(), "{lost}: {outcome:?}\n{}", pair.fleet.story());
+    }
+}

@@ -3,9 +3,13 @@
 
 use core::time::Duration;
 
-use genkan_core::{ServerEvent, Transport};
+use genkan_core::wire::message::{Role, ToServer};
+use genkan_core::{
+    MAX_FRAME, Machine, Received, ServerEvent, SocketId, StreamId, StreamInput, Transport,
+};
 use genkan_sim::fleet::{Fleet, FleetServer};
 use genkan_sim::{Faults, HostId, Log};
+use genkan_tests::evil::{Desk, Evil, plain_offer, sa};
 
 /// What the operator was told about registrations: what carries each, and whether the address told
 /// is the one on the list now.
@@ -35,4 +39,51 @@ fn a_registration_that_moves_to_tcp_and_back_is_told_each_time() {
     fleet.world.set_line(lamp, &Faults::default());
     fleet.world.run_for(Duration::from_secs(310));
     assert_eq!(told(&fleet, lamp)[2..], [(Transport::Datagram, true)], "{}", fleet.story());
+}
+
+/// A frame for the server, which must take it.
+fn write(desk: &mut Desk, stream: StreamId, message: &[u8]) {
+    let mut frame = u16::try_from(message.len()).unwrap().to_be_bytes().to_vec();
+    frame.extend(message);
+    let StreamInput { received, .. } = desk.server.handle_stream(desk.now, stream, &mut frame);
+    assert_eq!(received, Received::Control);
+}
+
+/// The messages that wait on a stream.
+fn read(desk: &mut Desk, stream: StreamId) -> Vec<Vec<u8>> {
+    let mut all = Vec::new();
+    while let Some(mut frame) = desk.server.poll_frame(desk.now, stream) {
+        let mut bytes = [0; MAX_FRAME];
+        let len = frame.encode(&mut bytes).unwrap();
+        all.push(bytes[2..len].to_vec());
+        frame.commit();
+    }
+    all
+}
+
+/// An issuer whose TCP connection takes no bytes for a while: what waits there of a request that is
+/// over must not be said of the one that has its place now.
+#[test]
+fn what_waits_on_a_stream_for_a_request_that_is_over_is_not_said_of_another() {
+    let mut desk = Desk::default();
+    let from = sa("192.0.2.1:5000");
+    let mut issuer = Evil::new(3, desk.key.public());
+    let stream = desk.server.handle_accept(desk.now, SocketId::LISTENER, from).unwrap();
+    write(&mut desk, stream, &issuer.hello(Role::Issuer));
+    let response = read(&mut desk, stream).remove(0);
+    issuer.finish(&response);
+    let nobody = Evil::new(9, desk.key.public()).id();
+    let sealed = issuer.offer(&nobody, &plain_offer(None), 1);
+    let mut ask = |desk: &mut Desk, number| {
+        let request = Evil::request(number, nobody, from, &sealed);
+        let message = issuer.transport(&ToServer::Connect(request));
+        write(desk, stream, &message);
+    };
+    ask(&mut desk, 1);
+    // It is refused, and forgotten.
+    desk.pass(Duration::from_secs(15));
+    ask(&mut desk, 2);
+    assert_eq!(read(&mut desk, stream).len(), 0, "the first one's refusal is void");
+    desk.pass(Duration::from_secs(5));
+    assert_eq!(read(&mut desk, stream).len(), 1, "the second one has its own");
 }

@@ -12,7 +12,6 @@
 //! and never for good. A power cycle gives one try without waiting, no more. Paired issuers do not
 //! wait.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use heapless::Vec;
@@ -245,13 +244,4 @@ impl Admission {
             Entry::Open | Entry::Password(_) => self.strangers.take(now, STRANGER_DIALS),
         }
     }
-}
-
-/// The address that a dial-back goes to, if the device may dial it.
-pub(super) fn dial_address(
-    policy: crate::addr::AddressPolicy,
-    issuer: SocketAddr,
-) -> Result<SocketAddr, Reason> {
-    let issuer = crate::addr::canonical(issuer);
-    if policy.permits(issuer) { Ok(issuer) } else { Err(Reason::ForbiddenAddress) }
 }

@@ -1,14 +1,17 @@
 //! Second connection requests: from the sealed offer to the dial-back.
+//!
+//! Who states no port is not dialled: it has no listener, or asks for another path of a connection
+//! that stands. A hole is all there is to it then.
 
 use core::net::SocketAddr;
 
-use super::admission::{Entry, dial_address};
+use super::admission::Entry;
 use super::connection::{DIAL, PARK, Stage};
 use super::{AcceptorEvent, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::crypto::noise::{Link as NoiseLink, Responder};
-use crate::hole::{Holed, renewal_key};
+use crate::hole::renewal_key;
 use crate::id::{EquipmentId, StreamId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard};
@@ -17,6 +20,17 @@ use crate::peer::{Path, Peer};
 use crate::wire::codec::{Writer, read_padded_body, write_body};
 use crate::wire::message::{Accept, ConnectNotify, NotifyReply, Offer, Reason, Verdict};
 use crate::wire::{ANSWER_BODY, Kind, OFFER_BODY, OFFER_LEN, TAG_LEN};
+
+/// What becomes of an offer that was opened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Course {
+    /// The word on it is said.
+    Decided,
+    /// It waits until the password try is on stable storage.
+    Parked,
+    /// It was about a connection that stands, and the application is not troubled.
+    Renewal,
+}
 
 impl View<'_> {
     /// Second connection request.
@@ -35,36 +49,35 @@ impl View<'_> {
         }
         let now = self.state.now;
         let result = self.consider(over, notify);
-        let (issuer, verdict, parked) = match result {
-            Ok((issuer, verdict, parked)) => (Some(issuer), verdict, parked),
-            Err(reason) => (None, Verdict::Declined(reason), false),
+        let (issuer, verdict, course) = match result {
+            Ok((issuer, verdict, course)) => (Some(issuer), verdict, course),
+            Err(reason) => (None, Verdict::Declined(reason), Course::Decided),
         };
+        let parked = course == Course::Parked;
         let word = if parked { Verdict::Declined(Reason::Busy) } else { verdict };
         self.state.admission.remember(now, notify.offer, request, word);
-        if parked {
-            self.state.event(AcceptorEvent::Persist);
-            return;
+        match course {
+            Course::Decided => self.decide(over, request, issuer, notify.issuer, verdict),
+            Course::Parked => self.state.event(AcceptorEvent::Persist),
+            Course::Renewal => self.reply(over, request, verdict),
         }
-        self.decide(over, request, issuer, notify.issuer, verdict);
     }
 
-    /// Opens an offer and fills a slot for it. The last value says that the slot is parked.
-    pub(super) fn consider(
+    /// Opens an offer and fills a slot for it.
+    fn consider(
         &mut self,
         over: Transport,
         notify: &ConnectNotify<'_>,
-    ) -> Result<(EquipmentId, Verdict, bool), Reason> {
+    ) -> Result<(EquipmentId, Verdict, Course), Reason> {
         let now = self.state.now;
         if notify.offer.len() != OFFER_LEN {
             return Err(Reason::BadOffer);
         }
-        // Another path for a connection that stands needs no room, and nobody is dialled.
-        let renewal = is_renewal(notify.issuer);
-        let punched = |slot: &super::ConnectionSlot| slot.path_socket().is_some();
-        if renewal && !self.slots.iter().any(punched) {
-            return Err(Reason::NotAllowed);
+        let room = self.room(notify.issuer);
+        // Another path for a connection that stands needs no room.
+        if notify.issuer.port() != 0 {
+            room?;
         }
-        let room = if renewal { Err(Reason::NotAllowed) } else { Ok(self.room(notify.issuer)?) };
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
         let mut plain = [0; OFFER_BODY];
         let (responder, who) = Responder::read(
@@ -78,8 +91,10 @@ impl View<'_> {
         let who = EquipmentId(who);
         let offer = read_padded_body::<Offer>(&plain).ok_or(Reason::BadOffer)?;
         zeroize::Zeroize::zeroize(&mut plain);
-        if let Some(renewed) = self.renewed(over, notify, who, &offer) {
-            return Ok((who, renewed, false));
+        if offer.renewal {
+            let verdict = self.renewed(over, notify, who, &offer);
+            let unknown = Verdict::Declined(Reason::NotAllowed);
+            return Ok((who, verdict.unwrap_or(unknown), Course::Renewal));
         }
         let (address, index) = room?;
         let clock = self.state.equipment.wall_clock(now);
@@ -111,13 +126,24 @@ impl View<'_> {
         } else if matches {
             self.dial(index);
         }
-        Ok((who, verdict, park))
+        Ok((who, verdict, if park { Course::Parked } else { Course::Decided }))
     }
 
-    /// The address that may be dialled, and the slot that is free for it.
+    /// The address that may be dialled or, without a port, punched to, and the slot that is free for
+    /// it.
     fn room(&mut self, issuer: SocketAddr) -> Result<(SocketAddr, usize), Reason> {
-        let address = dial_address(self.state.addresses, issuer)
-            .inspect_err(|_| self.state.counters.discard(Discard::ForbiddenAddress))?;
+        let mut address = crate::addr::canonical(issuer);
+        if issuer.port() == 0 {
+            if !self.state.puncher.gauge.is_invited() {
+                return Err(Reason::Unreachable);
+            }
+            address.set_port(u16::MAX);
+        }
+        if !self.state.addresses.permits(address) {
+            self.state.counters.discard(Discard::ForbiddenAddress);
+            return Err(Reason::ForbiddenAddress);
+        }
+        address.set_port(issuer.port());
         let free = self.slots.iter().position(|slot| slot.stage == Stage::Free);
         Ok((address, free.ok_or(Reason::Busy)?))
     }
@@ -198,7 +224,9 @@ impl View<'_> {
         let now = self.state.now;
         let Some(slot) = self.slots.get_mut(index) else { return };
         slot.enter(Stage::Dialling, Some(now.after(DIAL)));
-        if let Some(Path::Stream { stream, remote }) = slot.peer.as_ref().map(|peer| peer.path) {
+        if let Some(Path::Stream { stream, remote }) = slot.peer.as_ref().map(|peer| peer.path)
+            && remote.port() != 0
+        {
             slot.stream = Some(stream);
             self.state.command(Command::Connect { stream, remote });
         }
@@ -212,9 +240,7 @@ impl View<'_> {
         address: SocketAddr,
         verdict: Verdict,
     ) {
-        if !is_renewal(address) {
-            self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
-        }
+        self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
         self.reply(over, request, verdict);
     }
 
@@ -257,10 +283,4 @@ impl View<'_> {
             self.decide(over, request, issuer, address, verdict);
         }
     }
-}
-
-/// Whether a request with this address asks for another path of a connection that stands (PUN-12):
-/// it states no port, since nobody is to be dialled.
-const fn is_renewal(issuer: SocketAddr) -> bool {
-    issuer.port() == 0
 }

@@ -36,7 +36,7 @@ pub(crate) use measure::Gauge;
 pub(crate) use way::{Due, Holed, Puncher, Way, advance, expire};
 pub(crate) use words::Words;
 
-/// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 5 s.
+/// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 8 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
 /// Packets to the peer in one attempt, beside guesses that both ends allow.
 const PACKETS: u16 = 128;
@@ -53,7 +53,7 @@ pub(crate) enum Packet {
 impl Packet {
     /// Whether it counts towards what all holes together may send: all but answers to the peer.
     pub(crate) const fn is_counted(&self) -> bool {
-        matches!(self, Self::Check(_, Check { answer: false, .. }, _))
+        !matches!(self, Self::Check(_, Check { answer: true, .. }, _))
     }
 
     pub(crate) const fn len(&self) -> usize {

@@ -7,10 +7,10 @@ use super::names::{number, socket};
 use super::{Gauge, Hole, Packet, Words, names};
 use crate::addr::AddressPolicy;
 use crate::id::SocketId;
-use crate::limit::{Bucket, Rate};
+use crate::limit::Bucket;
 use crate::machine::{Command, Discard};
 use crate::nat::{Allocation, Differential, NatProfile};
-use crate::punch::Ability;
+use crate::punch::{Ability, RATE};
 use crate::session::keepalive::Keepalive;
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
@@ -121,12 +121,10 @@ pub(crate) struct Puncher {
     pub(crate) key_down: [u8; 16],
     /// Where the equipment may send to.
     pub(crate) policy: AddressPolicy,
-    /// Of the packets to all peers together, answers not counted (threat T14).
+    /// Of the packets of all holes together, answers not counted (threat T14): what one attempt
+    /// alone may send, so that a router is not troubled more by many.
     pace: Bucket,
 }
-
-/// Packets to all peers together. One attempt alone stays below it.
-const PACE: Rate = Rate::new(64, 5);
 
 impl Puncher {
     pub(crate) const fn new(ability: Option<Ability>, policy: AddressPolicy) -> Self {
@@ -228,7 +226,7 @@ impl Puncher {
         slots: &[T],
         server: SocketAddr,
     ) -> Option<Due> {
-        let free = self.pace.available_at(PACE) <= now;
+        let free = self.pace.available_at(RATE) <= now;
         let holes = slots.iter().enumerate();
         let mut due = holes.filter_map(|(slot, held)| {
             let (socket, packet) = held.way().hole.as_ref()?.packet()?;
@@ -251,7 +249,7 @@ impl Puncher {
     /// A packet of a hole has left.
     pub(crate) fn sent(&mut self, now: Instant, packet: &Packet) {
         if packet.is_counted() {
-            let _taken = self.pace.take(now, PACE);
+            let _taken = self.pace.take(now, RATE);
         }
     }
 
@@ -259,7 +257,7 @@ impl Puncher {
     pub(crate) fn deadline<T: Holed>(&self, now: Instant, slots: &[T]) -> Option<Instant> {
         let mut packets = slots.iter().filter_map(|slot| slot.way().hole.as_ref()?.packet());
         let waits = packets.any(|(_, packet)| packet.is_counted());
-        waits.then(|| self.pace.available_at(PACE)).filter(|&at| at > now)
+        waits.then(|| self.pace.available_at(RATE)).filter(|&at| at > now)
     }
 
     /// Writes a detection packet under the session whose handle and next counter these are. Without

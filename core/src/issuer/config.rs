@@ -42,6 +42,9 @@ pub struct IssuerConfig {
     pub deadline: Duration,
     /// The issuer's own addresses. They travel in the sealed offer; acceptors do not use them yet.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// Whether it opens a listener for a dial-back over TCP. Without one, or where none can be
+    /// opened, only a hole that is punched leads to it.
+    pub listen: bool,
     /// What it can do to punch UDP holes; `None`: it only waits for a dial-back over TCP. It works
     /// where the server and the acceptor support it, too.
     pub punch: Option<Ability>,
@@ -65,6 +68,7 @@ impl IssuerConfig {
             wall_clock: None,
             deadline: Duration::from_secs(10),
             candidates: Vec::new(),
+            listen: true,
             punch: Some(Ability::LARGE),
             addresses: AddressPolicy::default(),
             fetch_certificate_each: false,
@@ -114,7 +118,7 @@ pub enum FailCause {
     /// The acceptor accepted, but its communication request never arrived: nothing can reach this
     /// issuer's listener.
     NotReached,
-    /// The listener could not be opened, so that nobody could dial back.
+    /// There is no listener, so that nobody could dial back, and no hole was punched.
     NoListener,
 }
 

@@ -64,7 +64,7 @@ impl View<'_> {
             let stage = match slot.stage {
                 Stage::Asking => true,
                 Stage::Open if slot.renewing.is_some() => true,
-                Stage::Open => slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some()),
+                Stage::Open => slot.is_over_tcp(),
                 Stage::Free | Stage::Closing => false,
             };
             stage && slot.request == punch.request
@@ -89,6 +89,9 @@ impl View<'_> {
             };
             let hole = Hole::open(now, peer, &opening).ok_or(Discard::ForbiddenAddress)?;
             slot.way.hole = Some(hole);
+        }
+        if slot.accepted {
+            slot.repeat = None; // It has all that the server has to say.
         }
         if let Some(hole) = &mut slot.way.hole {
             hole.burst(peer, punch.burst)?;

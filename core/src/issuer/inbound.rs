@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::request::{ConnectionSlot, Stage};
-use super::{FailCause, IssuerEvent, Listener, State, View};
+use super::{FailCause, IssuerEvent, Listener, RequestTransport, State, View};
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::{ConnectionId, SocketId, StreamId};
@@ -139,7 +139,9 @@ impl View<'_> {
             ToEquipment::Plan(plan) => {
                 slot.asked = true;
                 slot.due = false;
-                if plan.accepted {
+                // What the server says of holes may have been lost: it says so again when asked.
+                let holes = over == Transport::Datagram && self.state.puncher.ability.is_some();
+                if plan.accepted && (!holes || slot.hopeless.is_some() || slot.way.hole.is_some()) {
                     slot.repeat = None;
                 }
                 let accepted = plan.accepted;
@@ -163,30 +165,31 @@ impl View<'_> {
                 self.settle();
             }
             // It is said more than once, as it may be lost.
-            ToEquipment::Hopeless(hopeless)
-                if slot.hopeless.replace(hopeless.why) != Some(hopeless.why) =>
-            {
-                self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
+            ToEquipment::Hopeless(hopeless) => {
+                if slot.accepted {
+                    slot.repeat = None;
+                }
+                if slot.hopeless.replace(hopeless.why) != Some(hopeless.why) {
+                    self.state.event(IssuerEvent::Hopeless { connection, why: hopeless.why });
+                }
             }
             _ => {}
         }
         Ok(())
     }
 
-    /// The listener's address is known.
+    /// The listener's address is known; or there is no listener, and only holes are left.
     pub(super) fn bound(&mut self, local: Option<SocketAddr>) {
-        if self.state.listener != Listener::Asked {
+        if !matches!(self.state.listener, Listener::Asked | Listener::Failed) {
             return;
         }
-        match local {
-            Some(local) => {
-                self.state.listener = Listener::Open(local);
-                self.reach_server();
-            }
-            None => {
-                self.state.listener = Listener::Failed;
-                self.fail_all(FailCause::NoListener);
-            }
+        self.state.listener = local.map_or(Listener::Failed, Listener::Open);
+        let datagrams = self.state.transport != RequestTransport::Stream;
+        let punches = datagrams && self.state.puncher.ability.is_some();
+        if local.is_some() || punches {
+            self.reach_server();
+        } else {
+            self.fail_all(FailCause::NoListener);
         }
     }
 

@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) transport: RequestTransport,
     pub(crate) deadline: Duration,
     pub(crate) candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// Whether it may listen.
+    pub(crate) listen: bool,
     pub(crate) datagram: Link<LONGEST_HELLO>,
     pub(crate) stream: Link<LONGEST_HELLO>,
     pub(crate) stream_generation: u16,
@@ -107,6 +109,7 @@ pub(crate) enum Listener {
     Closed,
     Asked,
     Open(SocketAddr),
+    /// There is none: holes alone lead to us.
     Failed,
 }
 
@@ -170,6 +173,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             transport: config.transport,
             deadline: config.deadline,
             candidates: config.candidates,
+            listen: config.listen,
             datagram: Link::new(Transport::Datagram),
             stream: Link::new(Transport::Stream),
             stream_generation: 0,

@@ -95,14 +95,8 @@ impl View<'_> {
         {
             return Some((Ticket::Word, transport_len(&word)));
         }
-        // A request names the listener's port, so it waits until that is known; one for another path
-        // needs no listener.
-        let open = matches!(self.state.listener, Listener::Open(_));
-        let may = |slot: &ConnectionSlot| match slot.renewing {
-            Some(_) => over == Transport::Datagram,
-            None => open,
-        };
-        let due = self.slots.iter().position(|slot| slot.is_asking() && slot.due && may(slot));
+        let due = |slot: &ConnectionSlot| slot.is_asking() && slot.due;
+        let due = self.slots.iter().position(|slot| due(slot) && self.state.may_go(over, slot));
         if let Some(index) = due {
             let request = self.slots.get(index)?.connect(self.state.dial_back(over));
             return Some((
@@ -298,6 +292,7 @@ impl View<'_> {
             Stage::Free => {}
             Stage::Asking if slot.until.is_some_and(|until| now >= until) => {
                 let found = match (slot.asked, slot.accepted) {
+                    (_, true) if self.state.listener == Listener::Failed => FailCause::NoListener,
                     (_, true) => FailCause::NotReached,
                     (true, false) => FailCause::NoAnswer,
                     (false, false) if self.state.bad_certificate => FailCause::BadCertificate,

@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use super::request::REPEAT;
+use super::request::{ConnectionSlot, REPEAT, Stage};
 use super::{FailCause, INBOUND, IssuerEvent, Listener, RequestTransport, State, View};
 use crate::crypto::keys::Direction;
 use crate::entropy::Draw;
@@ -23,10 +23,9 @@ pub(super) const WARM: Duration = Duration::from_secs(60);
 impl View<'_> {
     /// Starts the links that are wanted and not under way.
     pub(super) fn reach_server(&mut self) {
-        // Another path is looked for with datagrams alone.
-        let renewing = self.slots.iter().any(|slot| slot.renewing.is_some());
         let state = &mut *self.state;
-        if state.datagram.is_up() || state.stream.is_up() && !renewing {
+        let by_hole = self.slots.iter().any(|slot| slot.is_asking() && state.by_hole(slot));
+        if state.datagram.is_up() || state.stream.is_up() && !by_hole {
             return;
         }
         let datagram = state.transport != RequestTransport::Stream;
@@ -36,6 +35,8 @@ impl View<'_> {
         }
         match self.state.transport {
             RequestTransport::Datagram => {}
+            // Nobody could dial back for what went over TCP.
+            _ if self.state.listener == Listener::Failed => {}
             RequestTransport::Race if fresh => {
                 self.state.retry_at = Some(self.state.now.after(HEAD_START));
             }
@@ -67,20 +68,14 @@ impl View<'_> {
     pub(super) fn start(&mut self, over: Transport) {
         let now = self.state.now;
         let clock = self.state.equipment.wall_clock(now);
-        let open = matches!(self.state.listener, Listener::Open(_));
         let ready = clock.is_some() && self.state.equipment.server_key().is_some();
         let dial_back = self.state.dial_back(over);
         for slot in self.slots.iter_mut() {
             slot.early &= over != Transport::Datagram;
         }
-        // A request names the listener's port, so it waits until that is known; one for another path
-        // needs no listener.
         let mut first = self.slots.iter_mut().find(|slot| {
-            ready
-                && (open || slot.renewing.is_some())
-                && over == Transport::Datagram
-                && slot.is_asking()
-                && slot.due
+            let may = over == Transport::Datagram && self.state.may_go(over, slot);
+            ready && may && slot.is_asking() && slot.due
         });
         if let Some(slot) = &mut first {
             slot.early = true;
@@ -217,7 +212,11 @@ impl View<'_> {
             return;
         }
         self.state.retry_at = None;
-        self.state.datagram.stop();
+        // A dial-back may overtake the server's Response: the two still punch, beside TCP.
+        let beside = |slot: &ConnectionSlot| slot.stage == Stage::Open && slot.is_over_tcp();
+        if self.state.puncher.ability.is_none() || !self.slots.iter().any(beside) {
+            self.state.datagram.stop();
+        }
         self.drop_stream();
         if matches!(self.state.listener, Listener::Open(_) | Listener::Asked) {
             self.state.command(Command::Unlisten { socket: SocketId::LISTENER });

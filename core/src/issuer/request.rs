@@ -153,6 +153,11 @@ impl ConnectionSlot {
         self.stage == Stage::Asking || self.renewing.is_some()
     }
 
+    /// Whether TCP carries its connection.
+    pub(super) fn is_over_tcp(&self) -> bool {
+        self.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some())
+    }
+
     /// When the request or connection itself has something due.
     pub(super) fn own_deadline(&self) -> Option<Instant> {
         match (self.stage, &self.peer) {
@@ -231,6 +236,20 @@ pub(crate) fn early_tag(key: &[u8; 16], request: u32, offer: &[u8]) -> [u8; 16] 
 }
 
 impl State {
+    /// Whether only a hole can lead to us for this request: it goes over datagrams alone.
+    pub(super) fn by_hole(&self, slot: &ConnectionSlot) -> bool {
+        slot.renewing.is_some() || self.listener == Listener::Failed
+    }
+
+    /// Whether a request may go over `over` now. It names the listener's port, so it waits until that
+    /// is known.
+    pub(super) fn may_go(&self, over: Transport, slot: &ConnectionSlot) -> bool {
+        match self.by_hole(slot) {
+            true => over == Transport::Datagram,
+            false => matches!(self.listener, Listener::Open(_)),
+        }
+    }
+
     /// Where a dial-back comes to, for a request over `over`: the address that the server has told
     /// us and our listener's port. An issuer may choose only the port (T11). Over datagrams the
     /// server fills the address in, because it can have changed since the server told us.
@@ -253,11 +272,14 @@ impl View<'_> {
         let index = free.ok_or(RequestError::TableFull)?;
         self.fill(index, target)?;
         let connection = name(self.slots, index);
-        if matches!(self.state.listener, Listener::Closed | Listener::Failed) {
+        let to_listen = matches!(self.state.listener, Listener::Closed | Listener::Failed);
+        if to_listen {
             self.state.listener = Listener::Asked;
-            self.state.command(Command::Listen { socket: SocketId::LISTENER });
-        } else {
-            self.reach_server();
+        }
+        match (to_listen, self.state.listen) {
+            (true, true) => self.state.command(Command::Listen { socket: SocketId::LISTENER }),
+            (true, false) => self.bound(None),
+            (false, _) => self.reach_server(),
         }
         Ok(connection)
     }
@@ -283,12 +305,13 @@ impl View<'_> {
         let punch_secret = rng.secret().map_err(|_| RequestError::NoEntropy)?;
         let ephemeral = rng.secret().map_err(|_| RequestError::NoEntropy)?;
         let slot = self.slots.get_mut(index).ok_or(RequestError::TableFull)?;
-        let punch_key = match slot.stage {
-            Stage::Open => {
+        let renewal = slot.stage == Stage::Open;
+        let punch_key = match renewal {
+            true => {
                 let ephemeral = StaticKey::from_secret(ephemeral);
                 renewal_key(&slot.punch_key, ephemeral.public())
             }
-            _ => {
+            false => {
                 slot.punch_key = crate::crypto::keys::half(&punch_secret);
                 slot.punch_key
             }
@@ -300,6 +323,7 @@ impl View<'_> {
             counter: target.counter,
             time: equipment.wall_clock(now).unwrap_or(0),
             candidates: candidates.clone(),
+            renewal,
         };
         let mut plain = [0; OFFER_BODY];
         write_body(&offer, &mut plain).ok_or(RequestError::BadTarget)?;

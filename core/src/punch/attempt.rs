@@ -14,15 +14,20 @@ use heapless::Deque;
 
 use super::action::{Action, Budget, Found};
 use super::burst::{Bracket, Burst, Moment};
+use crate::limit::{Bucket, Rate};
 use crate::nat::{Candidates, Forecast, ServerEnd};
-use crate::time::{Instant, earliest, micros};
+use crate::time::{Instant, earliest};
 
 /// Packets that may leave at once, of all bursts together.
 pub(super) const AT_ONCE: u32 = 32;
 /// Guesses that may: fewer, since those that leave before a hit is heard of are for nothing.
 pub(super) const GUESSES_AT_ONCE: u32 = 16;
-/// Between packets beyond them.
-pub(super) const PACE: Duration = Duration::from_millis(5);
+/// Between packets beyond them. With those that leave at once 192 in any second: a router shall get at
+/// most 200 new mappings, and detection packets and a measurement have the other eight.
+pub(super) const PACE: Duration = Duration::from_micros(6_250);
+/// The two as one limit; that of guesses is part of it.
+pub(crate) const RATE: Rate = Rate { period: PACE, burst: AT_ONCE };
+const GUESSES: Rate = Rate { period: PACE, burst: GUESSES_AT_ONCE };
 /// From a burst's end until it is repeated; doubles.
 const REPEAT: Duration = Duration::from_millis(150);
 /// How often it is repeated.
@@ -76,11 +81,8 @@ pub struct Attempt {
     opening: bool,
     local: u16,
     bursts_left: u8,
-    /// When [`AT_ONCE`] packets may leave at once again: the bursts share one allowance, so that a
-    /// server cannot hurry an end with many of them.
-    rested_at: Instant,
-    /// When the next packet may leave at the earliest.
-    free_at: Instant,
+    /// The bursts share one allowance, so that a server cannot hurry an end with many of them.
+    pace: Bucket,
     not_before: Option<Instant>,
     answers: Deque<Found, ANSWERS>,
     answered: u8,
@@ -113,8 +115,7 @@ impl Attempt {
             opening: false,
             local: 0,
             bursts_left: MAX_BURSTS,
-            rested_at: Instant::START,
-            free_at: Instant::START,
+            pace: Bucket::EMPTY,
             not_before: None,
             answers: Deque::new(),
             answered: 0,
@@ -173,7 +174,7 @@ impl Attempt {
             _ => Step::Announce,
         };
         self.repeats = if burst.once { 0 } else { REPEATS };
-        self.not_before = Some(self.free_at);
+        self.not_before = Some(self.pace.available_at(rate(&burst)));
         (self.burst, self.last) = (Some(burst), Some(burst));
         self.rewind(&burst);
     }
@@ -318,13 +319,9 @@ impl Attempt {
         if self.socket >= self.sockets(burst) {
             (self.socket, self.target) = (0, None);
         }
-        // A bucket of so many packets that gets one more with each pace.
-        self.rested_at = self.rested_at.max(now).after(PACE);
-        let at_once = if burst.once { GUESSES_AT_ONCE } else { AT_ONCE };
-        let run = PACE.saturating_mul(at_once.saturating_sub(1));
-        let free = self.rested_at.as_micros().saturating_sub(micros(run));
-        self.free_at = Instant::from_micros(free);
-        self.not_before = Some(self.free_at).filter(|&at| at > now);
+        // There is a token: this was called when it was to come.
+        let _taken = self.pace.take(now, RATE);
+        self.not_before = Some(self.pace.available_at(rate(burst))).filter(|&at| at > now);
         Some(Action::Send { socket, port, answer: false, hops: burst.hops })
     }
 
@@ -382,4 +379,9 @@ impl Attempt {
         };
         Some(Action::Detect { socket, server, round: burst.round, moment, local: self.local })
     }
+}
+
+/// How fast a burst's packets may leave.
+const fn rate(burst: &Burst) -> Rate {
+    if burst.once { GUESSES } else { RATE }
 }

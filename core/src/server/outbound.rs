@@ -5,7 +5,7 @@ use core::net::SocketAddr;
 use super::clients::{ClientSlot, Use};
 use super::inbound::short;
 use super::punch::Sighted;
-use super::requests::find as find_request;
+use super::requests::{RequestSlot, find as find_request};
 use super::streams::{Due, find};
 use super::{State, View};
 use crate::id::{SocketId, StreamId};
@@ -209,15 +209,13 @@ impl View<'_> {
             Out::Notify(request, _)
             | Out::Wake(request, _)
             | Out::Punch(request, End::Acceptor, _) => {
-                let slot = self.requests.get(find_request(self.requests, request)?)?;
-                client.role == Role::Acceptor && client.id == slot.target
+                client.role == Role::Acceptor && client.id == self.request(request)?.target
             }
             Out::Plan(request, _)
             | Out::Refused(request, _)
             | Out::Hopeless(request, _)
             | Out::Punch(request, End::Issuer, _) => {
-                let slot = self.requests.get(find_request(self.requests, request)?)?;
-                client.role == Role::Issuer && client.id == slot.issuer
+                client.role == Role::Issuer && client.id == self.request(request)?.issuer
             }
         };
         if client.usage != Use::Live || !meant {
@@ -248,21 +246,25 @@ impl View<'_> {
         }
     }
 
+    fn request(&self, number: u32) -> Option<&RequestSlot> {
+        self.requests.get(find_request(self.requests, number)?)
+    }
+
     fn frame_body(&self, stream: StreamId, due: Due) -> Option<ToEquipment<'_>> {
         // A request slot may have been used anew since: nothing goes to another equipment.
         let id = self.streams.get(usize::from(stream.index))?.id;
         let meant = match due {
-            Due::Notify(index) => self.requests.get(index)?.target == id,
-            Due::Plan(index) | Due::Refused(index) => self.requests.get(index)?.issuer == id,
+            Due::Notify(request) => self.request(request)?.target == id,
+            Due::Plan(request) | Due::Refused(request) => self.request(request)?.issuer == id,
             _ => true,
         };
         if !meant {
             return None;
         }
         match due {
-            Due::Notify(index) => self.notify(index),
-            Due::Plan(index) => self.plan(index),
-            Due::Refused(index) => self.refused(index),
+            Due::Notify(request) => self.notify(find_request(self.requests, request)?),
+            Due::Plan(request) => self.plan(find_request(self.requests, request)?),
+            Due::Refused(request) => self.refused(find_request(self.requests, request)?),
             Due::Registered => {
                 let remote = self.streams.get(usize::from(stream.index))?.remote?;
                 Some(self.state.registered(remote))

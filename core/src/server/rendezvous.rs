@@ -182,8 +182,9 @@ impl View<'_> {
         let first = slot.tries == 1;
         let paired = slot.paired;
         if let Some(stream) = stream {
+            let number = self.number(index);
             if let Some(slot) = self.streams.get_mut(usize::from(stream)) {
-                let _full = slot.due.push_back(Due::Notify(index));
+                let _full = slot.due.push_back(Due::Notify(number));
             }
         } else if wake {
             self.state.send(Out::Wake(self.number(index), at));
@@ -206,7 +207,8 @@ impl View<'_> {
                 self.tell_hopeless(index);
             }
             Via::Stream(stream) => {
-                let due = if refused { Due::Refused(index) } else { Due::Plan(index) };
+                let number = self.number(index);
+                let due = if refused { Due::Refused(number) } else { Due::Plan(number) };
                 if let Some(slot) = find_stream(self.streams, stream) {
                     let _full = slot.due.push_back(due);
                 }

@@ -218,7 +218,7 @@ impl View<'_> {
         }
         // It stays due for another wake-up until it is answered: this connection may break.
         let slot = find(self.streams, stream).ok_or(Discard::UnknownSession)?;
-        push(slot, Due::Notify(index))
+        push(slot, Due::Notify(request))
     }
 
     fn stream_unregister(&mut self, stream: StreamId) {

@@ -21,9 +21,10 @@ pub(super) enum Due {
     Response([u8; RESPONSE_LEN]),
     Registered,
     Answer([u8; KEEPALIVE_LEN]),
-    Notify(usize),
-    Plan(usize),
-    Refused(usize),
+    /// Our number for the request, as for datagrams.
+    Notify(u32),
+    Plan(u32),
+    Refused(u32),
 }
 
 /// Memory for one TCP connection to a server.

@@ -325,6 +325,8 @@ pub struct Offer {
     pub time: u64,
     /// The issuer's own addresses, for ends on the same LAN.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    /// It asks for another path of the connection that this index names.
+    pub renewal: bool,
 }
 
 impl core::fmt::Debug for Offer {

@@ -24,6 +24,8 @@ pub struct Cell {
     took: Vec<Duration>,
     /// The most mappings that one run has made at one of the boxes.
     pub mappings: usize,
+    /// Those of each run, at the box where there were more, of the runs that met, in rising order.
+    made: Vec<usize>,
     /// The plan of the run with the lowest seed.
     first: Option<(u64, Result<Plan, Hopeless>)>,
     /// Packets of the runs in which the pair was taken for hopeless.
@@ -82,6 +84,12 @@ impl Cell {
         at(&self.took, share)
     }
 
+    /// The mappings at one of the boxes within which this share of the runs that met had met.
+    #[must_use]
+    pub fn made(&self, share: f64) -> Option<usize> {
+        at(&self.made, share)
+    }
+
     fn join(&mut self, other: Self) {
         self.runs += other.runs;
         self.met += other.met;
@@ -90,6 +98,7 @@ impl Cell {
         self.packets.extend(other.packets);
         self.took.extend(other.took);
         self.mappings = self.mappings.max(other.mappings);
+        self.made.extend(other.made);
         self.first = match (self.first, other.first) {
             (Some(one), Some(other)) => Some(if one.0 <= other.0 { one } else { other }),
             (one, other) => one.or(other),
@@ -158,6 +167,7 @@ pub fn cells(
     for cell in &mut cells {
         cell.packets.sort_unstable();
         cell.took.sort_unstable();
+        cell.made.sort_unstable();
     }
     cells
 }
@@ -181,6 +191,7 @@ fn some(lab: &Lab, seeds: Range<u64>) -> Cell {
 
 fn one(lab: &Lab, seed: u64) -> Cell {
     let outcome = meet(lab, seed);
+    let mappings = outcome.mappings.into_iter().max().unwrap_or(0);
     Cell {
         runs: 1,
         met: u64::from(outcome.took.is_some()),
@@ -188,7 +199,8 @@ fn one(lab: &Lab, seed: u64) -> Cell {
         wasted: outcome.plan.err().map_or(0, |_| outcome.packets.into()),
         packets: outcome.took.map(|_| outcome.packets).into_iter().collect(),
         took: outcome.took.into_iter().collect(),
-        mappings: outcome.mappings.into_iter().max().unwrap_or(0),
+        mappings,
+        made: outcome.took.map(|_| mappings).into_iter().collect(),
         first: Some((seed, outcome.plan)),
     }
 }

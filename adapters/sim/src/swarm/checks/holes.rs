@@ -32,8 +32,8 @@ const ORDER: Duration = Duration::from_secs(150);
 const BUDGET: usize = 128 + 256 + 64;
 /// How long one attempt takes at most.
 const ATTEMPT: Duration = Duration::from_secs(10);
-/// Packets in one second: those that leave at once, one each 5 ms, and answers.
-const SECOND: usize = 32 + 200 + 16;
+/// Packets in one second: those that leave at once, one each 6.25 ms, and answers.
+const SECOND: usize = 32 + 160 + 16;
 /// How far a counter of any step gets between its being seen and its being aimed at.
 const REACH: u16 = 64 * 128;
 /// How long ago a port was seen that is aimed at from.
@@ -45,6 +45,8 @@ const GUESSES: u16 = 1_024;
 #[derive(Debug)]
 struct Order {
     at: Duration,
+    /// The request, by the number that the device knows it by.
+    request: u32,
     ip: IpAddr,
     ports: BTreeSet<u16>,
 }
@@ -95,14 +97,15 @@ pub(super) struct Holes {
     joined: Lately<(HostId, HostId), ()>,
     /// Where each device has heard its peers from.
     heard: Lately<(HostId, SocketAddr), ()>,
-    /// When each device has sent to punch, by the number in its checks.
-    sent: BTreeMap<(HostId, u32), VecDeque<Duration>>,
+    /// When each device has sent to punch, by the number in its checks and the request that it was
+    /// told of last: a connection gets another attempt with each request.
+    sent: BTreeMap<(HostId, u32, u32), VecDeque<Duration>>,
 }
 
 impl Holes {
     pub(super) fn restarted(&mut self, host: HostId) {
         self.orders.remove(&host);
-        self.sent.retain(|&(owner, _), _| owner != host);
+        self.sent.retain(|&(owner, ..), _| owner != host);
     }
 
     pub(super) fn turn(&mut self) {
@@ -204,7 +207,7 @@ impl Holes {
         }
         let orders = self.orders.entry(to).or_default();
         orders.retain(|order| order.at + ORDER >= at);
-        orders.push_back(Order { at, ip, ports });
+        orders.push_back(Order { at, request: punch.request, ip, ports });
         Ok(())
     }
 
@@ -257,18 +260,20 @@ impl Holes {
         if !heard && !orders.any(|order| order.ip == to.ip() && order.ports.contains(&to.port())) {
             return Err(("I-11", format!("{kind:?} goes to {to}, whose port was not told")));
         }
-        self.counts(at, host, bytes)
+        let orders = self.orders.get(&host).into_iter().flatten().rev();
+        let last = { orders }.find(|order| order.ip == to.ip()).map_or(0, |order| order.request);
+        self.counts(at, (host, last), bytes)
     }
 
     /// I-9: a packet more.
     fn counts(
         &mut self,
         at: Duration,
-        host: HostId,
+        (host, request): (HostId, u32),
         bytes: &[u8],
     ) -> Result<(), (&'static str, String)> {
         let index = bytes.get(2..).and_then(|rest| rest.first_chunk()).copied().unwrap_or_default();
-        let sent = self.sent.entry((host, u32::from_be_bytes(index))).or_default();
+        let sent = self.sent.entry((host, u32::from_be_bytes(index), request)).or_default();
         sent.push_back(at);
         while sent.front().is_some_and(|&first| first + ATTEMPT < at) {
             sent.pop_front();

@@ -38,7 +38,8 @@ fn pair(table: &Table, issuer: Kind, acceptor: Kind, cell: Option<&Cell>) -> Val
         "packets_99": ran.and_then(|cell| cell.packets(0.99)),
         "ms": millis(ran.and_then(|cell| cell.took(0.5))),
         "ms_99": millis(ran.and_then(|cell| cell.took(0.99))),
-        "mappings": ran.map(|cell| cell.mappings), "method": method,
+        "mappings": ran.map(|cell| cell.mappings),
+        "mappings_50": ran.and_then(|cell| cell.made(0.5)), "method": method,
     })
 }
 
