@@ -10,7 +10,7 @@ use crate::watch::story;
 
 /// Packets that leave at once at most, and the pace of the others.
 const AT_ONCE: usize = 32;
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_micros(6_250);
 /// Answers of one attempt: eight on each of eight paths.
 const MOST_ANSWERS: usize = 64;
 /// Detection packets that wait to be delivered.
