@@ -99,6 +99,20 @@ fn a_counter_of_any_step_meets_a_port_restricted_box() {
     }
 }
 
+/// RFC 4787 section 4.2.2: a box that keeps a port's parity passes over every second one, and fresh
+/// sockets have ports of both parities.
+#[test]
+fn a_counter_that_keeps_parity_meets_a_port_restricted_box() {
+    for name in ["seq+1", "seq+2"] {
+        let mut counter = kind(name).config(5.0);
+        counter.behaviour.allocation.parity = true;
+        let port = kind("port").config(5.0);
+        for (one, other) in [(counter.clone(), port.clone()), (port, counter)] {
+            assert_always(name, &Meeting::between(Some(one), Some(other)), 4);
+        }
+    }
+}
+
 #[test]
 fn loss_and_jitter_delay_a_meeting_and_do_not_prevent_it() {
     let hard = ["port", "first", "seq+1", "seq-64", "blk512"];
