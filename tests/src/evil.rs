@@ -245,8 +245,8 @@ impl Evil {
 /// An offer with this password information and everything else plain.
 #[must_use]
 pub fn plain_offer(password: Option<[u8; 32]>) -> Offer {
-    let (counter, time, candidates) = (0, 0, heapless::Vec::new());
-    Offer { index: 7, password, punch_key: [9; 16], counter, time, candidates, renewal: false }
+    let candidates = heapless::Vec::new();
+    Offer { index: 7, password, punch_key: [9; 16], counter: 0, time: 0, candidates }
 }
 
 /// A server of the kind that a [`Desk`] has.

@@ -195,6 +195,9 @@ fn bodies_between_the_ends_are_frozen() {
     offer.candidates.push(V4).unwrap();
     let text = format!("0701{}{}0180010100c0000201f823", "06".repeat(32), "09".repeat(16));
     frozen(&offer, &text);
+    for (renewal, last) in [(false, "00"), (true, "01")] {
+        frozen(&WholeOffer { offer: offer.clone(), renewal }, &format!("{text}{last}"));
+    }
 }
 
 /// The certificate. Do not change the test!

@@ -18,7 +18,9 @@ use crate::machine::{Command, Discard};
 use crate::peer::slots::name;
 use crate::peer::{Path, Peer};
 use crate::wire::codec::{Writer, read_padded_body, write_body};
-use crate::wire::message::{Accept, ConnectNotify, NotifyReply, Offer, Reason, Verdict};
+use crate::wire::message::{
+    Accept, ConnectNotify, NotifyReply, Offer, Reason, Verdict, WholeOffer,
+};
 use crate::wire::{ANSWER_BODY, Kind, OFFER_BODY, OFFER_LEN, TAG_LEN};
 
 /// What becomes of an offer that was opened.
@@ -89,9 +91,10 @@ impl View<'_> {
         )
         .ok_or(Reason::BadOffer)?;
         let who = EquipmentId(who);
-        let offer = read_padded_body::<Offer>(&plain).ok_or(Reason::BadOffer)?;
+        let whole = read_padded_body::<WholeOffer>(&plain).ok_or(Reason::BadOffer)?;
+        let WholeOffer { offer, renewal } = whole;
         zeroize::Zeroize::zeroize(&mut plain);
-        if offer.renewal {
+        if renewal {
             let verdict = self.renewed(over, notify, who, &offer);
             let unknown = Verdict::Declined(Reason::NotAllowed);
             return Ok((who, verdict.unwrap_or(unknown), Course::Renewal));

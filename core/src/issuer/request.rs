@@ -28,7 +28,7 @@ use crate::peer::{Path, Peer};
 use crate::punch::Hopeless;
 use crate::time::{Instant, earliest};
 use crate::wire::codec::write_body;
-use crate::wire::message::{ConnectRequest, Offer};
+use crate::wire::message::{ConnectRequest, Offer, WholeOffer};
 use crate::wire::{OFFER_BODY, OFFER_LEN};
 
 /// First repetition of a request over datagrams; doubles.
@@ -323,10 +323,9 @@ impl View<'_> {
             counter: target.counter,
             time: equipment.wall_clock(now).unwrap_or(0),
             candidates: candidates.clone(),
-            renewal,
         };
         let mut plain = [0; OFFER_BODY];
-        write_body(&offer, &mut plain).ok_or(RequestError::BadTarget)?;
+        write_body(&WholeOffer { offer, renewal }, &mut plain).ok_or(RequestError::BadTarget)?;
         let own = &equipment.key;
         let initiator =
             Initiator::new(NoiseLink::Peer, own, *target.id.as_bytes(), ephemeral, &plain);

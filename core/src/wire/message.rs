@@ -325,7 +325,15 @@ pub struct Offer {
     pub time: u64,
     /// The issuer's own addresses, for ends on the same LAN.
     pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
-    /// It asks for another path of the connection that this index names.
+}
+
+/// All that is sealed as an offer. What is not in [`Offer`] itself stands where there is padding
+/// otherwise: zeros are what an offer has that says nothing of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WholeOffer {
+    /// The offer.
+    pub offer: Offer,
+    /// It asks for another path of the connection that its index names.
     pub renewal: bool,
 }
 
