@@ -48,6 +48,17 @@ struct Attempt {
     together: u32,
 }
 
+/// What the server's words are for the equipment.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Noted {
+    /// They begin an attempt, if they are taken.
+    Begun,
+    /// They must not be taken.
+    Forbidden,
+    /// They may be taken.
+    Other,
+}
+
 #[derive(Debug)]
 pub(crate) struct Holes {
     pub(crate) on: bool,
@@ -108,49 +119,52 @@ impl Holes {
         self.attempts.iter_mut().for_each(|attempt| attempt.doubtful = true);
     }
 
-    /// The server is about to say this. Whether it must not be taken.
-    pub(crate) fn said(&mut self, now: Instant, body: &[u8]) -> bool {
+    /// The server is about to say this.
+    pub(crate) fn said(&mut self, now: Instant, body: &[u8]) -> Noted {
         match inspect::body::<ToEquipment<'_>>(body) {
-            Some(ToEquipment::Measure(Measure { other_port, other_address, .. })) => {
-                self.ends.insert(SocketAddr::new(sa(SERVER).ip(), other_port));
-                self.ends.extend(other_address.map(canonical));
-                false
-            }
+            Some(ToEquipment::Measure(measure)) => self.told_ends(&measure),
             Some(ToEquipment::Punch(punch)) => {
-                let (request, peer) = (punch.request, canonical(punch.peer).ip());
-                if !self.policy.permits(SocketAddr::new(peer, u16::MAX)) {
-                    return true;
-                }
-                let same = self.offers.iter().filter(|offer| offer.request == request).count();
-                let mut all = self.attempts.iter();
-                let stands = all.rfind(|attempt| {
-                    let over = now >= attempt.began.after(ATTEMPT);
-                    attempt.request == request && !attempt.doubtful && !over
-                });
-                if let Some(attempt) = stands.filter(|attempt| same == 1 || attempt.peer == peer) {
-                    return attempt.peer != peer;
-                }
-                self.attempts.push(Attempt {
-                    request,
-                    peer,
-                    began: now,
-                    doubtful: false,
-                    sent: 0,
-                    answers: 0,
-                    at: now,
-                    together: 0,
-                });
-                same == 0
+                self.told_peer(now, punch.request, canonical(punch.peer).ip())
             }
-            _ => false,
+            _ => Noted::Other,
         }
     }
 
-    /// It was not taken.
-    pub(crate) fn refused(&mut self, now: Instant) {
-        if self.attempts.last().is_some_and(|last| last.began == now && last.sent == 0) {
-            self.attempts.pop();
+    /// Ends that may not be sent to are none (threat T12).
+    fn told_ends(&mut self, measure: &Measure) -> Noted {
+        let port = measure.other_port;
+        if port < 1_024 && !(self.policy.low_ports && port != 0) {
+            return Noted::Forbidden;
         }
+        self.ends.insert(SocketAddr::new(sa(SERVER).ip(), port));
+        let address = measure.other_address.map(canonical);
+        self.ends.extend(address.filter(|end| self.policy.permits(*end)));
+        Noted::Other
+    }
+
+    fn told_peer(&mut self, now: Instant, request: u32, peer: IpAddr) -> Noted {
+        let same = self.offers.iter().filter(|offer| offer.request == request).count();
+        if same == 0 || !self.policy.permits(SocketAddr::new(peer, u16::MAX)) {
+            return Noted::Forbidden;
+        }
+        let mut all = self.attempts.iter();
+        let stands = all.rfind(|attempt| {
+            let over = now >= attempt.began.after(ATTEMPT);
+            attempt.request == request && !attempt.doubtful && !over
+        });
+        if let Some(attempt) = stands.filter(|attempt| same == 1 || attempt.peer == peer) {
+            return if attempt.peer == peer { Noted::Other } else { Noted::Forbidden };
+        }
+        let (doubtful, sent, answers, together) = (false, 0, 0, 0);
+        let (began, at) = (now, now);
+        let attempt = Attempt { request, peer, began, doubtful, sent, answers, at, together };
+        self.attempts.push(attempt);
+        Noted::Begun
+    }
+
+    /// The attempt that has just begun was not taken.
+    pub(crate) fn refused(&mut self) {
+        self.attempts.pop();
     }
 
     /// Whether anybody may be heard from there under this offer.
@@ -171,8 +185,7 @@ impl Holes {
         let peers = [Kind::Answer, Kind::IssuerTransport, Kind::AcceptorTransport];
         let checks = [Kind::IssuerPunch, Kind::AcceptorPunch];
         if !peers.contains(&kind) && !checks.contains(&kind) {
-            let may = to.ip() == sa(SERVER).ip() || self.policy.permits(to);
-            let end = kind == Kind::Detect && may && self.ends.contains(&to);
+            let end = kind == Kind::Detect && self.ends.contains(&to);
             assert!(end || to == sa(SERVER), "{kind:?} to {to}");
             return false;
         }

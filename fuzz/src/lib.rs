@@ -12,6 +12,7 @@
 //! certificate  issuing, parsing and checking certificates
 //! addresses    which addresses an appliance may dial
 //! files        key files, certificates, a state directory (in a folder), and the text of ids and keys
+//! lease        what asks a NAT for a port
 //! punch        two ends and a coordinator that try to meet, and what predicts ports
 //! server       a server among equipment with real keys and no manners, and strangers
 //! trial        what the next two share: a machine with a hostile server (far)
@@ -37,6 +38,7 @@ mod files;
 mod folder;
 mod holes;
 mod issuer;
+mod lease;
 mod peer;
 mod punch;
 mod punching;
@@ -56,6 +58,7 @@ pub use certificate::certificate;
 pub use datagram::datagram;
 pub use files::files;
 pub use issuer::issuer;
+pub use lease::lease;
 pub use punch::punch;
 pub use server::server;
 pub use stream::stream;
@@ -75,12 +78,13 @@ pub struct Target {
 }
 
 /// All of them, the quick ones first.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "addresses", run: addresses, seeds: addresses::seeds },
     Target { name: "datagram", run: datagram, seeds: datagram::seeds },
     Target { name: "certificate", run: certificate, seeds: certificate::seeds },
     Target { name: "stream", run: stream, seeds: stream::seeds },
     Target { name: "files", run: files, seeds: files::seeds },
+    Target { name: "lease", run: lease, seeds: lease::seeds },
     Target { name: "punch", run: punch, seeds: punch::seeds },
     Target { name: "server", run: server, seeds: server::seeds },
     Target { name: "acceptor", run: acceptor, seeds: acceptor::seeds },

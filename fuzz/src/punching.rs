@@ -96,32 +96,13 @@ pub(crate) trait Punching: Trial {
         self.server_tells(&ToEquipment::Punch(punch), act);
     }
 
-    /// The server says it; what must not be taken is not.
+    /// The server says it, or something like it.
     fn server_tells(&mut self, message: &ToEquipment<'_>, act: &Act) {
         let mut body = body(message, 0);
         if act.flag(1, 2) {
             mar(&mut body, act.byte(9), act.word(7), act.byte(10));
         }
-        let stage = self.stage();
-        let now = stage.watch.now;
-        if act.flag(1, 7) {
-            return self.server_says(&body, act);
-        }
-        let forbidden = stage.holes.said(now, &body);
-        let bytes = stage.far.says(&body);
-        if act.flag(11, 0) {
-            let mut copy = bytes.clone();
-            if mar(&mut copy, act.byte(11) >> 1, act.word(9), act.byte(10)) {
-                self.unauthentic(sa(SERVER), &copy, &bytes);
-            }
-        }
-        let (taken, _) = self.datagram(sa(SERVER), &bytes);
-        assert!(!(taken && forbidden), "a forbidden {message:?} was taken");
-        let stage = self.stage();
-        if !taken && !forbidden {
-            stage.holes.refused(now);
-        }
-        stage.keep(bytes);
+        self.server_says(&body, act);
     }
 
     /// The caller has opened sockets, or could not; late, or not in the order of the commands.

@@ -14,7 +14,7 @@ use genkan_sim::{EntropyMode, EntropySwitch};
 use genkan_tests::evil::sa;
 
 use crate::far::{Far, SERVER, certificate};
-use crate::holes::Holes;
+use crate::holes::{Holes, Noted};
 use crate::record::{Record, mar};
 use crate::watch::{Out, Watch};
 
@@ -150,16 +150,19 @@ pub(crate) trait Trial {
     }
 
     /// The server's message, over the link `stream`; where the act says so, after a changed copy.
-    fn deliver(&mut self, stream: Option<StreamId>, bytes: &[u8], act: &Act) {
+    /// Whether it was taken, of a datagram.
+    fn deliver(&mut self, stream: Option<StreamId>, bytes: &[u8], act: &Act) -> bool {
         if let Some(stream) = stream {
-            return self.frame(stream, bytes);
+            self.frame(stream, bytes);
+            return false;
         }
         let mut copy = bytes.to_vec();
         if act.flag(11, 0) && mar(&mut copy, act.byte(11) >> 1, act.word(9), act.byte(10)) {
             self.unauthentic(sa(SERVER), &copy, bytes);
         }
-        self.datagram(sa(SERVER), bytes);
-        self.stage().sent.push(bytes.to_vec());
+        let (taken, _) = self.datagram(sa(SERVER), bytes);
+        self.stage().keep(bytes.to_vec());
+        taken
     }
 
     /// The server answers what it was asked.
@@ -171,12 +174,19 @@ pub(crate) trait Trial {
         }
     }
 
-    /// The server says something in its session.
+    /// The server says something in its session. What it says of holes counts over datagrams alone:
+    /// that is noted, and what must not be taken of it is not.
     fn server_says(&mut self, body: &[u8], act: &Act) {
         let stage = self.stage();
-        let stream = stage.link(act);
+        let (now, stream) = (stage.watch.now, stage.link(act));
+        let noted = stream.is_none().then(|| stage.holes.said(now, body));
         let bytes = stage.end(stream).says(body);
-        self.deliver(stream, &bytes, act);
+        let taken = self.deliver(stream, &bytes, act);
+        match noted {
+            Some(Noted::Forbidden) => assert!(!taken, "forbidden, and taken: {body:02x?}"),
+            Some(Noted::Begun) if !taken => self.stage().holes.refused(),
+            _ => {}
+        }
     }
 
     /// The server says one of the short things: keepalives' answers, challenges, hints, cookies.

@@ -132,4 +132,4 @@ fn every_event_is_reached() {
     }
 }
 
-corpora! { addresses datagram certificate stream files punch server acceptor issuer world swarm }
+corpora! { addresses datagram certificate stream files lease punch server acceptor issuer world swarm }

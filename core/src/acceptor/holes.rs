@@ -189,8 +189,14 @@ impl View<'_> {
         Some((due, slot.filter(|slot| answer && slot.is_unanswered())))
     }
 
-    pub(super) fn next_punch(&self) -> Option<DatagramHead<Ticket>> {
-        let (due, answer) = self.due()?;
+    pub(super) fn next_punch(&mut self) -> Option<DatagramHead<Ticket>> {
+        let (due, answer) = loop {
+            let (due, answer) = self.due()?;
+            if self.state.datagram.is_up() || !due.packet.is_for_server() {
+                break (due, answer);
+            }
+            self.commit_punch(); // Nobody could tell whose it is: it counts as lost.
+        };
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, answer.map_or(due.len(), |_| ANSWER_LEN));
         let hop_limit = due.hop_limit();

@@ -56,6 +56,11 @@ impl Packet {
         !matches!(self, Self::Check(_, Check { answer: true, .. }, _))
     }
 
+    /// Whether it is for the server, in the session with it.
+    pub(crate) const fn is_for_server(&self) -> bool {
+        matches!(self, Self::Detect(..))
+    }
+
     pub(crate) const fn len(&self) -> usize {
         match self {
             Self::Detect(..) => DETECT_LEN,

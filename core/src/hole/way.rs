@@ -260,8 +260,8 @@ impl Puncher {
         waits.then(|| self.pace.available_at(RATE)).filter(|&at| at > now)
     }
 
-    /// Writes a detection packet under the session whose handle and next counter these are. Without
-    /// a session it says nothing, and is nothing to anybody.
+    /// Writes a detection packet under the session whose handle and next counter these are; zeros
+    /// when it has none left.
     pub(crate) fn write(&self, detect: Detect, session: Option<(u32, u64)>, out: &mut [u8]) {
         debug_assert!(out.len() == DETECT_LEN);
         match session {

@@ -183,8 +183,14 @@ impl View<'_> {
         self.state.puncher.next(self.state.now, self.slots, self.state.equipment.server.datagram)
     }
 
-    pub(super) fn next_punch(&self) -> Option<DatagramHead<Ticket>> {
-        let due = self.due()?;
+    pub(super) fn next_punch(&mut self) -> Option<DatagramHead<Ticket>> {
+        let due = loop {
+            let due = self.due()?;
+            if self.state.datagram.is_up() || !due.packet.is_for_server() {
+                break due;
+            }
+            self.commit_punch(); // Nobody could tell whose it is: it counts as lost.
+        };
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, due.len());
         let hop_limit = due.hop_limit();

@@ -286,7 +286,9 @@ impl Meeting {
             self.now = self.now.max(at);
             self.settle();
             // Four tries with patience and grace, and a budget of 1,100 packets at 5 ms.
-            assert!(self.now.since(began) <= Duration::from_secs(30), "it does not end");
+            let dues = [0, 1].map(|who: usize| self.ends[who].due(self.now));
+            let took = self.now.since(began);
+            assert!(took <= Duration::from_secs(30), "{took:?}: {dues:?} {:?}", self.coordinator);
         }
         self.ends.iter().for_each(Watched::judge);
     }

@@ -187,10 +187,12 @@ impl LeaseClient {
 
     /// Gives the lease back: one more request, which nothing follows.
     pub fn end(&mut self, now: Instant) {
-        let has = self.had.is_some();
-        self.ending = true;
-        self.lease = None;
-        self.due = has.then_some(now);
+        // What a request that is out brings has to be given back, too.
+        let has = self.had.is_some() || self.waits;
+        (self.lease, self.waits) = (None, false);
+        if !core::mem::replace(&mut self.ending, true) {
+            self.due = has.then_some(now);
+        }
     }
 
     /// When to call [`LeaseClient::poll_request`].
@@ -288,7 +290,7 @@ impl LeaseClient {
         // Renewed between half and five eighths of its life (RFC 6887 section 11.2.1).
         let half = life.checked_div(2).unwrap_or_default();
         let eighth = self.fraction(life.checked_div(8).unwrap_or_default());
-        self.due = Some(now.after(half.saturating_add(eighth)));
+        self.due = Some(now.after(half.saturating_add(eighth).max(SHORTEST_WAIT)));
     }
 
     /// A refusal of a renewal leaves the lease as long as it was granted for.

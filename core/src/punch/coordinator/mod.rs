@@ -173,8 +173,8 @@ impl Coordinator {
         }
         let reported = match self.party(end).detector {
             Detector::Server => Duration::ZERO,
-            // There and back once more.
-            Detector::Equipment => trip.saturating_mul(2),
+            // There and back once more. What was late is not waited for as long again.
+            Detector::Equipment => trip.min(GRACE).saturating_mul(2),
         };
         self.straggler = Some(now.after(STRAGGLER.saturating_add(reported)));
         if self.showing && self.learned(self.plan.bubbler.other()).after.is_some() {
