@@ -21,10 +21,12 @@ fuzz_tools() {
 }
 
 # The core forbids unsafe code, so that there is nothing for a sanitizer to find; without one the
-# stable compiler does, and the machines run at their full speed. cargo-fuzz cannot be told `--locked`.
+# stable compiler does, and the machines run at their full speed. Which checks each crate has stands in
+# the profile: without `--release` cargo-fuzz puts all of them in everywhere. It cannot be told `--locked`.
 fuzz_build() {
     fuzz_locked || return 1
-    cargo fuzz build --fuzz-dir "$fuzz_dir" --target-dir "$fuzz_target_dir" --sanitizer none "$@"
+    cargo fuzz build --fuzz-dir "$fuzz_dir" --target-dir "$fuzz_target_dir" --sanitizer none \
+        --release "$@"
 }
 
 # Whether the lock file of the targets fits the manifests.
