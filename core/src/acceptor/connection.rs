@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use crate::addr::AddressPolicy;
 use crate::error::SendError;
-use crate::hole::{Holed, Way};
+use crate::hole::{Holed, Way, may_hear};
 use crate::id::{SocketId, StreamId};
 use crate::link::Transport;
 use crate::peer::slots::Slot;
@@ -115,14 +115,15 @@ impl ConnectionSlot {
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
-    /// from the address that its hole leads to, where the device may send.
-    pub(super) fn is_of(&self, path: &Path, policy: AddressPolicy) -> bool {
+    /// from the address that its hole leads to, where the device may send, on a socket of this slot's.
+    pub(super) fn is_of(&self, index: usize, path: &Path, policy: AddressPolicy) -> bool {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
-            Path::Datagram { remote, .. } => {
+            Path::Datagram { socket, remote } => {
                 let beside = |(path, _): (Path, Instant)| path.remote().ip() == remote.ip();
                 // Ours go to where its newest message came from.
                 policy.permits(*remote)
+                    && may_hear(index, *socket)
                     && (self.way.leads_to(*remote)
                         || self.beside.is_some_and(beside)
                         || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote)))

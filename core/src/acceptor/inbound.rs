@@ -207,7 +207,7 @@ impl View<'_> {
         let now = self.state.now;
         let slot = crate::peer::slots::find(self.slots, connection)
             .map_err(|_| Discard::UnknownSession)?;
-        if !slot.is_of(&path, self.state.puncher.policy)
+        if !slot.is_of(connection.index.into(), &path, self.state.puncher.policy)
             || !matches!(slot.stage, Stage::Answering | Stage::Unconfirmed | Stage::Open)
         {
             return Err(Discard::UnknownSession);

@@ -33,6 +33,7 @@ use crate::wire::punch::{Check, Detect, REPORT};
 use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
 
 pub(crate) use measure::Gauge;
+pub(crate) use names::may_hear;
 pub(crate) use way::{Due, Holed, Puncher, Way, advance, expire};
 pub(crate) use words::Words;
 

@@ -26,6 +26,12 @@ pub(super) fn number(base: u16, socket: SocketId) -> Option<u8> {
     u8::try_from(socket.0.checked_sub(base)?).ok().filter(|&number| number > 0)
 }
 
+/// Whether this slot's peer may be heard there: other slots and the measurement have sockets of their
+/// own, which close when they do.
+pub(crate) fn may_hear(slot: usize, socket: SocketId) -> bool {
+    number(base(slot), socket).is_some()
+}
+
 /// The socket that an attempt calls by this number.
 pub(super) fn socket(base: u16, number: u8) -> SocketId {
     match number {

@@ -210,7 +210,7 @@ impl View<'_> {
         let found = self.slots.iter_mut().enumerate().find(|(_, slot)| named(slot));
         let (index, slot) = found.ok_or(Discard::Unauthentic)?;
         let punched = matches!(path, Path::Datagram { .. });
-        if punched && !slot.is_of(&path, self.state.puncher.policy) {
+        if punched && !slot.is_of(index, &path, self.state.puncher.policy) {
             return Err(Discard::ForbiddenAddress);
         }
         if let (Stage::Open, Path::Datagram { socket, remote }) = (slot.stage, path) {
@@ -268,7 +268,7 @@ impl View<'_> {
         let connection = ConnectionId::from_handle(header.receiver);
         let now = self.state.now;
         let slot = find(self.slots, connection).map_err(|_| Discard::UnknownSession)?;
-        if !slot.is_of(&path, self.state.puncher.policy) {
+        if !slot.is_of(connection.index.into(), &path, self.state.puncher.policy) {
             return Err(Discard::UnknownSession);
         }
         let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;

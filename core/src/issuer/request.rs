@@ -19,7 +19,7 @@ use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::crypto::{StaticKey, mac};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
-use crate::hole::{Holed, Way, renewal_key};
+use crate::hole::{Holed, Way, may_hear, renewal_key};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
@@ -179,13 +179,14 @@ impl ConnectionSlot {
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or
-    /// from the address that its hole leads to, where the device may send.
-    pub(super) fn is_of(&self, path: &Path, policy: AddressPolicy) -> bool {
+    /// from the address that its hole leads to, where the device may send, on a socket of this slot's.
+    pub(super) fn is_of(&self, index: usize, path: &Path, policy: AddressPolicy) -> bool {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
-            Path::Datagram { remote, .. } => {
+            Path::Datagram { socket, remote } => {
                 // Ours go to where its newest message came from.
                 policy.permits(*remote)
+                    && may_hear(index, *socket)
                     && (self.way.leads_to(*remote)
                         || self.peer.as_ref().is_some_and(|peer| peer.is_at(*remote)))
             }
