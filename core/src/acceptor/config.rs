@@ -35,6 +35,10 @@ pub struct AcceptorConfig {
     /// What it can do to punch UDP holes; `None`: it only dials back over TCP. It works where the
     /// server supports it, too.
     pub punch: Option<Ability>,
+    /// Find out after a measurement of the NAT how long it keeps a silent mapping, so that the server
+    /// can advise an interval of keepalives that fits (PROTOCOL.md, NAT-8). It takes one of the
+    /// measurement's sockets for up to 12 minutes and 16 datagrams, at most once in six hours.
+    pub lifetime: bool,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 11).
     pub fetch_certificate_each: bool,
@@ -42,7 +46,8 @@ pub struct AcceptorConfig {
 
 impl AcceptorConfig {
     /// A configuration with nobody admitted, public addresses only, a spread of 25 s (the server's
-    /// default interval), the TCP fallback on and the hole punching of a microcontroller.
+    /// default interval), the TCP fallback on, the hole punching of a microcontroller, and
+    /// no look for the NAT's lifetime.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -55,6 +60,7 @@ impl AcceptorConfig {
             spread: Duration::from_secs(25),
             stream_fallback: true,
             punch: Some(Ability::SMALL),
+            lifetime: false,
             fetch_certificate_each: false,
         }
     }

@@ -106,6 +106,9 @@ impl View<'_> {
                 Transport::Datagram => {
                     state.registration.datagram_at = None;
                     let keys = [Direction::Up, Direction::Down].map(|way| root.keepalive(way));
+                    if let Some(command) = state.puncher.gauge.stop_watch() {
+                        state.command(command);
+                    }
                     state.puncher.session_up(keys);
                     // Numbers of requests are the server's, which may be another one.
                     let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);

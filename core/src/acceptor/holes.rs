@@ -13,6 +13,7 @@ use crate::hole::{self, ATTEMPT, Hole, Holed, Opening, Packet};
 use crate::id::SocketId;
 use crate::link::Transport;
 use crate::machine::{Discard, Received};
+use crate::nat::NatProfile;
 use crate::peer::Path;
 use crate::time::Instant;
 use crate::transmit::DatagramHead;
@@ -51,13 +52,20 @@ impl View<'_> {
             ToEquipment::Seen(seen) => {
                 let registered = self.state.registration.observed;
                 if let Some(nat) = self.state.puncher.seen(self.slots, seen, registered)? {
-                    self.state.event(AcceptorEvent::Nat(nat));
+                    self.nat(&nat);
                 }
                 Ok(())
             }
             ToEquipment::Punch(punch) => self.punch(punch),
             _ => Err(Discard::Unexpected),
         }
+    }
+
+    /// More is known of the NAT.
+    fn nat(&mut self, nat: &NatProfile) {
+        let peers = self.slots.iter_mut().filter_map(|slot| slot.peer.as_mut());
+        peers.for_each(|peer| peer.keep_within(nat.lifetime));
+        self.state.event(AcceptorEvent::Nat(*nat));
     }
 
     /// The server's instruction for a request that was admitted; for any other it is passed over.
@@ -84,6 +92,9 @@ impl View<'_> {
             return Err(Discard::Unexpected);
         }
         if slot.way.hole.is_none() {
+            if let Some(command) = self.state.puncher.gauge.stop_watch() {
+                self.state.command(command);
+            }
             let opening = Opening {
                 ability,
                 policy: self.state.puncher.policy,
@@ -111,7 +122,9 @@ impl View<'_> {
     pub(super) fn filter_probe(&mut self, message: &[u8]) -> Result<Received<'static>, Discard> {
         let link = &self.state.datagram;
         let index = link.is_up().then(|| link.index());
-        self.state.puncher.filter_probe(self.state.now, index, message)?;
+        if let Some(nat) = self.state.puncher.filter_probe(self.state.now, index, message)? {
+            self.nat(&nat);
+        }
         Ok(Received::Control)
     }
 
@@ -167,7 +180,7 @@ impl View<'_> {
     pub(super) fn expire_holes(&mut self) {
         let state = &mut *self.state;
         let now = state.now;
-        if let Some(command) = state.puncher.gauge.expire(now) {
+        if let Some(command) = state.puncher.expire(now) {
             state.command(command);
         }
         let room = state.room();

@@ -266,6 +266,9 @@ impl View<'_> {
             peer.say(PeerMessage::Alive);
         }
         slot.renewing = None;
+        if let (Some(peer), Some(nat)) = (&mut slot.peer, self.state.puncher.gauge.profile) {
+            peer.keep_within(nat.lifetime);
+        }
         self.close_way(index, Some(socket));
     }
 

@@ -146,7 +146,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             registration: Registration::new(config.stream_fallback),
             admission: Admission::new(now, admission),
             addresses,
-            puncher: Puncher::new(config.punch, config.addresses),
+            puncher: Puncher::new(config.punch, config.addresses, config.lifetime),
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),

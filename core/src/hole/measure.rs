@@ -1,8 +1,8 @@
 //! An equipment's part in measuring its NAT: five packets from three sockets to the server's ends.
 //!
 //! ```text
-//! Idle ─► Binding ─► Sending ─► Waiting ─► Idle
-//!   Measure   sockets     all sent    reported, or a second later
+//! Idle ─► Binding ─► Sending ─► Waiting ─► Idle, or Watching ─► Idle
+//!   Measure   sockets     all sent    a second later           watch.rs
 //! ```
 //!
 //! The server says when, computes the profile for itself and reports what it saw; the equipment
@@ -15,14 +15,18 @@ use core::time::Duration;
 use heapless::Vec;
 
 use super::names::{MEASURING, MEASURING_COUNT};
+use super::watch::Watch;
+use super::words::Words;
 use crate::addr::AddressPolicy;
 use crate::id::SocketId;
 use crate::limit::{Bucket, Rate};
 use crate::machine::{Command, Discard};
-use crate::nat::{MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
+use crate::nat::{Lifetime, MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
-use crate::wire::punch::{Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT};
+use crate::wire::punch::{
+    Detect, FROM_MAIN, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT,
+};
 
 /// How long the sockets of a measurement stay open after its last packet: the report comes within a
 /// round trip.
@@ -37,19 +41,21 @@ const BIND: Duration = Duration::from_secs(5);
 const FILTER_MEMORY: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Stage {
+pub(super) enum Stage {
     Idle,
     Binding,
     /// The packet that is next, counted from 0.
     Sending(u8),
     Waiting,
+    /// The first socket is kept.
+    Watching,
 }
 
 /// What an equipment knows of its NAT and of the server's other ends.
 #[derive(Debug)]
 pub(crate) struct Gauge {
-    stage: Stage,
-    until: Option<Instant>,
+    pub(super) stage: Stage,
+    pub(super) until: Option<Instant>,
     ends: Option<Measure>,
     /// Which filter probes have come: bits of [`Detect::status`].
     probes: u8,
@@ -58,11 +64,15 @@ pub(crate) struct Gauge {
     /// Until when the NAT may let the server's other port in, because of a packet of ours.
     opened_until: Option<Instant>,
     asked: Bucket,
+    pub(super) watch: Watch,
+    /// Where the server saw the registered socket when the profile was made.
+    pub(super) seen_at: Option<SocketAddr>,
     pub(crate) profile: Option<NatProfile>,
 }
 
 impl Gauge {
-    pub(crate) const fn new() -> Self {
+    /// `watches`: after a measurement it finds out how long the NAT keeps a mapping.
+    pub(crate) const fn new(watches: bool) -> Self {
         Self {
             stage: Stage::Idle,
             until: None,
@@ -71,6 +81,8 @@ impl Gauge {
             local: 0,
             opened_until: None,
             asked: Bucket::EMPTY,
+            watch: Watch::new(watches),
+            seen_at: None,
             profile: None,
         }
     }
@@ -97,14 +109,23 @@ impl Gauge {
         }
     }
 
-    /// A filter probe has come from this end of the server.
-    pub(crate) fn probed(&mut self, now: Instant, status: u8) {
+    /// A probe has come from this end of the server, with this counter field. The profile, when it
+    /// has completed it.
+    pub(crate) fn probed(
+        &mut self,
+        now: Instant,
+        status: u8,
+        counter: u64,
+        words: &mut Words,
+    ) -> Option<NatProfile> {
         match status {
+            FROM_MAIN if self.answered(now, counter, words) => return self.profile,
             1 if self.opened_until.is_some_and(|until| now < until) => {}
             1 => self.probes |= FROM_OTHER_PORT,
             2 => self.probes |= FROM_OTHER_ADDRESS,
             _ => {}
         }
+        None
     }
 
     /// The server, whose main end is at `main`, tells its other ends, and wants a measurement or not.
@@ -127,9 +148,14 @@ impl Gauge {
         };
         let other_address = measure.other_address.filter(fits);
         self.ends = Some(Measure { other_address, ..*measure });
+        if measure.now && self.stage == Stage::Watching {
+            // The server asks again.
+            return Ok(self.stop_watch());
+        }
         if !measure.now || self.stage != Stage::Idle || !self.asked.take(now, ASKED) {
             return Ok(None);
         }
+        self.watch.port = 0;
         self.stage = Stage::Binding;
         self.until = Some(now.after(BIND));
         Ok(Some(Command::Bind { first: MEASURING, count: MEASURING_COUNT }))
@@ -163,7 +189,7 @@ impl Gauge {
     /// The packet that is next: from which socket, to which end, and what it says but for handle and
     /// counter. `main`: the port that the registered socket is bound to, 0 = not known.
     pub(crate) fn next(&self, main: u16) -> Option<(SocketId, ServerEnd, Detect)> {
-        let Stage::Sending(next) = self.stage else { return None };
+        let Stage::Sending(next) = self.stage else { return self.next_kept(self.local) };
         let probe = *self.plan().get(usize::from(next))?;
         let socket = match probe.socket.checked_sub(1) {
             None => SocketId::MAIN,
@@ -184,7 +210,7 @@ impl Gauge {
 
     /// The packet that was next has left.
     pub(crate) fn sent(&mut self, now: Instant) {
-        let Stage::Sending(next) = self.stage else { return };
+        let Stage::Sending(next) = self.stage else { return self.sent_kept(now) };
         if self.plan().get(usize::from(next)).is_some_and(|probe| probe.socket == 0) {
             self.opened_until = Some(now.after(FILTER_MEMORY));
         }
@@ -204,8 +230,21 @@ impl Gauge {
     }
 
     /// Closes the sockets when it is time. A caller that never answered gets no second question.
-    pub(crate) fn expire(&mut self, now: Instant) -> Option<Command> {
+    pub(crate) fn expire(&mut self, now: Instant, words: &mut Words) -> Option<Command> {
         self.until.take_if(|at| now >= *at)?;
+        match self.stage {
+            Stage::Watching => {
+                self.ask(now, words);
+                return None;
+            }
+            Stage::Waiting => {
+                if let Some(command) = self.begin_watch(now, words) {
+                    self.probes = 0;
+                    return Some(command);
+                }
+            }
+            _ => {}
+        }
         self.stage = Stage::Idle;
         // The next measurement may be behind another NAT.
         self.probes = 0;
@@ -219,6 +258,7 @@ impl Gauge {
         seen: &Seen,
         registered: SocketAddr,
         main: u16,
+        words: &mut Words,
     ) -> Option<NatProfile> {
         let first =
             Sighting { socket: 0, local: main, server: ServerEnd::Main, observed: registered };
@@ -228,6 +268,10 @@ impl Gauge {
             let Some((_, observed)) = seen.packets.iter().find(|(which, _)| *which == place) else {
                 continue;
             };
+            let same = observed.ip() == registered.ip();
+            if (probe.socket, probe.server, same) == (1, ServerEnd::Main, true) {
+                self.watch.port = observed.port();
+            }
             let _room = sightings.push(Sighting {
                 socket: probe.socket,
                 local: self.local_of(probe.socket, main),
@@ -240,8 +284,27 @@ impl Gauge {
         let second = self.ends.is_some_and(|ends| ends.other_address.is_some());
         let address = second.then(|| other(FROM_OTHER_ADDRESS));
         profile.set_filtering(Some(other(FROM_OTHER_PORT)), address);
+        self.settle(&mut profile, registered);
         let known = self.profile.replace(profile);
+        self.tell_lifetime(words);
+        let known = known.map(|known| NatProfile { confidence: profile.confidence, ..known });
         (known != Some(profile)).then_some(profile)
+    }
+
+    /// Joins what was known to a new profile. What was found out of a mapping's lifetime is doubtful
+    /// when the registered socket has lost its mapping since, and of no use behind another address.
+    fn settle(&mut self, profile: &mut NatProfile, registered: SocketAddr) {
+        let before = self.seen_at.replace(registered);
+        if before.is_some_and(|before| before.ip() != registered.ip()) {
+            self.profile = None;
+            self.watch.rest_until = None;
+        }
+        if let Some(known) = &mut self.profile {
+            if before != Some(registered) {
+                known.lifetime = Lifetime::default();
+            }
+            profile.follow(known);
+        }
     }
 }
 
@@ -266,16 +329,16 @@ mod tests {
         while gauge.next(4_600).is_some() {
             gauge.sent(now);
         }
-        assert!(gauge.expire(now.after(OPEN)).is_some());
+        assert!(gauge.expire(now.after(OPEN), &mut Words::new()).is_some());
         first.status
     }
 
     /// A device that has moved house in one session: what the old NAT let in says nothing of the new.
     #[test]
     fn probes_are_of_one_measurement() {
-        let mut gauge = Gauge::new();
+        let mut gauge = Gauge::new(false);
         let ends = Measure { other_port: 3_479, other_address: None, now: true };
-        gauge.probed(AT, 1);
+        gauge.probed(AT, 1, 0, &mut Words::new());
         assert_eq!(run(&mut gauge, AT, &ends), FROM_OTHER_PORT);
         assert_eq!(run(&mut gauge, AT.after(Duration::from_secs(3_600)), &ends), 0);
     }
@@ -283,7 +346,7 @@ mod tests {
     /// Whatever the server says (T12).
     #[test]
     fn no_detection_packet_goes_to_a_denied_address() {
-        let mut gauge = Gauge::new();
+        let mut gauge = Gauge::new(false);
         let mut told = |other_port, other: &str| {
             let other_address = Some(other.parse().unwrap());
             let ends = Measure { other_port, other_address, now: true };
@@ -304,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_server_that_asks_for_ever_is_answered_six_times_at_once() {
-        let mut gauge = Gauge::new();
+        let mut gauge = Gauge::new(false);
         let ends = Measure { other_port: 3_479, other_address: None, now: true };
         for _ in 0..6 {
             run(&mut gauge, AT, &ends);

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! measure.rs    the measurement of its NAT
+//! watch.rs      how long the NAT keeps a silent mapping
 //! names.rs      numbers of the sockets that it opens
 //! words.rs      what it has to say to the server about it
 //! way.rs        what is done for all connections at once
@@ -15,6 +16,7 @@
 
 mod measure;
 mod names;
+mod watch;
 mod way;
 mod words;
 

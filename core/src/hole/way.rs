@@ -127,12 +127,17 @@ pub(crate) struct Puncher {
 }
 
 impl Puncher {
-    pub(crate) const fn new(ability: Option<Ability>, policy: AddressPolicy) -> Self {
+    /// `watches`: it finds out how long the NAT keeps a mapping, too.
+    pub(crate) const fn new(
+        ability: Option<Ability>,
+        policy: AddressPolicy,
+        watches: bool,
+    ) -> Self {
         Self {
             policy,
             pace: Bucket::EMPTY,
             ability,
-            gauge: Gauge::new(),
+            gauge: Gauge::new(watches),
             words: Words::new(),
             main_port: 0,
             key_up: [0; 16],
@@ -168,7 +173,7 @@ impl Puncher {
     ) -> Result<Option<NatProfile>, Discard> {
         if seen.request == MEASUREMENT {
             let registered = registered.ok_or(Discard::Unexpected)?;
-            return Ok(self.gauge.seen(seen, registered, self.main_port));
+            return Ok(self.gauge.seen(seen, registered, self.main_port, &mut self.words));
         }
         let differential = self.differential();
         let holes = slots.iter_mut().filter_map(|slot| slot.way_mut().hole.as_mut());
@@ -187,13 +192,14 @@ impl Puncher {
         }
     }
 
-    /// A probe from another end of the server, in the session with this index: the NAT lets it in.
+    /// A probe from an end of the server, in the session with this index: the NAT lets it in. The
+    /// profile, when that has completed it.
     pub(crate) fn filter_probe(
         &mut self,
         now: Instant,
         index: Option<u32>,
         message: &[u8],
-    ) -> Result<(), Discard> {
+    ) -> Result<Option<NatProfile>, Discard> {
         let (probe, tag) =
             Keepalive::parse(Kind::FilterProbe, message).ok_or(Discard::Malformed)?;
         if index != Some(probe.handle) {
@@ -202,8 +208,12 @@ impl Puncher {
         if !crate::crypto::equal(&probe.tag(&self.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
-        self.gauge.probed(now, probe.status);
-        Ok(())
+        Ok(self.gauge.probed(now, probe.status, probe.counter, &mut self.words))
+    }
+
+    /// Time has passed for the measurement.
+    pub(crate) fn expire(&mut self, now: Instant) -> Option<Command> {
+        self.gauge.expire(now, &mut self.words)
     }
 
     /// Sockets were opened, or could not be.

@@ -2,7 +2,7 @@
 
 use heapless::Deque;
 
-use crate::wire::message::{Heard, Range, ToServer};
+use crate::wire::message::{Heard, Life, Range, ToServer};
 
 /// One of them; a [`ToServer`] would take the memory of the longest message of all.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +10,7 @@ enum Word {
     Can(u32),
     Heard(Heard),
     Range(Range),
+    Life(Life),
 }
 
 /// Words that wait. None is needed for more than speed: what finds no room is left out.
@@ -45,11 +46,17 @@ impl Words {
         self.say(Word::Range(range));
     }
 
+    /// What it knows of its NAT's lifetime, and the wish for a probe.
+    pub(crate) fn life(&mut self, life: Life) {
+        self.say(Word::Life(life));
+    }
+
     pub(crate) fn front(&self) -> Option<ToServer<'static>> {
         Some(match *self.waiting.front()? {
             Word::Can(bits) => ToServer::Can(bits),
             Word::Heard(heard) => ToServer::Heard(heard),
             Word::Range(range) => ToServer::Range(range),
+            Word::Life(life) => ToServer::Life(life),
         })
     }
 

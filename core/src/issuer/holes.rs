@@ -169,7 +169,7 @@ impl View<'_> {
     pub(super) fn expire_holes(&mut self) {
         let state = &mut *self.state;
         let now = state.now;
-        if let Some(command) = state.puncher.gauge.expire(now) {
+        if let Some(command) = state.puncher.expire(now) {
             state.command(command);
         }
         let room = state.room();

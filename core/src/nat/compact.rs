@@ -4,17 +4,18 @@
 //! offset  len  field
 //!      0    1  mapping in the low half, filtering in the high half
 //!      1    1  allocation: the step as a signed byte, or one of the numbers below
-//!      2    1  bits: steady address, consistent, drifted, punishes, displaced
+//!      2    1  bits: steady address, consistent, drifted, punishes, displaced; confidence from bit 5
 //!      3    2  lowest port of the span, little-endian
 //!      5    2  its highest port
 //!      7    1  how many were seen
 //!      8    1  foreign mappings a second
 //!      9    2  the last port of a counter
-//!     11    1  0
+//!     11    1  lifetime: at least in the low half, at most in the high half
 //! ```
 
 use super::differential::Differential;
-use super::profile::{Allocation, Filtering, Mapping, NatProfile, Span};
+use super::lifetime::Lifetime;
+use super::profile::{Allocation, Filtering, MAX_CONFIDENCE, Mapping, NatProfile, Span};
 
 // Beyond the steps, which reach to ±64.
 const PRESERVING: i8 = 125;
@@ -34,7 +35,8 @@ impl NatProfile {
         };
         let bits =
             [self.steady_address, self.consistent, self.drifted, self.punishes, self.displaced];
-        let bits = bits.into_iter().rev().fold(0, |bits, bit| bits << 1 | u8::from(bit));
+        let confidence = self.confidence.min(MAX_CONFIDENCE);
+        let bits = bits.into_iter().rev().fold(confidence, |bits, bit| bits << 1 | u8::from(bit));
         let Span { low, high, seen } = self.span;
         let ([low, low_high], [high, high_high]) = (low.to_le_bytes(), high.to_le_bytes());
         let [last, last_high] = self.last.to_le_bytes();
@@ -42,7 +44,7 @@ impl NatProfile {
         let [allocation] = allocation.to_le_bytes();
         let (head, span) = ([kinds, allocation, bits], [low, low_high, high, high_high, seen]);
         let ([a, b, c], [d, e, f, g, h]) = (head, span);
-        [a, b, c, d, e, f, g, h, self.foreign, last, last_high, 0]
+        [a, b, c, d, e, f, g, h, self.foreign, last, last_high, self.lifetime.to_byte()]
     }
 
     /// The profile of these bytes. Values that mean nothing count as not known, and a span whose
@@ -76,7 +78,21 @@ impl NatProfile {
             span: if span.seen == 0 || span.low > span.high { Span::default() } else { span },
             foreign,
             last: u16::from_le_bytes([last, last_high]),
+            confidence: bits >> 5,
+            lifetime: Self::lifetime_of(bytes),
         }
+    }
+
+    /// The lifetime in such bytes.
+    pub(crate) const fn lifetime_of(bytes: &[u8; 12]) -> Lifetime {
+        let [.., lifetime] = *bytes;
+        Lifetime::from_byte(lifetime)
+    }
+
+    /// The mapping in such bytes.
+    pub(crate) fn mapping_of(bytes: &[u8; 12]) -> Mapping {
+        let [kinds, ..] = *bytes;
+        mapping(kinds & 15)
     }
 }
 
@@ -116,7 +132,7 @@ mod tests {
         ];
         for allocation in steps.chain(named) {
             for kinds in 0..25 {
-                for bits in 0..32_u8 {
+                for bits in 0..=u8::MAX {
                     let most = bits & 4 != 0;
                     let profile = NatProfile {
                         mapping: mapping(kinds % 5),
@@ -134,6 +150,8 @@ mod tests {
                         },
                         foreign: if most { u8::MAX } else { 7 },
                         last: if most { u16::MAX } else { 0x0102 },
+                        confidence: bits >> 5,
+                        lifetime: Lifetime::from_byte(bits),
                     };
                     assert_eq!(NatProfile::from_bytes(&profile.to_bytes()), profile);
                 }

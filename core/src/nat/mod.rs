@@ -11,6 +11,7 @@
 //! measure.rs        which packets to send to learn the most from six
 //! differential.rs   the step between ports that are given out one after the other
 //! profile.rs        mapping, filtering, allocation: what was learned, and how sure it is
+//! lifetime.rs       how long it keeps a mapping that is silent
 //! range.rs          the ports between two range detection packets
 //! compact.rs        a profile in twelve bytes
 //! count.rs          how many foreign mappings came between: weights of a distribution
@@ -26,6 +27,7 @@ mod count;
 mod differential;
 mod forecast;
 pub mod lease;
+mod lifetime;
 mod measure;
 mod profile;
 mod range;
@@ -36,7 +38,8 @@ mod tests;
 pub use self::count::Count;
 pub use self::differential::{Differential, MAX_DIFFERENTIAL};
 pub use self::forecast::{Candidates, Forecast, MAX_CANDIDATE_PORTS};
+pub use self::lifetime::{LIFETIMES, Lifetime};
 pub use self::measure::{MEASURE_PACKETS, Probe, measurement};
-pub use self::profile::{Allocation, Filtering, Mapping, NatProfile, Span};
+pub use self::profile::{Allocation, Filtering, MAX_CONFIDENCE, Mapping, NatProfile, Span};
 pub use self::range::PortRange;
 pub use self::sighting::{MAX_SIGHTINGS, ServerEnd, Sighting};

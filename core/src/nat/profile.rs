@@ -6,6 +6,7 @@ use heapless::Vec;
 
 use super::differential::Differential;
 use super::forecast::Forecast;
+use super::lifetime::Lifetime;
 use super::sighting::{MAX_SIGHTINGS, Sighting};
 
 /// Which packets of one socket share an external port (RFC 4787 section 4.1), as far as it was
@@ -134,7 +135,7 @@ pub struct NatProfile {
     pub steady_address: bool,
     /// Everything that was seen fits what the profile says; otherwise it says what most of it does.
     pub consistent: bool,
-    /// The profile said something else before, and was measured anew.
+    /// The profile said something else before, and was measured anew; or its lifetime was.
     pub drifted: bool,
     /// What comes in before the equipment has sent there does harm: the NAT takes the packet for its
     /// own, so that the equipment gets another port towards that sender (Linux without a rule that
@@ -149,7 +150,15 @@ pub struct NatProfile {
     pub foreign: u8,
     /// The last port that a counter gave out; 0: none.
     pub last: u16,
+    /// How many measurements in a row have said the same of mapping and allocation, up to 7; 0: none
+    /// has said anything.
+    pub confidence: u8,
+    /// How long it keeps a mapping that is silent, accumulated.
+    pub lifetime: Lifetime,
 }
+
+/// The most that [`NatProfile::confidence`] says.
+pub const MAX_CONFIDENCE: u8 = 7;
 
 impl NatProfile {
     /// What sightings of one measurement say, in the order in which the packets were sent. Only the
@@ -168,7 +177,25 @@ impl NatProfile {
         kept.extend(seen.iter().filter(|s| !(profile.punishes && spoilt(s))).copied());
         profile.judge_mapping(&kept);
         profile.judge_allocation(&kept);
+        profile.confidence = u8::from(!profile.is_empty());
         profile
+    }
+
+    /// Whether it says nothing of mapping and allocation.
+    fn is_empty(&self) -> bool {
+        self.mapping == Mapping::Unknown && self.allocation == Allocation::Unknown
+    }
+
+    /// Takes over from the profile `before` what one measurement does not tell: whether it agrees,
+    /// how many have, and how long a mapping lives.
+    pub(crate) fn follow(&mut self, before: &Self) {
+        let same = (before.mapping, before.allocation) == (self.mapping, self.allocation);
+        self.drifted = before.mapping != Mapping::Unknown && !same;
+        if same {
+            self.confidence = self.confidence.saturating_add(before.confidence);
+            self.confidence = self.confidence.min(MAX_CONFIDENCE);
+        }
+        self.lifetime = before.lifetime;
     }
 
     /// What packets say that the server sent to the registered address from its other port and from
@@ -238,13 +265,12 @@ impl NatProfile {
     /// Takes over what a newer measurement says, `apart` after this one was made, and keeps what
     /// accumulates. One that says nothing, since its packets were lost, changes nothing.
     pub fn renew(&mut self, newer: &Self, apart: Duration) {
-        if newer.mapping == Mapping::Unknown && newer.allocation == Allocation::Unknown {
+        if newer.is_empty() {
             return;
         }
         let before = *self;
         *self = *newer;
-        let class = |p: &Self| (p.mapping, p.allocation);
-        self.drifted = before.mapping != Mapping::Unknown && class(&before) != class(newer);
+        self.follow(&before);
         if newer.filtering == Filtering::Unknown {
             // No probe was sent: there was nothing to punish either.
             self.filtering = before.filtering;
@@ -257,6 +283,23 @@ impl NatProfile {
         if let (Allocation::Sequential(step), false) = (newer.allocation, self.drifted) {
             self.foreign = rate(step, before.last, newer, apart).unwrap_or(before.foreign);
         }
+    }
+
+    /// A mapping was silent for between `shortest` and `longest` seconds, and the next packet came
+    /// from the same port, or from another one. That proves nothing of a NAT that gives the same
+    /// port again; and the same port proves nothing where packets to other destinations keep a
+    /// mapping alive, too. Says whether anything was learned.
+    pub fn silent(&mut self, shortest: u32, longest: u32, same_port: bool) -> bool {
+        let drawn = matches!(self.allocation, Allocation::Sequential(_) | Allocation::Random);
+        let alone = self.mapping == Mapping::AddressAndPortDependent;
+        let before = self.lifetime;
+        let contradicted = match same_port {
+            true if drawn && alone => self.lifetime.lived(shortest),
+            false if drawn => self.lifetime.died(longest),
+            _ => false,
+        };
+        self.drifted |= contradicted;
+        self.lifetime != before
     }
 
     /// Whether the port towards another destination is the one that the server sees, from a socket

@@ -2,7 +2,8 @@
 //!
 //! A body begins with one byte: 0 control (a postcard [`PeerMessage`]), 1 a datagram of the
 //! application, 2 a packet of the inner network that carries byte streams. What keeps it alive: an
-//! end that has sent nothing for 15 s says so; one that has heard nothing for 30 s asks; after 45 s
+//! end that has sent nothing for 15 s says so (over a punched path sooner where its NAT forgets
+//! sooner); one that has heard nothing for 30 s asks; after 45 s
 //! the connection is closed. Over a punched path it asks after 20 s, the issuer looks for another
 //! path after 25 s, no application data leaves after 30 s (consent, RFC 7675), and after 60 s the
 //! connection is closed. Only an authenticated message counts as heard, and only an authenticated
@@ -17,14 +18,16 @@ use core::time::Duration;
 use crate::crypto::keys::{Direction, Root};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::machine::{Channel, Discard};
+use crate::nat::Lifetime;
 use crate::session::{Header, Session};
 use crate::time::{Instant, earliest};
 use crate::wire::codec::{body_len, read_body, write_body};
 use crate::wire::message::PeerMessage;
 use crate::wire::{Kind, TAG_LEN, TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
 
-/// An end that has sent nothing for so long says that it is alive.
-pub(crate) const ALIVE_AFTER: Duration = Duration::from_secs(15);
+/// An end that has sent nothing for so many seconds says that it is alive; over a punched path
+/// sooner, where its NAT forgets sooner.
+const ALIVE_AFTER: u8 = 15;
 /// An end that has heard nothing for so long asks whether the other is there.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long it waits between such questions.
@@ -127,6 +130,8 @@ pub(crate) struct Peer {
     due: Option<PeerMessage>,
     /// How often the other end has asked whether we are there, and said nothing else since.
     asked_us: u8,
+    /// The longest silence over a punched path, in seconds.
+    quiet: u8,
 }
 
 impl Peer {
@@ -143,7 +148,20 @@ impl Peer {
             Direction::Down => Kind::AcceptorTransport,
         };
         let session = Session::new(now, root, direction, peer_index);
-        Self { id, session, path, sends, heard: now, sent: now, asked: now, due: None, asked_us: 0 }
+        let (heard, sent, asked) = (now, now, now);
+        let (due, asked_us, quiet) = (None, 0, ALIVE_AFTER);
+        Self { id, session, path, sends, heard, sent, asked, due, asked_us, quiet }
+    }
+
+    /// Our NAT keeps a silent mapping so long, as far as it is known.
+    pub(crate) fn keep_within(&mut self, lifetime: Lifetime) {
+        self.quiet = lifetime.silence(ALIVE_AFTER);
+    }
+
+    /// When we have been silent for long enough.
+    fn alive_at(&self) -> Instant {
+        let quiet = if self.is_punched() { self.quiet } else { ALIVE_AFTER };
+        self.sent.after(Duration::from_secs(quiet.into()))
     }
 
     /// Whether its path leads to this IP address over datagrams.
@@ -287,7 +305,7 @@ impl Peer {
     pub(crate) fn deadline(&self) -> Instant {
         let [ask, again, dead] = self.patience();
         let probe = self.heard.after(ask).max(self.asked.after(again));
-        let ours = earliest(Some(self.sent.after(ALIVE_AFTER)), Some(probe));
+        let ours = earliest(Some(self.alive_at()), Some(probe));
         ours.unwrap_or(probe).min(self.heard.after(dead))
     }
 
@@ -303,7 +321,7 @@ impl Peer {
         if now >= self.heard.after(ask) && now >= self.asked.after(again) {
             self.asked = now;
             self.due.get_or_insert(PeerMessage::Probe);
-        } else if now >= self.sent.after(ALIVE_AFTER) {
+        } else if now >= self.alive_at() {
             // Counted as sent when queued: a stream that takes no bytes must not keep us busy.
             self.sent = now;
             self.due.get_or_insert(PeerMessage::Alive);

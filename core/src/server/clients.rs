@@ -10,7 +10,7 @@ use crate::crypto::keys::{Direction, Root};
 use crate::crypto::mac;
 use crate::id::EquipmentId;
 use crate::limit::Bucket;
-use crate::nat::NatProfile;
+use crate::nat::{Lifetime, Mapping, NatProfile};
 use crate::punch::Ability;
 use crate::session::window::Window;
 use crate::session::{Header, LAST_COUNTER};
@@ -178,6 +178,15 @@ impl ClientSlot {
 
     pub(super) fn profile(&self) -> NatProfile {
         NatProfile::from_bytes(&self.profile)
+    }
+
+    /// [`NatProfile::lifetime`] and [`NatProfile::mapping`], which are looked at more often.
+    pub(super) fn lifetime(&self) -> Lifetime {
+        NatProfile::lifetime_of(&self.profile)
+    }
+
+    pub(super) fn mapping(&self) -> Mapping {
+        NatProfile::mapping_of(&self.profile)
     }
 
     pub(super) fn set_profile(&mut self, profile: &NatProfile) {

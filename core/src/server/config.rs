@@ -35,8 +35,12 @@ pub struct ServerConfig {
     pub certificate: Vec<u8, MAX_CERTIFICATE>,
     /// How requests are brought to acceptors.
     pub delivery: Delivery,
-    /// The keepalive interval that devices are advised, in seconds (5 to 1,800).
+    /// The keepalive interval that devices are advised, in seconds (5 to 1,800); less where a NAT
+    /// forgets a mapping sooner.
     pub interval: u16,
+    /// The interval that it may grow to, in seconds, where an acceptor's NAT keeps a mapping long
+    /// enough; one below `interval` means that it does not grow.
+    pub longest_interval: u16,
     /// After how many keepalives a full registration is wanted.
     pub register_every: u8,
     /// How long after a request a refusal leaves, whatever its reason.
@@ -68,6 +72,7 @@ impl ServerConfig {
             certificate,
             delivery: Delivery::Auto,
             interval: 25,
+            longest_interval: 25,
             register_every: 8,
             refusal_delay: Duration::from_secs(3),
             wall_clock: 0,
@@ -175,7 +180,7 @@ pub enum ServerEvent {
         /// Why.
         reason: Reason,
     },
-    /// An equipment's NAT has been measured.
+    /// An equipment's NAT has been measured, or more is known of its lifetime.
     Measured {
         /// Whose.
         id: EquipmentId,

@@ -18,9 +18,6 @@ use crate::wire::codec::{Writer, read_body};
 use crate::wire::message::{Register, Role, ToServer};
 use crate::wire::{KEEPALIVE_LEN, Kind, RESUME_LEN, TAG_LEN, TRANSPORT_OVERHEAD};
 
-/// How long an issuer's session over datagrams is kept without a word, in seconds.
-const ISSUER_IDLE: u32 = 120;
-
 impl View<'_> {
     /// A datagram from `remote`. Only the main socket takes more than detection packets.
     pub(super) fn datagram(
@@ -63,8 +60,7 @@ impl View<'_> {
             // The first word in a new session may not be a keepalive, so nothing is pending here.
             return self.hint(remote, message);
         };
-        let expires = self.lifetime(at);
-        let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
+        let slot = self.clients.get(at).ok_or(Discard::UnknownSession)?;
         if !crate::crypto::equal(&keepalive.tag(&slot.keepalive_up), &tag) {
             return self.hint(remote, message);
         }
@@ -81,13 +77,21 @@ impl View<'_> {
                 // The counter stays fresh: whoever relayed this copy has gained nothing (T2).
                 return self.challenge(at, remote, cookie);
             }
+            if slot.place.address().ip() == remote.ip() {
+                self.hear_after_silence(at, false, false);
+            }
+            let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
             slot.move_to(place);
             let (id, counts) = (slot.id, slot.registered && !slot.over_stream);
             if counts {
                 let over = Transport::Datagram;
                 self.state.event(ServerEvent::Registered { id, address: remote, over });
             }
+        } else {
+            let next = slot.window.is_next(keepalive.counter);
+            self.hear_after_silence(at, true, next);
         }
+        let expires = self.lifetime(at);
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         slot.window.accept(keepalive.counter);
         slot.expires = expires;
@@ -252,6 +256,7 @@ impl View<'_> {
             ToServer::Can(bits) if role == Role::Issuer => self.issuer_can(at, *bits),
             ToServer::Heard(heard) => self.heard(at, heard.request),
             ToServer::Range(range) => self.claimed(at, range),
+            ToServer::Life(life) => self.life(at, life),
             ToServer::Can(_) | ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
                 Err(Discard::Unexpected)
             }
@@ -290,17 +295,6 @@ impl View<'_> {
         }
         self.start_sweep();
         Ok(())
-    }
-
-    /// When an entry that has just been heard of ends, in seconds of the machine's time.
-    pub(super) fn lifetime(&self, at: usize) -> u32 {
-        let registered = self.clients.get(at).is_some_and(|slot| slot.role == Role::Acceptor);
-        let life = if registered {
-            u32::from(self.state.config.interval).saturating_mul(3).saturating_add(10)
-        } else {
-            ISSUER_IDLE
-        };
-        self.state.seconds().wrapping_add(life)
     }
 
     /// Takes an equipment off the list.

@@ -6,7 +6,8 @@
 //! inbound.rs      what arrives in datagrams: keepalives and transport messages
 //! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
 //! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
-//! measure.rs      what equipment's NATs are like; punch.rs: how two ends meet through them
+//! measure.rs      what equipment's NATs are like; lifetime.rs: how long they keep a mapping
+//! punch.rs        how two ends meet through them
 //! outbound.rs     what is due to leave; timers.rs: what time brings
 //! ```
 //!
@@ -22,6 +23,7 @@ mod inbound;
 mod index;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod lifetime;
 mod measure;
 mod outbound;
 mod pending;

@@ -15,6 +15,7 @@ use crate::punch::End;
 use crate::session::keepalive::Keepalive;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::codec::{Writer, body_len, write_body};
+use crate::wire::punch::FROM_MAIN;
 use crate::wire::message::{ConnectNotify, Plan, Refused, Registered, Role, ToEquipment, Wake};
 use crate::wire::{
     COOKIE_LEN, KEEPALIVE_LEN, Kind, RESPONSE_LEN, RESUME_LEN, TAG_LEN, TRANSPORT_HEADER,
@@ -47,6 +48,8 @@ pub(super) enum Out {
     Punch(u32, End, usize),
     /// From the other end of the server's.
     Probe(usize, ServerEnd),
+    /// A probe to this port of the address, in the session of this generation.
+    Knock(usize, u8, u16),
     /// With or without the wish to see the NAT now.
     Measure(usize, bool),
     /// The report on a measurement.
@@ -82,10 +85,10 @@ impl State {
         writer.put(&self.config.certificate);
     }
 
-    fn registered(&self, observed: SocketAddr) -> ToEquipment<'static> {
+    const fn registered(&self, observed: SocketAddr, interval: u16) -> ToEquipment<'static> {
         ToEquipment::Registered(Registered {
             observed,
-            interval: self.config.interval,
+            interval,
             register_every: self.config.register_every,
         })
     }
@@ -99,8 +102,10 @@ impl View<'_> {
     /// The body of a datagram or frame that goes under a session's keys.
     fn body(&self, out: Out) -> Option<ToEquipment<'_>> {
         Some(match out {
-            Out::Reply(..) | Out::Probe(..) => return None,
-            Out::Registered(at) => self.state.registered(self.clients.get(at)?.address()?),
+            Out::Reply(..) | Out::Probe(..) | Out::Knock(..) => return None,
+            Out::Registered(at) => {
+                self.state.registered(self.clients.get(at)?.address()?, self.advice(at))
+            }
             Out::Goodbye(_) => ToEquipment::Goodbye,
             Out::Notify(request, _) => self.notify(find_request(self.requests, request)?)?,
             Out::Wake(request, _) => ToEquipment::Wake(Wake { request }),
@@ -161,6 +166,7 @@ impl View<'_> {
             | Out::Hopeless(_, at)
             | Out::Punch(_, _, at)
             | Out::Probe(at, _)
+            | Out::Knock(at, ..)
             | Out::Measure(at, _)
             | Out::Seen(at)
             | Out::Sighted(at, _) => at,
@@ -205,6 +211,7 @@ impl View<'_> {
             Out::Reply(..) => false,
             Out::Registered(_) | Out::Goodbye(_) => client.registered,
             Out::Sighted(_, sighted) => client.generation() == sighted.generation,
+            Out::Knock(_, generation, _) => client.generation() == generation,
             Out::Probe(..) | Out::Measure(..) | Out::Seen(_) => client.ability().is_some(),
             Out::Notify(request, _)
             | Out::Wake(request, _)
@@ -222,10 +229,14 @@ impl View<'_> {
             return None;
         }
         let len = match out {
-            Out::Probe(..) => KEEPALIVE_LEN,
+            Out::Probe(..) | Out::Knock(..) => KEEPALIVE_LEN,
             _ => transport_len(&self.body(out)?),
         };
-        Some((client.address()?, len))
+        let mut address = client.address()?;
+        if let Out::Knock(_, _, port) = out {
+            address.set_port(port);
+        }
+        Some((address, len))
     }
 
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
@@ -267,7 +278,7 @@ impl View<'_> {
             Due::Refused(request) => self.refused(find_request(self.requests, request)?),
             Due::Registered => {
                 let remote = self.streams.get(usize::from(stream.index))?.remote?;
-                Some(self.state.registered(remote))
+                Some(self.state.registered(remote, self.state.config.interval))
             }
             Due::Certificate(_) | Due::Response(_) | Due::Answer(_) => None,
         }
@@ -291,6 +302,11 @@ impl View<'_> {
             Out::Probe(at, end) => {
                 if let Some(client) = self.clients.get(at) {
                     copy(&probe(client, end), out);
+                }
+            }
+            Out::Knock(at, _, port) => {
+                if let Some(client) = self.clients.get(at) {
+                    copy(&filter_probe(client, FROM_MAIN, port.into()), out);
                 }
             }
             _ => {
@@ -352,8 +368,11 @@ const fn socket(out: Out) -> SocketId {
 /// is the Measure.
 fn probe(client: &ClientSlot, end: ServerEnd) -> [u8; KEEPALIVE_LEN] {
     let status = if end == ServerEnd::OtherAddress { 2 } else { 1 };
-    let (handle, counter) = (client.peer_index, client.next_counter());
-    let kind = Kind::FilterProbe;
+    filter_probe(client, status, client.next_counter())
+}
+
+fn filter_probe(client: &ClientSlot, status: u8, counter: u64) -> [u8; KEEPALIVE_LEN] {
+    let (kind, handle) = (Kind::FilterProbe, client.peer_index);
     let message = Keepalive { kind, status, handle, counter, cookie: None };
     short(&message, &client.keepalive_down)
 }

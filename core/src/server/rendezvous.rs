@@ -26,7 +26,7 @@ const LINGER: Duration = Duration::from_secs(10);
 /// All strangers' requests to one acceptor.
 const STRANGERS: Rate = Rate::new(8, 2_000);
 /// Paired issuers' requests to one acceptor.
-const PAIRED: Rate = Rate::new(16, 250);
+pub(super) const PAIRED: Rate = Rate::new(16, 250);
 /// One issuer's requests.
 const PER_ISSUER: Rate = Rate::new(16, 500);
 /// All requests to the server.

@@ -35,6 +35,11 @@ impl<const WORDS: usize> Window<WORDS> {
         counter >= self.next
     }
 
+    /// Whether this counter is the one after all that were accepted.
+    pub(crate) const fn is_next(&self, counter: u64) -> bool {
+        counter == self.next
+    }
+
     /// Marks a counter that was fresh and is now authenticated.
     pub(crate) fn accept(&mut self, counter: u64) {
         if counter >= self.next {

@@ -68,6 +68,8 @@ pub enum ToServer<'a> {
     Heard(Heard),
     /// The range that the equipment has computed from what was reported to it.
     Range(Range),
+    /// How long the equipment's NAT keeps a mapping, and the wish for a probe.
+    Life(Life),
 }
 
 /// From the server to an equipment.
@@ -187,6 +189,15 @@ pub struct Range {
     pub round: u8,
     /// Ports and differential.
     pub range: crate::nat::PortRange,
+}
+
+/// How long the equipment's NAT keeps a silent mapping, as far as it knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Life {
+    /// A probe shall come from the server's main end to this port of the session's address; 0: none.
+    pub port: u16,
+    /// [`Lifetime::to_byte`](crate::nat::Lifetime::to_byte).
+    pub lifetime: u8,
 }
 
 /// Answer to a registration.

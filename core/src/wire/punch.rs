@@ -26,6 +26,10 @@ pub(crate) const FROM_OTHER_ADDRESS: u8 = 4;
 const RESERVED: u8 = !(REPORT | FROM_OTHER_PORT | FROM_OTHER_ADDRESS);
 /// [`Detect::request`] of a measurement.
 pub(crate) const MEASUREMENT: u32 = 0;
+/// [`Detect::which`] of a packet that only keeps a mapping.
+pub(crate) const KEEPS: u8 = 6;
+/// Status of a probe from the server's main end, which was asked for.
+pub(crate) const FROM_MAIN: u8 = 3;
 /// Length of what a Detect's tag covers.
 const DETECT_HEAD: usize = DETECT_LEN - TAG_LEN;
 

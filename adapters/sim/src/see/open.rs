@@ -154,6 +154,7 @@ fn name(body: &Body<'_>) -> String {
             ToServer::Can(_) => "Can".into(),
             ToServer::Heard(_) => "Heard".into(),
             ToServer::Range(_) => "Range".into(),
+            ToServer::Life(_) => "Life".into(),
             ToServer::Reply(reply) => match reply.verdict {
                 Verdict::Accepted => "NotifyReply: accepted".into(),
                 Verdict::Declined(why) => format!("NotifyReply: declined, {why:?}"),
