@@ -55,6 +55,8 @@ pub struct Meeting {
     pub dial_back: bool,
     /// Whether the issuer opens a listener.
     pub listen: bool,
+    /// Whether the acceptor finds out how long its NAT keeps a mapping.
+    pub lifetime: bool,
 }
 
 impl Meeting {
@@ -77,6 +79,7 @@ impl Meeting {
             age: Duration::from_secs(10),
             dial_back: false,
             listen: true,
+            lifetime: false,
         }
     }
 
@@ -103,6 +106,7 @@ impl Meeting {
         let lamp = fleet.acceptor_behind(acceptor_nat, "lamp", |config| {
             config.spread = Duration::ZERO;
             config.punch = self.abilities[1];
+            config.lifetime = self.lifetime;
             let admission = &mut config.admission;
             match self.door {
                 Door::Open => admission.open = true,

@@ -21,12 +21,10 @@ use crate::addr::AddressPolicy;
 use crate::id::SocketId;
 use crate::limit::{Bucket, Rate};
 use crate::machine::{Command, Discard};
-use crate::nat::{Lifetime, MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
+use crate::nat::{MEASURE_PACKETS, NatProfile, Probe, ServerEnd, Sighting, measurement};
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
-use crate::wire::punch::{
-    Detect, FROM_MAIN, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT,
-};
+use crate::wire::punch::{Detect, FROM_MAIN, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT};
 
 /// How long the sockets of a measurement stay open after its last packet: the report comes within a
 /// round trip.
@@ -291,8 +289,8 @@ impl Gauge {
         (known != Some(profile)).then_some(profile)
     }
 
-    /// Joins what was known to a new profile. What was found out of a mapping's lifetime is doubtful
-    /// when the registered socket has lost its mapping since, and of no use behind another address.
+    /// Joins what was known to a new profile. Behind another address it is of no use, and that a
+    /// mapping lives long is doubtful when the registered socket has lost its own since.
     fn settle(&mut self, profile: &mut NatProfile, registered: SocketAddr) {
         let before = self.seen_at.replace(registered);
         if before.is_some_and(|before| before.ip() != registered.ip()) {
@@ -301,7 +299,7 @@ impl Gauge {
         }
         if let Some(known) = &mut self.profile {
             if before != Some(registered) {
-                known.lifetime = Lifetime::default();
+                known.lifetime = known.lifetime.no_longer();
             }
             profile.follow(known);
         }

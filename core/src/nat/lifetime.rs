@@ -15,24 +15,23 @@ const SHORTEST: u16 = 5;
 /// Between which times a mapping's lifetime lies. `at_least < at_most` where both are known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
-pub struct Lifetime {
-    /// A place in [`LIFETIMES`]: a mapping was there after that time.
-    least: u8,
-    /// A place in [`LIFETIMES`]: a mapping was gone after that time.
-    most: u8,
-}
+pub struct Lifetime(
+    /// Places in [`LIFETIMES`]. In the low half: a mapping was there after that time; in the high
+    /// half: one was gone. The low one is smaller where the high one is not 0.
+    u8,
+);
 
 impl Lifetime {
     /// A mapping was seen to outlast so many seconds of silence; 0: not known.
     #[must_use]
     pub fn at_least(self) -> u16 {
-        time(self.least)
+        time(self.0 & 15)
     }
 
     /// A mapping was seen to be gone after so many seconds of silence; 0: not known.
     #[must_use]
     pub fn at_most(self) -> u16 {
-        time(self.most)
+        time(self.0 >> 4)
     }
 
     /// A mapping was there after `seconds` without a packet. Says whether that contradicts what was
@@ -40,11 +39,9 @@ impl Lifetime {
     pub fn lived(&mut self, seconds: u32) -> bool {
         let after = |&time: &u16| u32::from(time) > seconds;
         let least = place(LIFETIMES.iter().position(after)).saturating_sub(1);
-        self.least = self.least.max(least);
-        let contradicted = self.most != 0 && self.most <= self.least;
-        if contradicted {
-            self.most = 0;
-        }
+        let (least, most) = (least.max(self.0 & 15), self.0 >> 4);
+        let contradicted = most != 0 && most <= least;
+        *self = Self::of(least, if contradicted { 0 } else { most });
         contradicted
     }
 
@@ -53,27 +50,26 @@ impl Lifetime {
     pub fn died(&mut self, seconds: u32) -> bool {
         let before = |&time: &u16| u32::from(time) >= seconds.max(1);
         let most = place(LIFETIMES.iter().position(before));
-        if most < 16 && (self.most == 0 || most < self.most) {
-            self.most = most;
+        let (least, known) = (self.0 & 15, self.0 >> 4);
+        if most > 15 || (known != 0 && known <= most) {
+            return false;
         }
-        let contradicted = self.most != 0 && self.most <= self.least;
-        if contradicted {
-            self.least = 0;
-        }
+        let contradicted = most <= least;
+        *self = Self::of(if contradicted { 0 } else { least }, most);
         contradicted
     }
 
     /// Takes over what somebody else has seen. Says whether it contradicts what was known.
     pub fn join(&mut self, newer: Self) -> bool {
-        let lived = newer.least != 0 && self.lived(newer.at_least().into());
-        let died = newer.most != 0 && self.died(newer.at_most().into());
+        let lived = newer.at_least() != 0 && self.lived(newer.at_least().into());
+        let died = newer.at_most() != 0 && self.died(newer.at_most().into());
         lived || died
     }
 
     /// How many seconds a mapping may be silent and is there still by all that is known: the time
     /// below the upper bound. `None` without an upper bound.
     fn safe(self) -> Option<u16> {
-        (self.most != 0).then(|| time(self.most.saturating_sub(1)))
+        (self.0 >> 4).checked_sub(1).map(time)
     }
 
     /// The interval of keepalives, in seconds, where it is `usual` for want of better knowledge:
@@ -93,20 +89,27 @@ impl Lifetime {
         usual.min(short.map_or(u8::MAX, |safe| (safe / 2).max(5)))
     }
 
+    /// Without its lower bound.
+    #[must_use]
+    pub const fn no_longer(self) -> Self {
+        Self(self.0 & 0xf0)
+    }
+
     /// Both bounds: the lower one in the low half.
     #[must_use]
     pub const fn to_byte(self) -> u8 {
-        self.least | self.most << 4
+        self.0
     }
 
     /// The reverse. Bounds that contradict each other count as not known: every byte is a lifetime.
     #[must_use]
     pub const fn from_byte(byte: u8) -> Self {
         let (least, most) = (byte & 15, byte >> 4);
-        if most != 0 && least >= most {
-            return Self { least: 0, most: 0 };
-        }
-        Self { least, most }
+        if most != 0 && least >= most { Self(0) } else { Self(byte) }
+    }
+
+    const fn of(least: u8, most: u8) -> Self {
+        Self(least | most << 4)
     }
 }
 
@@ -207,12 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn a_bound_can_be_forgotten() {
+        let mut lifetime = Lifetime::default();
+        lifetime.lived(60);
+        lifetime.died(120);
+        let most = lifetime.no_longer();
+        assert_eq!((most.at_least(), most.at_most()), (0, 120));
+    }
+
+    #[test]
     fn intervals_follow_the_lifetime() {
         let interval = |words: &[(bool, u32)], longest| {
             let mut lifetime = Lifetime::default();
             for &(lived, seconds) in words {
-                let _ =
-                    if lived { lifetime.lived(seconds) } else { lifetime.died(seconds) };
+                let _ = if lived { lifetime.lived(seconds) } else { lifetime.died(seconds) };
             }
             (lifetime.keepalive(25, longest), lifetime.silence(15))
         };

@@ -25,9 +25,7 @@ use crate::nat::{
 };
 use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
-use crate::wire::punch::{
-    Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, KEEPS, MEASUREMENT,
-};
+use crate::wire::punch::{Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, KEEPS, MEASUREMENT};
 
 /// How long a profile is believed, in milliseconds: 6 hours.
 const PROFILE_LIFE: u32 = 6 * 3_600 * 1_000;
@@ -230,7 +228,7 @@ impl View<'_> {
         }
         slot.window.accept(detect.counter);
         match detect.request {
-            MEASUREMENT if detect.which == KEEPS => Ok(()),
+            MEASUREMENT if detect.which == KEEPS && end == ServerEnd::Main => Ok(()),
             MEASUREMENT => self.measured(at, end, remote, &detect),
             _ => self.detected(at, end, remote, &detect),
         }

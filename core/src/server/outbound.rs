@@ -15,8 +15,8 @@ use crate::punch::End;
 use crate::session::keepalive::Keepalive;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::codec::{Writer, body_len, write_body};
-use crate::wire::punch::FROM_MAIN;
 use crate::wire::message::{ConnectNotify, Plan, Refused, Registered, Role, ToEquipment, Wake};
+use crate::wire::punch::FROM_MAIN;
 use crate::wire::{
     COOKIE_LEN, KEEPALIVE_LEN, Kind, RESPONSE_LEN, RESUME_LEN, TAG_LEN, TRANSPORT_HEADER,
     TRANSPORT_OVERHEAD,

@@ -75,7 +75,8 @@ fn ten_thousand_detects_are_one_measurement() {
         let bytes = lamp.measuring(which, 6, probe, 4_600);
         let from = SocketAddr::new(sa(HOME).ip(), u16::try_from(rng.below(65_536)).unwrap());
         let (received, sent) = booth.tell(socket(probe.server), from, &bytes);
-        taken += usize::from(received == Received::Control);
+        // One that only keeps a mapping is taken, and does nothing.
+        taken += usize::from(received == Received::Control && which != 6);
         answers += sent.len();
     }
     assert_eq!((taken, answers, measured(&mut booth).len()), (5, 1, 1));

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bounds;
+mod lifetimes;
 mod profiles;
 
 use core::net::{IpAddr, SocketAddr};
@@ -11,7 +12,7 @@ use genkan_core::inspect::Inspect;
 use genkan_core::nat::{self, Allocation, Filtering, Mapping, NatProfile, Probe, ServerEnd};
 use genkan_core::punch::Ability;
 use genkan_core::wire::Kind;
-use genkan_core::wire::message::{Measure, Role, ToEquipment, ToServer};
+use genkan_core::wire::message::{Life, Measure, Role, ToEquipment, ToServer};
 use genkan_core::{Discard, Machine, Received, ServerEvent, SocketId};
 use genkan_sim::Rng;
 use genkan_sim::nat::{Flow, Nat, presets};

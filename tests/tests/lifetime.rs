@@ -1,0 +1,386 @@
+//! How long a NAT keeps a silent mapping: found out through simulated boxes, and what keepalives
+//! make of it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use core::time::Duration;
+
+use genkan_core::nat::{Allocation, NatProfile};
+use genkan_core::punch::Ability;
+use genkan_core::wire::Kind as Message;
+use genkan_core::{AcceptorEvent, ServerEvent};
+use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, punches};
+use genkan_sim::matrix::KINDS;
+use genkan_sim::nat::{Lifetimes, Preserve};
+use genkan_sim::{Death, Entry, Fate, Faults, HostId, Log, NatConfig, NatId, Unroutable};
+use genkan_tests::punch::Meeting;
+use genkan_tests::scene::HOP;
+
+const fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Longer than a whole watch takes: silences of 690 s.
+const WATCH: Duration = secs(720);
+
+/// A box of this kind that keeps a silent mapping for `life`.
+fn keeping(kind: &str, life: Duration) -> NatConfig {
+    let known = KINDS.into_iter().find(|one| one.name == kind);
+    let mut config =
+        known.or_else(|| KINDS.into_iter().find(|one| one.name == "port")).unwrap().config(0.0);
+    if kind == "kept" {
+        config.behaviour.allocation.preserve = Preserve::WhenFree;
+    }
+    config.lifetimes = Lifetimes::udp(life);
+    config
+}
+
+/// The kinds that hand the same port out again, and that do not.
+const KINDS_OF_PORT: [&str; 4] = ["kept", "first", "port", "seq+1"];
+
+struct Home {
+    fleet: Fleet,
+    lamp: HostId,
+    nat: NatId,
+}
+
+/// A lamp behind a box, registered; the server advises intervals up to `longest`.
+fn home(config: NatConfig, longest: u16, watches: bool) -> Home {
+    let mut fleet = Fleet::with_server(1, |config| {
+        punches(config);
+        config.longest_interval = longest;
+    });
+    let nat = fleet.nat(config);
+    let lamp = fleet.acceptor_behind(Some(nat), "lamp", |config| {
+        config.spread = Duration::ZERO;
+        config.punch = Some(Ability::LARGE);
+        config.lifetime = watches;
+    });
+    let server = fleet.server;
+    fleet.world.set_paths(lamp, server, &Faults::latency(HOP));
+    assert!(fleet.wait_registered(lamp, secs(60)));
+    Home { fleet, lamp, nat }
+}
+
+impl Home {
+    /// The last profile that the lamp, and the server, told.
+    fn profiles(&self) -> [NatProfile; 2] {
+        let app: &AcceptorApp = self.fleet.world.app(self.lamp);
+        let lamps = app.log.events.iter().rev().find_map(|(_, event)| match event {
+            AcceptorEvent::Nat(nat) => Some(*nat),
+            _ => None,
+        });
+        let log: &Log<ServerEvent> = self.fleet.world.app(self.fleet.server);
+        let servers = log.events.iter().rev().find_map(|(_, event)| match event {
+            ServerEvent::Measured { profile, .. } => Some(*profile),
+            _ => None,
+        });
+        [lamps.unwrap(), servers.unwrap()]
+    }
+
+    fn lifetimes(&self) -> [[u16; 2]; 2] {
+        self.profiles().map(|nat| [nat.lifetime.at_least(), nat.lifetime.at_most()])
+    }
+
+    /// What the lamp has sent to the server, or was sent, since then.
+    fn since(&self, from: Duration) -> impl Iterator<Item = &Entry> {
+        self.fleet.world.transcript().entries().filter(move |entry| entry.at >= from)
+    }
+
+    /// The times between the lamp's datagrams from its registered socket.
+    fn gaps(&self, from: Duration) -> Vec<Duration> {
+        let said = self.since(from).filter(|entry| {
+            let kinds = [Some(Message::Keepalive), Some(Message::Transport), Some(Message::Echo)];
+            entry.from == "lamp" && kinds.contains(&entry.kind)
+        });
+        let times: Vec<Duration> = said.map(|entry| entry.at).collect();
+        times.windows(2).map(|pair| pair[1] - pair[0]).collect()
+    }
+}
+
+/// The bounds that a box's lifetime is found between, and the interval that follows where the usual
+/// one is 25 s and it may grow.
+const FOUND: [(u64, [u16; 2], u64); 5] = [
+    (20, [0, 30], 15),
+    (45, [30, 60], 23),
+    (65, [60, 120], 45),
+    (180, [120, 180], 90),
+    (400, [300, 0], 225),
+];
+
+#[test]
+fn a_lifetime_is_found_within_a_step_of_its_table() {
+    for kind in KINDS_OF_PORT {
+        for (life, bounds, _) in FOUND {
+            let mut home = home(keeping(kind, secs(life)), 25, true);
+            home.fleet.world.run_for(WATCH);
+            let [lamps, [least, most]] = home.lifetimes();
+            assert_eq!(lamps, bounds, "{kind}, {life} s\n{}", home.fleet.story());
+            // The server knows that and, where ports are counted, its own keepalives' gaps.
+            let own = if kind == "seq+1" { 15 } else { 0 };
+            let told = least == bounds[0].max(own) || least == bounds[0];
+            assert!(told && most == bounds[1], "{kind}, {life} s: {least}, {most}");
+            assert_eq!(home.fleet.world.open_sockets(home.lamp), 1, "{kind}, {life} s");
+        }
+    }
+}
+
+/// Without it nothing is known where ports are kept, and no socket stays open.
+#[test]
+fn nobody_watches_who_was_not_told_to() {
+    for (life, _, _) in FOUND {
+        let mut home = home(keeping("kept", secs(life)), 600, false);
+        home.fleet.world.run_for(secs(5));
+        assert_eq!(home.fleet.world.open_sockets(home.lamp), 1);
+        home.fleet.world.run_for(WATCH);
+        assert_eq!(home.lifetimes(), [[0, 0]; 2]);
+    }
+}
+
+/// What a watch costs the lamp, and that there is no second one for hours.
+#[test]
+fn a_watch_takes_few_datagrams_and_comes_once() {
+    let mut most = 0;
+    for (life, bounds, _) in FOUND {
+        let counted = |watches: bool| {
+            let mut home = home(keeping("port", secs(life)), 25, watches);
+            home.fleet.world.run_for(WATCH);
+            let entries = home
+                .since(Duration::ZERO)
+                .filter(|entry| entry.from == "lamp" && entry.kind != Some(Message::Keepalive));
+            let sent = entries.count();
+            home.fleet.world.run_for(secs(3 * 3_600));
+            let kept = |entry: &&Entry| {
+                entry.kind == Some(Message::Detect) && entry.bytes.get(17) == Some(&6)
+            };
+            (sent, home.since(WATCH + secs(10)).filter(kept).count())
+        };
+        let ((with, again), (without, _)) = (counted(true), counted(false));
+        // A shorter interval brings registrations more often.
+        let more = with - without;
+        assert!(more <= 16 && again == 0, "{bounds:?}: {more}, {again}");
+        most = most.max(more);
+    }
+    assert!(most >= 10, "{most}: it does watch");
+}
+
+/// A box that does not count what comes in as use of a mapping.
+#[test]
+fn a_mapping_that_only_packets_from_inside_prolong_is_found_too() {
+    for kind in ["port", "seq+1"] {
+        let mut config = keeping(kind, secs(65));
+        config.refresh.inbound = false;
+        let mut home = home(config, 25, true);
+        home.fleet.world.run_for(WATCH);
+        assert_eq!(home.lifetimes(), [[60, 120]; 2], "{kind}");
+    }
+}
+
+#[test]
+fn the_advice_grows_where_it_may_and_shrinks_where_it_must() {
+    for kind in KINDS_OF_PORT {
+        for (life, _, interval) in FOUND {
+            for longest in [25, 600] {
+                let mut home = home(keeping(kind, secs(life)), longest, true);
+                home.fleet.world.run_for(WATCH);
+                let from = home.fleet.world.now();
+                home.fleet.world.run_for(secs(20 * interval.max(25)));
+                let expected = secs(interval.min(longest.into()));
+                let longest_gap = home.gaps(from).into_iter().max().unwrap();
+                let name = format!("{kind}, {life} s, up to {longest} s: {longest_gap:?}");
+                // A keepalive comes up to a fifth early.
+                assert!(longest_gap <= expected + secs(1), "{name}");
+                assert!(longest_gap >= expected * 3 / 4, "{name}");
+                // And nobody is taken off the list.
+                assert!(home.fleet.is_registered(home.lamp), "{name}");
+                let app: &AcceptorApp = home.fleet.world.app(home.lamp);
+                let lost = |event: &AcceptorEvent| *event == AcceptorEvent::RegistrationLost;
+                assert!(!app.log.events.iter().any(|(_, event)| lost(event)), "{name}");
+            }
+        }
+    }
+}
+
+/// An entry ends three of its own intervals after the last word, not three of the usual ones.
+#[test]
+fn an_entry_lasts_as_long_as_its_interval_says() {
+    for (life, longest, bounds) in [(20, 25, 55..=95), (400, 600, 685..=725)] {
+        let mut home = home(keeping("port", secs(life)), longest, true);
+        home.fleet.world.run_for(WATCH + secs(10));
+        home.fleet.world.kill(home.lamp, Death::Silent);
+        let from = home.fleet.world.now();
+        let lamp = home.lamp;
+        let fleet = &mut home.fleet;
+        let mut gone = None;
+        for _ in 0..1_000 {
+            fleet.world.run_for(secs(1));
+            if !fleet.is_registered(lamp) {
+                gone = Some((fleet.world.now() - from).as_secs());
+                break;
+            }
+        }
+        // Swept within 32 s, and last heard of up to an interval before.
+        let low = *bounds.start() - if longest == 25 { 15 } else { 225 };
+        assert!(gone.is_some_and(|gone| (low..=*bounds.end()).contains(&gone)), "{gone:?}");
+    }
+}
+
+/// Whether a datagram from the server would get in at each moment: packets that the box drops.
+fn shut_out(home: &mut Home) -> usize {
+    let from = home.fleet.world.now();
+    let server = home.fleet.world.machine::<FleetServer>(home.fleet.server);
+    let place = server.location(&home.fleet.id(home.lamp)).unwrap();
+    let main = home.fleet.server_address();
+    for tick in 0..600 {
+        home.fleet.world.inject(from + secs(tick), main, place, b"nothing");
+    }
+    home.fleet.world.run_for(secs(601));
+    let dropped = |entry: &&Entry| {
+        entry.bytes == b"nothing" && entry.fate == Fate::Unroutable(Unroutable::Nat)
+    };
+    home.since(from).filter(dropped).count()
+}
+
+/// Ports are kept, so nobody sees that the mapping goes again and again.
+#[test]
+fn a_device_behind_a_box_that_forgets_after_20_s_stays_reachable() {
+    let run = |watches| {
+        let mut config = keeping("kept", secs(20));
+        // What is asked here must not keep the mapping alive.
+        config.refresh.inbound = false;
+        let mut home = home(config, 25, watches);
+        home.fleet.world.run_for(WATCH);
+        shut_out(&mut home)
+    };
+    assert_eq!(run(true), 0);
+    assert!(run(false) > 30, "without, it is cut off for a part of the time");
+}
+
+/// Another port after a silence says that the mapping was gone, without any socket.
+#[test]
+fn keepalives_tell_the_server_of_a_counting_box() {
+    let mut short = home(keeping("seq+1", secs(12)), 25, false);
+    short.fleet.world.run_for(secs(300));
+    let [_, server] = short.profiles();
+    assert!(matches!(server.allocation, Allocation::Sequential(_)));
+    let lifetime = server.lifetime;
+    assert!([15, 20].contains(&lifetime.at_most()) && lifetime.at_least() < 12, "{lifetime:?}");
+    let from = short.fleet.world.now();
+    short.fleet.world.run_for(secs(300));
+    assert!(short.gaps(from).into_iter().max().unwrap() < secs(12), "{:?}", short.gaps(from));
+    // One that keeps its mapping tells so, too.
+    let mut long = home(keeping("seq+1", secs(60)), 25, false);
+    long.fleet.world.run_for(secs(300));
+    let [_, server] = long.profiles();
+    assert_eq!([server.lifetime.at_least(), server.lifetime.at_most()], [20, 0]);
+}
+
+/// Nobody answers for a while: that says nothing of the NAT.
+#[test]
+fn a_server_that_is_out_of_reach_is_not_taken_for_a_mapping_that_is_gone() {
+    for at in [10, 40, 110, 240, 420] {
+        let mut home = home(keeping("port", secs(400)), 25, true);
+        home.fleet.world.run_for(secs(at));
+        let (lamp, server) = (home.lamp, home.fleet.server);
+        home.fleet.world.partition(&[lamp], &[server]);
+        home.fleet.world.run_for(secs(400));
+        home.fleet.world.heal(&[lamp], &[server]);
+        home.fleet.world.run_for(WATCH);
+        let told = home.lifetimes();
+        assert!(told.iter().all(|[_, most]| *most == 0), "cut at {at} s: {told:?}");
+        assert_eq!(home.fleet.world.open_sockets(lamp), 1);
+    }
+}
+
+#[test]
+fn lost_packets_do_not_shorten_what_is_found() {
+    let mut short = 0;
+    for seed in 0..20 {
+        let mut home = home(keeping("port", secs(400)), 25, true);
+        let (lamp, server) = (home.lamp, home.fleet.server);
+        // The measurement is over; another run of the same world for each seed.
+        home.fleet.world.run_for(secs(2) + Duration::from_millis(10 * seed));
+        home.fleet.world.set_paths(lamp, server, &Faults::latency(HOP).with_loss(0.05));
+        home.fleet.world.run_for(WATCH + secs(60));
+        let [[_, most], _] = home.lifetimes();
+        short += usize::from(most != 0);
+    }
+    assert!(short <= 1, "{short} of 20 took loss for an end");
+}
+
+/// A server that has forgotten is told what the lamp still knows.
+#[test]
+fn a_restarted_server_is_told() {
+    let mut home = home(keeping("port", secs(65)), 600, true);
+    home.fleet.world.run_for(WATCH);
+    assert_eq!(home.lifetimes(), [[60, 120]; 2]);
+    home.fleet.reboot_server(Death::Silent);
+    home.fleet.world.run_for(secs(90));
+    assert_eq!(home.lifetimes(), [[60, 120]; 2]);
+}
+
+/// What was found of one house's box says nothing of another's.
+#[test]
+fn a_move_begins_anew() {
+    for early in [true, false] {
+        let mut home = home(keeping("seq+1", secs(65)), 25, true);
+        home.fleet.world.run_for(if early { secs(50) } else { WATCH });
+        let nat = home.nat;
+        home.fleet.world.renumber_nat(nat, "192.0.2.77".parse().unwrap());
+        home.fleet.world.run_for(secs(30));
+        let told = home.lifetimes();
+        // But what the server has seen of the new one's first keepalive.
+        let [lamps, [least, most]] = told;
+        let none = lamps == [0, 0] && least <= 20 && most == 0;
+        assert!(none, "early: {early}: {told:?}\n{}", home.fleet.story());
+        home.fleet.world.run_for(WATCH);
+        assert_eq!(home.lifetimes(), [[60, 120]; 2], "early: {early}");
+        assert_eq!(home.fleet.world.open_sockets(home.lamp), 1);
+    }
+}
+
+fn changes(events: &[AcceptorEvent]) -> usize {
+    events.iter().filter(|event| matches!(event, AcceptorEvent::PathChanged { .. })).count()
+}
+
+/// Of two boxes that forget so soon, the lamp's is known: its keepalives come sooner.
+#[test]
+fn a_punched_path_stays_up_behind_boxes_that_forget_soon() {
+    let run = |life: u64, lifetime: bool| {
+        let config = keeping("seq+1", secs(life));
+        let phones = keeping("port", secs(20));
+        let meeting =
+            Meeting { lifetime, age: secs(60), ..Meeting::between(Some(phones), Some(config)) };
+        let mut pair = meeting.prepared();
+        let outcome = pair.meet();
+        assert!(outcome.is_punched(), "{outcome:?}\n{}", pair.fleet.story());
+        assert!(pair.talk());
+        let before = changes(&pair.lamp_events());
+        for _ in 0..10 {
+            pair.fleet.world.run_for(secs(60));
+            assert!(pair.talk(), "{life} s\n{}", pair.fleet.story());
+        }
+        changes(&pair.lamp_events()) - before
+    };
+    assert_eq!(run(20, true), 0);
+    assert_eq!(run(12, true), 0);
+}
+
+/// A request has the sockets, and nothing is left open.
+#[test]
+fn a_request_ends_a_watch() {
+    let meeting = Meeting {
+        lifetime: true,
+        age: secs(20),
+        ..Meeting::between(Some(keeping("port", secs(300))), Some(keeping("seq+1", secs(65))))
+    };
+    let mut pair = meeting.prepared();
+    assert_eq!(pair.fleet.world.open_sockets(pair.lamp), 2, "it watches");
+    let request = pair.ask();
+    pair.fleet.world.run_for(secs(5));
+    assert!(pair.outcome(pair.told(request)).is_punched(), "{}", pair.fleet.story());
+    let kept = pair.since().filter(|entry| entry.bytes.get(17) == Some(&6));
+    assert_eq!(kept.count(), 0);
+    pair.fleet.hang_up(pair.phone, request);
+    pair.fleet.world.run_for(secs(30));
+    assert_eq!(pair.fleet.world.open_sockets(pair.lamp), 1);
+}
