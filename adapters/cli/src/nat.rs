@@ -31,7 +31,17 @@ pub(crate) fn words(profile: &NatProfile) -> String {
         },
     };
     let filtering = filter(profile).map(|text| format!("; {text}")).unwrap_or_default();
-    format!("{mapping}{ports}{filtering}")
+    format!("{mapping}{ports}{filtering}{}", lifetime(profile))
+}
+
+/// How long it keeps a mapping that is silent, as far as that is known.
+fn lifetime(profile: &NatProfile) -> String {
+    match (profile.lifetime.at_least(), profile.lifetime.at_most()) {
+        (0, 0) => String::new(),
+        (0, most) => format!("; forgets in less than {most} s"),
+        (least, 0) => format!("; remembers for {least} s or more"),
+        (least, most) => format!("; remembers for {least} to {most} s"),
+    }
 }
 
 /// Whom it lets in.
@@ -80,6 +90,7 @@ pub(crate) fn with(event: Event, profile: &NatProfile) -> Event {
         Allocation::Random => ("random", None),
     };
     let span = profile.span;
+    let known = |seconds: u16| (seconds > 0).then_some(seconds);
     let seen = (span.seen > 0).then(|| json!([span.low, span.high, span.seen]));
     event
         .with("mapping", mapping)
@@ -89,7 +100,10 @@ pub(crate) fn with(event: Event, profile: &NatProfile) -> Event {
         .with("span", seen)
         .with("steady_address", profile.steady_address)
         .with("consistent", profile.consistent)
+        .with("confidence", profile.confidence)
         .with("drifted", profile.drifted)
+        .with("lives_at_least", known(profile.lifetime.at_least()))
+        .with("lives_less_than", known(profile.lifetime.at_most()))
         .with("punishes", profile.punishes)
         .with("foreign", profile.foreign)
 }
@@ -253,6 +267,13 @@ mod tests {
              something"
         );
         assert_eq!(told.news(&profile), None);
+        profile.lifetime.died(30);
+        assert!(told.news(&profile).unwrap().ends_with("; forgets in less than 30 s"));
+        profile.lifetime = genkan_core::nat::Lifetime::default();
+        profile.lifetime.lived(60);
+        assert!(told.news(&profile).unwrap().ends_with("; remembers for 60 s or more"));
+        profile.lifetime.died(120);
+        assert!(told.news(&profile).unwrap().ends_with("; remembers for 60 to 120 s"));
         let kept = counter.map(|(socket, local, server, _)| (socket, local, server, local));
         let words = told.news(&measured(kept)).unwrap();
         assert_eq!(words, "one port for all ports of a destination, kept as it is inside");
@@ -304,13 +325,19 @@ mod tests {
     #[test]
     fn fields_of_an_event_say_the_same() {
         use ServerEnd::{Main, OtherPort};
-        let profile = measured([
+        let mut profile = measured([
             (0, 40_000, Main, 61_000),
             (0, 40_000, OtherPort, 60_993),
             (1, 40_002, Main, 60_986),
             (1, 40_002, OtherPort, 60_979),
         ]);
+        profile.lifetime.died(30);
         let event = with(Event::new("nat"), &profile).into_value();
+        assert_eq!(event["confidence"], 1);
+        assert_eq!(
+            (&event["lives_at_least"], &event["lives_less_than"]),
+            (&json!(null), &json!(30))
+        );
         assert_eq!(event["mapping"], "address-and-port-dependent");
         assert_eq!((&event["ports"], &event["step"]), (&json!("sequential"), &json!(-7)));
         assert_eq!(event["span"], json!([60_979, 61_000, 4]));

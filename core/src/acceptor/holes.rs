@@ -13,7 +13,6 @@ use crate::hole::{self, ATTEMPT, Hole, Holed, Opening, Packet};
 use crate::id::SocketId;
 use crate::link::Transport;
 use crate::machine::{Discard, Received};
-use crate::nat::NatProfile;
 use crate::peer::Path;
 use crate::time::Instant;
 use crate::transmit::DatagramHead;
@@ -52,20 +51,13 @@ impl View<'_> {
             ToEquipment::Seen(seen) => {
                 let registered = self.state.registration.observed;
                 if let Some(nat) = self.state.puncher.seen(self.slots, seen, registered)? {
-                    self.nat(&nat);
+                    self.state.event(AcceptorEvent::Nat(nat));
                 }
                 Ok(())
             }
             ToEquipment::Punch(punch) => self.punch(punch),
             _ => Err(Discard::Unexpected),
         }
-    }
-
-    /// More is known of the NAT.
-    fn nat(&mut self, nat: &NatProfile) {
-        let peers = self.slots.iter_mut().filter_map(|slot| slot.peer.as_mut());
-        peers.for_each(|peer| peer.keep_within(nat.lifetime));
-        self.state.event(AcceptorEvent::Nat(*nat));
     }
 
     /// The server's instruction for a request that was admitted; for any other it is passed over.
@@ -123,7 +115,7 @@ impl View<'_> {
         let link = &self.state.datagram;
         let index = link.is_up().then(|| link.index());
         if let Some(nat) = self.state.puncher.filter_probe(self.state.now, index, message)? {
-            self.nat(&nat);
+            self.state.event(AcceptorEvent::Nat(nat));
         }
         Ok(Received::Control)
     }

@@ -123,6 +123,9 @@ impl View<'_> {
                     || registration.observed != Some(answer.observed);
                 let (now, jitter) = (self.state.now, self.draw().jitter());
                 self.state.registration.registered(now, &answer, jitter);
+                let interval = self.state.registration.interval;
+                let peers = self.slots.iter_mut().filter_map(|slot| slot.peer.as_mut());
+                peers.for_each(|peer| peer.keep_within(interval));
                 if self.state.registration.told_key != self.state.admission.policy.early_key {
                     self.state.registration.say(Due::Register);
                 }
@@ -266,8 +269,8 @@ impl View<'_> {
             peer.say(PeerMessage::Alive);
         }
         slot.renewing = None;
-        if let (Some(peer), Some(nat)) = (&mut slot.peer, self.state.puncher.gauge.profile) {
-            peer.keep_within(nat.lifetime);
+        if let Some(peer) = &mut slot.peer {
+            peer.keep_within(self.state.registration.interval);
         }
         self.close_way(index, Some(socket));
     }

@@ -101,7 +101,7 @@ pub(crate) struct Registration {
     failures: u8,
     /// How often what is due was sent without an answer.
     pub(super) tries: u8,
-    interval: Duration,
+    pub(super) interval: Duration,
     register_every: u8,
     since_register: u8,
     fresh_at: Option<Instant>,

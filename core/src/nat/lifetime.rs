@@ -81,14 +81,6 @@ impl Lifetime {
         grown.min(safe.max(SHORTEST))
     }
 
-    /// The longest silence on a path between two NATs, in seconds, where it is `usual`: half of what
-    /// a mapping outlasts when that is less than 30 s, so that one packet may be lost; not below 5.
-    #[must_use]
-    pub fn silence(self, usual: u8) -> u8 {
-        let short = self.safe().filter(|&safe| safe < 30).and_then(|safe| u8::try_from(safe).ok());
-        usual.min(short.map_or(u8::MAX, |safe| (safe / 2).max(5)))
-    }
-
     /// Without its lower bound.
     #[must_use]
     pub const fn no_longer(self) -> Self {
@@ -205,7 +197,6 @@ mod tests {
                 assert!(most < 10 || interval < most, "{lifetime:?}: {interval}");
                 assert!(interval <= usual || interval < least, "{lifetime:?}: {interval}");
             }
-            assert!((5..=15).contains(&lifetime.silence(15)));
         }
     }
 
@@ -225,17 +216,17 @@ mod tests {
             for &(lived, seconds) in words {
                 let _ = if lived { lifetime.lived(seconds) } else { lifetime.died(seconds) };
             }
-            (lifetime.keepalive(25, longest), lifetime.silence(15))
+            lifetime.keepalive(25, longest)
         };
-        assert_eq!(interval(&[], 600), (25, 15));
-        assert_eq!(interval(&[(false, 30)], 600), (15, 10));
-        assert_eq!(interval(&[(false, 20)], 600), (12, 7));
-        assert_eq!(interval(&[(false, 10)], 600), (5, 5));
-        assert_eq!(interval(&[(true, 30), (false, 60)], 600), (23, 15));
-        assert_eq!(interval(&[(true, 60), (false, 120)], 600), (45, 15));
-        assert_eq!(interval(&[(true, 60), (false, 120)], 25), (25, 15));
-        assert_eq!(interval(&[(true, 300)], 600), (225, 15));
-        assert_eq!(interval(&[(true, 300)], 100), (100, 15));
-        assert_eq!(interval(&[(false, 300)], 600), (25, 15));
+        assert_eq!(interval(&[], 600), 25);
+        assert_eq!(interval(&[(false, 30)], 600), 15);
+        assert_eq!(interval(&[(false, 20)], 600), 12);
+        assert_eq!(interval(&[(false, 10)], 600), 5);
+        assert_eq!(interval(&[(true, 30), (false, 60)], 600), 23);
+        assert_eq!(interval(&[(true, 60), (false, 120)], 600), 45);
+        assert_eq!(interval(&[(true, 60), (false, 120)], 25), 25);
+        assert_eq!(interval(&[(true, 300)], 600), 225);
+        assert_eq!(interval(&[(true, 300)], 100), 100);
+        assert_eq!(interval(&[(false, 300)], 600), 25);
     }
 }

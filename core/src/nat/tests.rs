@@ -51,6 +51,62 @@ fn contradictory_sightings_give_the_harder_case_and_say_so() {
     assert!(!NatProfile::measure(&[main(4_000), strange]).steady_address);
 }
 
+/// What a measurement does not tell goes on, and how often it was told is counted.
+#[test]
+fn measurements_that_agree_make_confident_and_keep_the_lifetime() {
+    let seen = |apart: u16| -> Vec<Sighting> {
+        (0..6_u8)
+            .map(|n| sighting(n / 2, 0, ENDS[usize::from(n % 2)], 40_000 + apart * u16::from(n)))
+            .collect()
+    };
+    let (counter, other) = (NatProfile::measure(&seen(1)), NatProfile::measure(&seen(5)));
+    assert_eq!((NatProfile::default().confidence, counter.confidence), (0, 1));
+    let mut profile = NatProfile::default();
+    for n in 1..=10 {
+        profile.renew(&counter, Duration::from_secs(60));
+        assert_eq!((profile.confidence, profile.drifted), (n.min(MAX_CONFIDENCE), false));
+        profile.lifetime.lived(60);
+        profile.lifetime.died(200);
+    }
+    profile.renew(&other, Duration::from_secs(60));
+    assert_eq!((profile.confidence, profile.drifted), (1, true));
+    assert_eq!((profile.lifetime.at_least(), profile.lifetime.at_most()), (60, 300));
+    let before = profile;
+    profile.renew(&NatProfile::measure(&[]), Duration::from_secs(60));
+    assert_eq!(profile, before, "one that says nothing does not count");
+}
+
+/// What a port says of a silence depends on how ports are given out.
+#[test]
+fn a_silence_says_only_what_it_proves() {
+    let profile = |mapping, allocation| NatProfile { mapping, allocation, ..Default::default() };
+    let step = Allocation::Sequential(Differential::new(1).unwrap());
+    let (eim, apdm) = (Mapping::EndpointIndependent, Mapping::AddressAndPortDependent);
+    let cases = [
+        (eim, Allocation::Preserving, false, false),
+        (apdm, Allocation::PreservingFirst, false, false),
+        (apdm, Allocation::Unknown, false, false),
+        (Mapping::Unknown, Allocation::Unknown, false, false),
+        (eim, step, false, true),
+        (eim, Allocation::Random, false, true),
+        (apdm, step, true, true),
+        (apdm, Allocation::Random, true, true),
+    ];
+    for (mapping, allocation, lived, died) in cases {
+        let learned = |same_port| {
+            let mut profile = profile(mapping, allocation);
+            let learned = profile.silent(64, 66, same_port);
+            assert!(!profile.drifted);
+            (learned, [profile.lifetime.at_least(), profile.lifetime.at_most()])
+        };
+        let name = std::format!("{mapping:?} {allocation:?}");
+        assert_eq!(learned(true), (lived, [if lived { 60 } else { 0 }, 0]), "{name}");
+        assert_eq!(learned(false), (died, [0, if died { 120 } else { 0 }]), "{name}");
+    }
+    let mut known = profile(apdm, step);
+    assert!(known.silent(64, 66, true) && known.silent(24, 26, false) && known.drifted);
+}
+
 /// Packets of a later measurement that were all lost do not take away what an earlier one told.
 #[test]
 fn a_measurement_that_says_nothing_changes_nothing() {

@@ -18,7 +18,6 @@ use core::time::Duration;
 use crate::crypto::keys::{Direction, Root};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::machine::{Channel, Discard};
-use crate::nat::Lifetime;
 use crate::session::{Header, Session};
 use crate::time::{Instant, earliest};
 use crate::wire::codec::{body_len, read_body, write_body};
@@ -28,6 +27,8 @@ use crate::wire::{Kind, TAG_LEN, TRANSPORT_HEADER, TRANSPORT_OVERHEAD};
 /// An end that has sent nothing for so many seconds says that it is alive; over a punched path
 /// sooner, where its NAT forgets sooner.
 const ALIVE_AFTER: u8 = 15;
+/// But not sooner than this.
+const QUIET_AT_LEAST: u8 = 5;
 /// An end that has heard nothing for so long asks whether the other is there.
 pub(crate) const PROBE_AFTER: Duration = Duration::from_secs(30);
 /// How long it waits between such questions.
@@ -153,9 +154,12 @@ impl Peer {
         Self { id, session, path, sends, heard, sent, asked, due, asked_us, quiet }
     }
 
-    /// Our NAT keeps a silent mapping so long, as far as it is known.
-    pub(crate) fn keep_within(&mut self, lifetime: Lifetime) {
-        self.quiet = lifetime.silence(ALIVE_AFTER);
+    /// The server advises keepalives this far apart: where that is little, our NAT forgets soon. Two
+    /// thirds of it are half of what a mapping outlasts, so that one packet may be lost.
+    pub(crate) fn keep_within(&mut self, interval: Duration) {
+        let seconds = u16::try_from(interval.as_secs()).unwrap_or(u16::MAX);
+        let quiet = u8::try_from(seconds.saturating_sub(seconds / 3)).unwrap_or(u8::MAX);
+        self.quiet = quiet.clamp(QUIET_AT_LEAST, ALIVE_AFTER);
     }
 
     /// When we have been silent for long enough.

@@ -111,6 +111,7 @@ fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<AcceptorNod
     config.admission = admission;
     config.addresses = node::policy(args.policy, server, output);
     config.punch = node::ability(args.punch, output);
+    config.lifetime = true;
     config.wall_clock = genkan_std::Clock::new().wall();
     // A person watches; whole towns of these do not start in the same second.
     config.spread = Duration::ZERO;

@@ -58,6 +58,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 25)]
     #[arg(value_parser = clap::value_parser!(u16).range(5..=1_800))]
     interval: u16,
+    /// The interval that it may grow to where an appliance's NAT remembers long enough [default: that
+    /// of --interval]
+    #[arg(long, value_name = "SECONDS")]
+    #[arg(value_parser = clap::value_parser!(u16).range(5..=1_800))]
+    longest_interval: Option<u16>,
     /// Where keys and certificate are kept [default: the user's data directory]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -98,6 +103,7 @@ pub(crate) fn run(args: &Args, supervised: bool, output: &Output) -> Outcome {
     let mut config = ServerConfig::new(keys.key.clone(), certificate);
     config.delivery = args.delivery.into();
     config.interval = args.interval;
+    config.longest_interval = args.longest_interval.unwrap_or(args.interval);
     config.wall_clock = clock::seconds();
     ends::announce(args, &mut config);
     let node = start(args, config)?;
