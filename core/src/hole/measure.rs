@@ -58,7 +58,7 @@ pub(crate) struct Gauge {
     /// Which filter probes have come: bits of [`Detect::status`].
     probes: u8,
     /// The port that the first fresh socket is bound to; 0: there are none.
-    local: u16,
+    pub(super) local: u16,
     /// Until when the NAT may let the server's other port in, because of a packet of ours.
     opened_until: Option<Instant>,
     asked: Bucket,

@@ -73,7 +73,8 @@ impl Gauge {
     pub(super) fn begin_watch(&mut self, now: Instant, words: &mut Words) -> Option<Command> {
         let harmless = self.profile.is_some_and(|nat| nat.displaced || !nat.punishes);
         let rested = self.watch.rest_until.is_none_or(|until| now >= until);
-        if !(self.watch.wanted && harmless && rested && self.watch.port != 0) {
+        let known = self.watch.port != 0 && self.local != 0;
+        if !(self.watch.wanted && harmless && rested && known) {
             return None;
         }
         let (port, rest_until) = (self.watch.port, Some(now.after(APART)));

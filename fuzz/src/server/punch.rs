@@ -6,7 +6,7 @@
 use core::net::IpAddr;
 
 use genkan_core::punch::Burst;
-use genkan_core::wire::message::{Heard, Punch, Range, ToServer};
+use genkan_core::wire::message::{Heard, Life, Punch, Range, ToServer};
 
 use super::*;
 use crate::punch::range;
@@ -43,6 +43,7 @@ impl Siege {
             1 => self.measurement(who, act),
             2 => self.detection(who, act),
             3 | 4 => self.detected(who, act),
+            5 if act.flag(2, 6) => self.wishes(who, act),
             5 => self.met(who, act),
             6 => self.claim(who, act),
             _ => self.elsewhere(act),
@@ -181,6 +182,12 @@ impl Siege {
     fn met(&mut self, who: usize, act: &Act) {
         let request = self.number(who, act);
         self.tell(who, &ToServer::Heard(Heard { request }), act);
+    }
+
+    /// How long its NAT keeps a mapping, it says; and where it wants a probe.
+    fn wishes(&mut self, who: usize, act: &Act) {
+        let life = Life { port: act.word(8), lifetime: act.byte(6) };
+        self.tell(who, &ToServer::Life(life), act);
     }
 
     fn claim(&mut self, who: usize, act: &Act) {
