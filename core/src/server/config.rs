@@ -39,7 +39,7 @@ pub struct ServerConfig {
     /// forgets a mapping sooner.
     pub interval: u16,
     /// The interval that it may grow to, in seconds, where an acceptor's NAT keeps a mapping long
-    /// enough; one below `interval` means that it does not grow.
+    /// enough; below `interval`, as the default of 0 is, it does not grow.
     pub longest_interval: u16,
     /// After how many keepalives a full registration is wanted.
     pub register_every: u8,
@@ -72,7 +72,7 @@ impl ServerConfig {
             certificate,
             delivery: Delivery::Auto,
             interval: 25,
-            longest_interval: 25,
+            longest_interval: 0,
             register_every: 8,
             refusal_delay: Duration::from_secs(3),
             wall_clock: 0,
