@@ -384,3 +384,21 @@ fn a_request_ends_a_watch() {
     pair.fleet.world.run_for(secs(30));
     assert_eq!(pair.fleet.world.open_sockets(pair.lamp), 1);
 }
+
+/// It looks like a box that forgets soon, for some hours.
+#[test]
+fn a_box_that_was_restarted_is_believed_again() {
+    let mut home = home(keeping("seq+1", secs(100)), 25, false);
+    home.fleet.world.run_for(secs(100));
+    let nat = home.nat;
+    home.fleet.world.nat_mut(nat).reboot();
+    home.fleet.world.run_for(secs(60));
+    let [_, server] = home.profiles();
+    assert_eq!(server.lifetime.at_most(), 30);
+    let from = home.fleet.world.now();
+    home.fleet.world.run_for(secs(300));
+    assert!(home.gaps(from).into_iter().max().unwrap() <= secs(16));
+    home.fleet.world.run_for(secs(7 * 3_600));
+    let [_, server] = home.profiles();
+    assert_eq!((server.lifetime.at_most(), server.confidence), (0, 2), "{server:?}");
+}

@@ -124,8 +124,9 @@ impl View<'_> {
                 let (now, jitter) = (self.state.now, self.draw().jitter());
                 self.state.registration.registered(now, &answer, jitter);
                 let interval = self.state.registration.interval;
-                let peers = self.slots.iter_mut().filter_map(|slot| slot.peer.as_mut());
-                peers.for_each(|peer| peer.keep_within(interval));
+                let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
+                let peers = open.filter_map(|slot| slot.peer.as_mut());
+                peers.for_each(|peer| peer.keep_within(now, interval));
                 if self.state.registration.told_key != self.state.admission.policy.early_key {
                     self.state.registration.say(Due::Register);
                 }
@@ -270,7 +271,7 @@ impl View<'_> {
         }
         slot.renewing = None;
         if let Some(peer) = &mut slot.peer {
-            peer.keep_within(self.state.registration.interval);
+            peer.keep_within(self.state.now, self.state.registration.interval);
         }
         self.close_way(index, Some(socket));
     }

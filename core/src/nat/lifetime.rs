@@ -87,6 +87,12 @@ impl Lifetime {
         Self(self.0 & 0xf0)
     }
 
+    /// Without its upper bound.
+    #[must_use]
+    pub const fn or_longer(self) -> Self {
+        Self(self.0 & 0x0f)
+    }
+
     /// Both bounds: the lower one in the low half.
     #[must_use]
     pub const fn to_byte(self) -> u8 {
@@ -207,6 +213,8 @@ mod tests {
         lifetime.died(120);
         let most = lifetime.no_longer();
         assert_eq!((most.at_least(), most.at_most()), (0, 120));
+        let least = lifetime.or_longer();
+        assert_eq!((least.at_least(), least.at_most()), (60, 0));
     }
 
     #[test]

@@ -156,10 +156,20 @@ impl Peer {
 
     /// The server advises keepalives this far apart: where that is little, our NAT forgets soon. Two
     /// thirds of it are half of what a mapping outlasts, so that one packet may be lost.
-    pub(crate) fn keep_within(&mut self, interval: Duration) {
+    pub(crate) fn keep_within(&mut self, now: Instant, interval: Duration) {
         let seconds = u16::try_from(interval.as_secs()).unwrap_or(u16::MAX);
         let quiet = u8::try_from(seconds.saturating_sub(seconds / 3)).unwrap_or(u8::MAX);
         self.quiet = quiet.clamp(QUIET_AT_LEAST, ALIVE_AFTER);
+        self.break_silence(now);
+    }
+
+    /// Says that we are here when we have been silent for long enough.
+    fn break_silence(&mut self, now: Instant) {
+        if now >= self.alive_at() {
+            // Counted as sent when queued: a stream that takes no bytes must not keep us busy.
+            self.sent = now;
+            self.due.get_or_insert(PeerMessage::Alive);
+        }
     }
 
     /// When we have been silent for long enough.
@@ -325,10 +335,8 @@ impl Peer {
         if now >= self.heard.after(ask) && now >= self.asked.after(again) {
             self.asked = now;
             self.due.get_or_insert(PeerMessage::Probe);
-        } else if now >= self.alive_at() {
-            // Counted as sent when queued: a stream that takes no bytes must not keep us busy.
-            self.sent = now;
-            self.due.get_or_insert(PeerMessage::Alive);
+        } else {
+            self.break_silence(now);
         }
         None
     }

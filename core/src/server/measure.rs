@@ -292,6 +292,10 @@ impl View<'_> {
         newer.set_filtering(arrived(FROM_OTHER_PORT), from_other_address);
         let Some(slot) = self.clients.get_mut(at) else { return };
         let mut profile = slot.profile();
+        if slot.measured_ago(now) > PROFILE_LIFE {
+            // A box that was restarted looks like one that forgets soon.
+            profile.lifetime = profile.lifetime.or_longer();
+        }
         profile.renew(&newer, Duration::from_millis(slot.measured_ago(now).into()));
         slot.set_profile(&profile);
         if newer.mapping != Mapping::Unknown || newer.allocation != Allocation::Unknown {
