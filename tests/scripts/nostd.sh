@@ -23,3 +23,4 @@ build() {
 build -p genkan-core --no-default-features
 build -p genkan-core --no-default-features --features defmt
 build -p genkan-stream --no-default-features
+build -p genkan-smoltcp --no-default-features --features medium-ethernet,proto-ipv4,streams,sizes

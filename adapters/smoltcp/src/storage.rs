@@ -1,0 +1,97 @@
+//! Memory for the sockets, as one value of a size that the type says.
+//!
+//! Everything in it is zero before it is used, so that a `static` of it takes no flash: smoltcp's own
+//! empty descriptors are not all zeros, and are therefore written when the sockets are made.
+
+use genkan_core::{MAX_DATAGRAM, MAX_FRAME};
+use heapless::Vec;
+use smoltcp::iface::{SocketHandle, SocketSet};
+use smoltcp::socket::{tcp, udp};
+
+/// Datagrams that a UDP ring holds at the most, in each direction.
+pub const PACKETS: usize = 4;
+/// Bytes of a UDP ring in each direction, unless said otherwise: one of the longest datagrams. A turn
+/// takes packets in and sends them out one by one.
+pub const UDP_RING: usize = MAX_DATAGRAM;
+/// Bytes of a TCP ring in each direction, unless said otherwise: two segments of 1,460 bytes. With
+/// less, each would wait for the other side's delayed acknowledgement.
+pub const TCP_RING: usize = 2_920;
+
+#[derive(Debug)]
+struct UdpRing<const BYTES: usize> {
+    packets: Vec<udp::PacketMetadata, PACKETS>,
+    bytes: [u8; BYTES],
+}
+
+impl<const BYTES: usize> UdpRing<BYTES> {
+    const EMPTY: Self = Self { packets: Vec::new(), bytes: [0; BYTES] };
+
+    fn buffer(&mut self) -> udp::PacketBuffer<'_> {
+        while self.packets.push(udp::PacketMetadata::EMPTY).is_ok() {}
+        udp::PacketBuffer::new(&mut self.packets[..], &mut self.bytes[..])
+    }
+}
+
+/// The sockets' rings: `UDP` and `TCP` sockets with so many bytes in each direction.
+///
+/// An acceptor takes at least one socket of each kind. For each attempt to punch holes it may want up
+/// to [`Limits::SMALL`](genkan_core::punch::Limits::SMALL) more UDP sockets, and for each connection
+/// one TCP socket: for dial-backs, and for the registration where UDP is blocked.
+#[derive(Debug)]
+pub struct Storage<
+    const UDP: usize,
+    const TCP: usize,
+    const UDP_BYTES: usize = UDP_RING,
+    const TCP_BYTES: usize = TCP_RING,
+> {
+    udp: [[UdpRing<UDP_BYTES>; 2]; UDP],
+    tcp: [[[u8; TCP_BYTES]; 2]; TCP],
+}
+
+impl<const UDP: usize, const TCP: usize, const UDP_BYTES: usize, const TCP_BYTES: usize>
+    Storage<UDP, TCP, UDP_BYTES, TCP_BYTES>
+{
+    /// Unused memory.
+    #[must_use]
+    pub const fn new() -> Self {
+        const {
+            assert!(UDP > 0, "every machine has a UDP socket");
+            // Otherwise a message could wait for room for ever.
+            assert!(UDP_BYTES >= MAX_DATAGRAM, "a UDP ring must hold the longest datagram");
+            assert!(TCP_BYTES >= MAX_FRAME, "a TCP ring must hold the longest frame");
+        }
+        Self { udp: [const { [UdpRing::EMPTY; 2] }; UDP], tcp: [[[0; TCP_BYTES]; 2]; TCP] }
+    }
+
+    /// Puts the sockets into the application's set, which must have `UDP + TCP` places left.
+    pub fn install<'a>(&'a mut self, sockets: &mut SocketSet<'a>) -> Handles<UDP, TCP> {
+        let udp = self.udp.each_mut().map(|rings| {
+            let [receive, transmit] = rings;
+            sockets.add(udp::Socket::new(receive.buffer(), transmit.buffer()))
+        });
+        let tcp = self.tcp.each_mut().map(|[receive, transmit]| {
+            let ring = |bytes| tcp::SocketBuffer::new(bytes);
+            sockets.add(tcp::Socket::new(ring(&mut receive[..]), ring(&mut transmit[..])))
+        });
+        Handles { udp, tcp }
+    }
+}
+
+impl<const UDP: usize, const TCP: usize, const UDP_BYTES: usize, const TCP_BYTES: usize> Default
+    for Storage<UDP, TCP, UDP_BYTES, TCP_BYTES>
+{
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The sockets that a [`Node`](crate::Node) may use: UDP and TCP sockets of the application's set,
+/// none of them open. [`Storage::install`] makes them; whoever wants rings of different lengths makes
+/// them by hand, with at least [`MAX_DATAGRAM`] and [`MAX_FRAME`] bytes in each ring.
+#[derive(Debug)]
+pub struct Handles<const UDP: usize, const TCP: usize> {
+    /// The first is the main one.
+    pub udp: [SocketHandle; UDP],
+    /// For connections in either direction, and for listening.
+    pub tcp: [SocketHandle; TCP],
+}

@@ -1,0 +1,190 @@
+//! The machine's UDP sockets.
+//!
+//! Three habits of smoltcp's rings matter here. A ring sends its datagrams in order, so the first one
+//! holds up the others while its neighbour's hardware address is unknown: a datagram is therefore
+//! never lost to address resolution, and none is given to a ring without a route; but a neighbour that
+//! never answers would stop the socket for ever, so a ring that has not moved for [`STALLED`] is
+//! emptied. The hop limit belongs to the socket and counts when a datagram leaves, so a ring holds
+//! datagrams of one hop limit at a time. And closing a socket empties its rings.
+
+use core::net::SocketAddr;
+use core::time::Duration;
+
+use genkan_core::{Instant, MAX_DATAGRAM, SocketId};
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::udp::{SendError, Socket};
+
+use crate::addr::{endpoint, reaches};
+use crate::counters::tally;
+use crate::view::{View, any};
+
+/// Longer than two tries at resolving an address, one second apart.
+pub(crate) const STALLED: Duration = Duration::from_millis(2_500);
+
+/// One UDP socket.
+#[derive(Debug)]
+pub(crate) struct Port {
+    handle: SocketHandle,
+    /// The machine's name for it, while it is open.
+    pub(crate) id: Option<SocketId>,
+    /// What its ring for sending held at the last look, in bytes, and since when it has not moved.
+    held: usize,
+    since: Instant,
+}
+
+/// Why there is no room for a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unplaced {
+    /// Not now.
+    Full,
+    /// It could never leave.
+    Lost,
+}
+
+impl Port {
+    pub(crate) const fn new(handle: SocketHandle) -> Self {
+        Self { handle, id: None, held: 0, since: Instant::START }
+    }
+}
+
+impl<'s> View<'_, 's> {
+    /// Opens a socket on a port that nobody has.
+    pub(crate) fn open_port(&mut self, id: SocketId, port: u16) {
+        let sockets = &mut *self.sockets;
+        let free = self
+            .ports
+            .iter_mut()
+            .find(|entry| entry.id.is_none() && !sockets.get::<Socket<'s>>(entry.handle).is_open());
+        let Some(entry) = free else { return };
+        if sockets.get_mut::<Socket<'s>>(entry.handle).bind(any(port)).is_ok() {
+            entry.id = Some(id);
+        }
+    }
+
+    /// Opens `count` sockets on consecutive ports: the first one's address.
+    pub(crate) fn bind(&mut self, first: SocketId, count: u8) -> Option<SocketAddr> {
+        self.unbind(first, count);
+        let is_free = |entry: &&Port| {
+            entry.id.is_none() && !self.sockets.get::<Socket<'s>>(entry.handle).is_open()
+        };
+        let free = self.ports.iter().filter(is_free).count();
+        let Some(port) = self.free_ports(count.into(), false).filter(|_| free >= count.into())
+        else {
+            tally(&mut self.lasting.counters.exhausted);
+            return None;
+        };
+        for offset in 0..u16::from(count) {
+            self.open_port(SocketId(first.0.wrapping_add(offset)), port + offset);
+        }
+        Some(self.local(port))
+    }
+
+    /// Lets sockets go; they close when what they hold has left.
+    pub(crate) fn unbind(&mut self, first: SocketId, count: u8) {
+        for entry in self.ports.iter_mut() {
+            let number = entry.id.map(|id| id.0.wrapping_sub(first.0));
+            if number.is_some_and(|number| number < count.into()) {
+                entry.id = None;
+            }
+        }
+    }
+
+    /// The next datagram that the socket at `index` has, moved to the front of the scratch room.
+    pub(crate) fn receive(&mut self, index: usize) -> Option<(SocketId, SocketAddr, usize)> {
+        loop {
+            let entry = self.ports.get(index)?;
+            let (bytes, meta) = self.sockets.get_mut::<Socket<'s>>(entry.handle).recv().ok()?;
+            let Some(id) = entry.id else { continue };
+            let ours = |to| self.iface.any_ip() || self.iface.has_ip_addr(to);
+            if !meta.local_address.is_some_and(ours) {
+                tally(&mut self.lasting.counters.misaddressed);
+                continue;
+            }
+            let room = self.scratch.get_mut(..bytes.len().min(MAX_DATAGRAM))?;
+            if room.len() < bytes.len() {
+                tally(&mut self.lasting.counters.too_long);
+                continue;
+            }
+            room.copy_from_slice(bytes);
+            return Some((id, meta.endpoint.into(), room.len()));
+        }
+    }
+
+    /// Room for a datagram, in the ring of the socket that it is to leave from.
+    pub(crate) fn datagram(
+        &mut self,
+        id: SocketId,
+        remote: SocketAddr,
+        hops: Option<u8>,
+        length: usize,
+    ) -> Result<&mut [u8], Unplaced> {
+        let hops = hops.filter(|hops| *hops > 0);
+        let remote = endpoint(remote).filter(|remote| reaches(self.iface, &remote.addr));
+        let entry = self.ports.iter().find(|port| port.id == Some(id));
+        let (Some(entry), Some(remote)) = (entry, remote) else {
+            tally(&mut self.lasting.counters.unsendable);
+            return Err(Unplaced::Lost);
+        };
+        let socket = self.sockets.get_mut::<Socket<'s>>(entry.handle);
+        if socket.hop_limit() != hops {
+            if socket.send_queue() > 0 {
+                return Err(Unplaced::Full);
+            }
+            socket.set_hop_limit(hops);
+        }
+        socket.send(length, remote).map_err(|error| match error {
+            SendError::BufferFull => Unplaced::Full,
+            SendError::Unaddressable => Unplaced::Lost,
+        })
+    }
+
+    /// Whether a datagram of any length fits into a socket's ring, however the free room lies.
+    pub(crate) fn has_datagram_room(&self, id: SocketId) -> bool {
+        let Some(entry) = self.ports.iter().find(|port| port.id == Some(id)) else { return false };
+        let socket = self.sockets.get::<Socket<'s>>(entry.handle);
+        let held = socket.send_queue();
+        let free = socket.payload_send_capacity().saturating_sub(held);
+        let lone = socket.hop_limit().is_none() && free >= 2 * MAX_DATAGRAM;
+        socket.can_send() && (held == 0 || lone)
+    }
+
+    /// Before packets leave: notes what the rings hold.
+    pub(crate) fn mark_ports(&mut self) {
+        for entry in self.ports.iter_mut() {
+            if entry.held == 0 {
+                entry.since = self.now;
+            }
+            entry.held = self.sockets.get::<Socket<'s>>(entry.handle).send_queue();
+        }
+    }
+
+    /// After packets have left: empties rings that do not move, and closes what is to be closed.
+    pub(crate) fn sweep_ports(&mut self) {
+        for entry in self.ports.iter_mut() {
+            let socket = self.sockets.get_mut::<Socket<'s>>(entry.handle);
+            let held = socket.send_queue();
+            if held < entry.held {
+                entry.since = self.now;
+            }
+            entry.held = held;
+            if held > 0 && self.now.since(entry.since) >= STALLED {
+                tally(&mut self.lasting.counters.stalled);
+                let endpoint = socket.endpoint();
+                socket.close();
+                // It was bound there a moment ago.
+                let _ = socket.bind(endpoint);
+                entry.held = 0;
+            }
+            if entry.id.is_none() && entry.held == 0 && socket.is_open() {
+                socket.close();
+                socket.set_hop_limit(None);
+            }
+        }
+    }
+
+    /// When [`View::sweep_ports`] has something to do at the latest.
+    pub(crate) fn ports_deadline(&self) -> Option<Instant> {
+        let held = self.ports.iter().filter(|entry| entry.held > 0);
+        held.map(|entry| entry.since.after(STALLED)).min()
+    }
+}
