@@ -13,7 +13,7 @@ use crate::crypto::noise::{Link, Responder};
 use crate::id::EquipmentId;
 use crate::session::Header;
 use crate::wire::codec::{self, read_body, read_padded_body};
-use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer};
+use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer, WholeOffer};
 use crate::wire::punch::{Check, Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT, REPORT};
 use crate::wire::{IK1_OVERHEAD, INITIATION_OVERHEAD, Kind, OFFER_BODY, OFFER_LEN};
 
@@ -123,7 +123,8 @@ pub fn open_offer(acceptor: &StaticKey, offer: &[u8]) -> Option<(EquipmentId, Of
     let offer: &[u8; OFFER_LEN] = offer.try_into().ok()?;
     let mut plain = [0; OFFER_BODY];
     let (_, who) = Responder::read(Link::Peer, acceptor, [1; 32], offer, &mut plain)?;
-    Some((EquipmentId(who), read_padded_body(&plain)?))
+    let whole: WholeOffer = read_padded_body(&plain)?;
+    Some((EquipmentId(who), whole.offer))
 }
 
 /// A detection packet.
