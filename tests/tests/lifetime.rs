@@ -24,9 +24,8 @@ const WATCH: Duration = secs(720);
 
 /// A box of this kind that keeps a silent mapping for `life`.
 fn keeping(kind: &str, life: Duration) -> NatConfig {
-    let known = KINDS.into_iter().find(|one| one.name == kind);
-    let mut config =
-        known.or_else(|| KINDS.into_iter().find(|one| one.name == "port")).unwrap().config(0.0);
+    let name = if kind == "kept" { "port" } else { kind };
+    let mut config = KINDS.into_iter().find(|one| one.name == name).unwrap().config(0.0);
     if kind == "kept" {
         config.behaviour.allocation.preserve = Preserve::WhenFree;
     }
@@ -55,8 +54,7 @@ fn home(config: NatConfig, longest: u16, watches: bool) -> Home {
         config.punch = Some(Ability::LARGE);
         config.lifetime = watches;
     });
-    let server = fleet.server;
-    fleet.world.set_paths(lamp, server, &Faults::latency(HOP));
+    fleet.world.set_paths(lamp, fleet.server, &Faults::latency(HOP));
     assert!(fleet.wait_registered(lamp, secs(60)));
     Home { fleet, lamp, nat }
 }
@@ -116,8 +114,7 @@ fn a_lifetime_is_found_within_a_step_of_its_table() {
             let [lamps, [least, most]] = home.lifetimes();
             assert_eq!(lamps, bounds, "{kind}, {life} s\n{}", home.fleet.story());
             // The server knows that and, where ports are counted, its own keepalives' gaps.
-            let own = if kind == "seq+1" { 15 } else { 0 };
-            let told = least == bounds[0].max(own) || least == bounds[0];
+            let told = least == bounds[0] || kind == "seq+1" && least == bounds[0].max(15);
             assert!(told && most == bounds[1], "{kind}, {life} s: {least}, {most}");
             assert_eq!(home.fleet.world.open_sockets(home.lamp), 1, "{kind}, {life} s");
         }
@@ -395,10 +392,7 @@ fn a_box_that_was_restarted_is_believed_again() {
     home.fleet.world.run_for(secs(60));
     let [_, server] = home.profiles();
     assert_eq!(server.lifetime.at_most(), 30);
-    let from = home.fleet.world.now();
-    home.fleet.world.run_for(secs(300));
-    assert!(home.gaps(from).into_iter().max().unwrap() <= secs(16));
     home.fleet.world.run_for(secs(7 * 3_600));
     let [_, server] = home.profiles();
-    assert_eq!((server.lifetime.at_most(), server.confidence), (0, 2), "{server:?}");
+    assert!(server.lifetime.at_most() == 0 && server.confidence > 1, "{server:?}");
 }
