@@ -5,7 +5,7 @@
 set -eu
 . tests/scripts/packages.sh
 
-need_packages nftables iproute2 conntrack
+need_packages nftables iproute2 conntrack miniupnpd-nftables
 
 unshare --net true || {
     echo "no network namespace can be made here: this stage needs root and a kernel that allows it"

@@ -57,6 +57,8 @@ pub struct Meeting {
     pub listen: bool,
     /// Whether the acceptor finds out how long its NAT keeps a mapping.
     pub lifetime: bool,
+    /// Whether the two ask their boxes for ports.
+    pub leases: bool,
 }
 
 impl Meeting {
@@ -80,6 +82,7 @@ impl Meeting {
             dial_back: false,
             listen: true,
             lifetime: false,
+            leases: false,
         }
     }
 
@@ -91,6 +94,7 @@ impl Meeting {
             punches(config);
             config.other_address = self.second_address.then_some(OTHER_ADDRESS);
         });
+        fleet.asks_for_ports = self.leases;
         let issuer_nat = self.issuer.clone().map(|config| fleet.nat(config));
         let phone = fleet.issuer_behind(issuer_nat, "phone", |config| {
             config.transport = self.transport;

@@ -116,6 +116,12 @@ fn bodies_to_equipment_are_frozen() {
     frozen(&ToEquipment::Plan(plan), "03020120010db80000000000000000000000015000");
 }
 
+/// A leased port. Do not change the test!
+#[test]
+fn the_body_about_a_leased_port_is_frozen() {
+    frozen(&ToServer::Leased(40_000), "0ac0b802");
+}
+
 /// Bodies about measuring and punching. Do not change the test!
 #[test]
 fn bodies_about_holes_are_frozen() {

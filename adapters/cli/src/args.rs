@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use anstream::ColorChoice;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
+use genkan_std::LeaseMode;
+
 use crate::authority_key::AuthorityKey;
 use crate::commands;
 use crate::demo;
@@ -112,6 +114,19 @@ pub(crate) struct PunchArgs {
     /// more than 256 looks like a port scan to whoever runs that network
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1_024))]
     pub(crate) max_guesses: Option<u16>,
+    /// Whether to ask the router for a port (PCP, NAT-PMP), and which: `auto` (the default gateway),
+    /// `off`, or its address
+    #[arg(long, value_name = "WHOM", default_value = "auto", value_parser = port_mapping)]
+    pub(crate) port_mapping: LeaseMode,
+}
+
+fn port_mapping(text: &str) -> Result<LeaseMode, String> {
+    match (text, text.parse()) {
+        ("auto", _) => Ok(LeaseMode::Auto),
+        ("off", _) => Ok(LeaseMode::Off),
+        (_, Ok(address)) => Ok(LeaseMode::Gateway(address)),
+        (_, Err(_)) => Err("it must be auto, off, or an IP address".into()),
+    }
 }
 
 /// Who works out a NAT's ports.

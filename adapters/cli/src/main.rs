@@ -10,6 +10,7 @@ mod commands;
 mod demo;
 mod events;
 mod exit;
+mod lease;
 mod logs;
 mod nat;
 mod node;

@@ -128,7 +128,10 @@ mod tests {
     #[test]
     fn a_host_s_ability_is_the_large_one_unless_told_otherwise() {
         let output = Output::new(false);
-        let of = |punch, max_guesses| ability(PunchArgs { punch, max_guesses }, &output);
+        let of = |punch, max_guesses| {
+            let port_mapping = genkan_std::LeaseMode::Off;
+            ability(PunchArgs { punch, max_guesses, port_mapping }, &output)
+        };
         assert_eq!(of(Punch::Server, None), Some(Ability::LARGE));
         assert_eq!(of(Punch::No, Some(5)), None);
         let own = of(Punch::Equipment, Some(0)).unwrap();

@@ -25,6 +25,7 @@ use genkan_core::{
 };
 
 use crate::checks::{THOROUGH, check_encode, check_prefix, encode};
+use crate::leaser::Leaser;
 use crate::node::{Io, Node};
 
 /// The application on top of a machine.
@@ -104,12 +105,25 @@ where
 pub struct Host<M, A> {
     machine: M,
     app: A,
+    lease: Option<Lease<M>>,
+}
+
+/// What asks the box for a port, and how the machine is told.
+#[derive(Debug)]
+struct Lease<M> {
+    leaser: Leaser,
+    tell: fn(&mut M, Instant, Option<u16>),
 }
 
 impl<M: Machine, A: App<M>> Host<M, A> {
     /// Puts an application on a machine.
     pub const fn new(machine: M, app: A) -> Self {
-        Self { machine, app }
+        Self { machine, app, lease: None }
+    }
+
+    /// With a client of the box's beside the machine, which is told of its port so.
+    pub(crate) fn with_lease(self, leaser: Leaser, tell: fn(&mut M, Instant, Option<u16>)) -> Self {
+        Self { lease: Some(Lease { leaser, tell }), ..self }
     }
 }
 
@@ -120,6 +134,11 @@ where
     A: App<M>,
 {
     fn datagram(&mut self, io: &mut Io, socket: SocketId, remote: SocketAddr, bytes: &mut [u8]) {
+        if let Some(lease) = &mut self.lease
+            && lease.leaser.datagram(io.now(), socket, remote, bytes)
+        {
+            return;
+        }
         let received = self.machine.handle_datagram(io.now(), socket, remote, bytes);
         hand_up(&mut self.machine, &mut self.app, io, received);
     }
@@ -144,7 +163,9 @@ where
     }
 
     fn bound(&mut self, io: &mut Io, socket: SocketId, local: Option<SocketAddr>) {
-        self.machine.handle_bound(io.now(), socket, local);
+        if !self.lease.as_mut().is_some_and(|lease| lease.leaser.bound(socket)) {
+            self.machine.handle_bound(io.now(), socket, local);
+        }
     }
 
     fn timeout(&mut self, io: &mut Io) {
@@ -152,6 +173,10 @@ where
     }
 
     fn drain(&mut self, io: &mut Io) -> Option<Instant> {
+        let asks = self.drive_lease(io);
+        if self.lease.as_ref().is_some_and(|lease| lease.leaser.holds(io.latest).is_some()) {
+            return asks;
+        }
         self.drain_all(io);
         let mut next = self.machine.poll_timeout().map(|wakeup| wakeup.at);
         // What was due anyway may still be: this call came first, the timer at the same moment.
@@ -165,7 +190,7 @@ where
             let wakeup = self.machine.poll_timeout();
             assert!(at > io.latest, "{}: drained at {:?}, yet {wakeup:?}", io.name(), io.latest);
         }
-        next
+        [next, asks].into_iter().flatten().min()
     }
 
     fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
@@ -218,6 +243,16 @@ where
     M::Event: Debug,
     A: App<M>,
 {
+    /// Asks the box for a port where one is wanted; when to do so again.
+    fn drive_lease(&mut self, io: &mut Io) -> Option<Instant> {
+        let Lease { leaser, tell } = self.lease.as_mut()?;
+        if let Some(port) = leaser.drive(io) {
+            io.note(format!("leased port: {port:?}"));
+            tell(&mut self.machine, io.now(), port);
+        }
+        leaser.deadline(io.now())
+    }
+
     /// Drains until nothing comes any more: the application may start new things with an event.
     fn drain_all(&mut self, io: &mut Io) {
         let mut outputs = 0;

@@ -51,6 +51,7 @@ mod entropy;
 mod faults;
 pub mod fleet;
 mod host;
+mod leaser;
 pub mod matrix;
 pub mod nat;
 mod net;

@@ -14,6 +14,8 @@ use std::time::{self, SystemTime};
 use genkan_core::wire::Kind;
 use genkan_core::{Instant, SocketId};
 
+use crate::lease::LeaseNews;
+
 /// How many events wait for the application at most.
 pub const EVENT_QUEUE: usize = 1_024;
 
@@ -39,6 +41,8 @@ pub enum Happening<E> {
     /// Something is wrong on this machine that the node can live with: state that could not be
     /// written, no file descriptors left, and the like. For a log.
     Trouble(String),
+    /// News of the port that the box before this machine was asked for.
+    Lease(LeaseNews),
     /// So many NATs were measured, and no packet has come in at a server's second port: a firewall
     /// may be in the way. Told once; without that port's packets nothing is learned of a NAT.
     Unheard {

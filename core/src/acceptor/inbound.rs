@@ -191,8 +191,9 @@ impl View<'_> {
         }
         if state.registration.stage == Registered::Registered {
             state.registration.answered(now, jitter);
-            if answer.status & ADDRESS_UNCHANGED == 0 {
-                // The server has moved the registration: a full one tells us the new address.
+            // The server has moved the registration: a full one tells us the new address. It also
+            // follows what is leased.
+            if state.puncher.repeat_leased() || answer.status & ADDRESS_UNCHANGED == 0 {
                 state.registration.say(Due::Register);
             }
         }

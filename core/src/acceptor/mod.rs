@@ -224,6 +224,17 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
         self.view(now).set_early_key(key);
     }
 
+    /// The box before this device has opened an external port for the main socket, or none any more
+    /// (`None`): [`LeaseClient`](crate::nat::lease::LeaseClient) says so. The server is told, and
+    /// shows whether the port leads anywhere.
+    pub fn set_leased(&mut self, now: Instant, port: Option<u16>) {
+        let mut view = self.view(now);
+        let state = &mut *view.state;
+        state.puncher.lease(state.now, port.unwrap_or(0), state.registration.observed);
+        state.registration.look_around();
+        view.expire_holes();
+    }
+
     /// Leaves the server's list and stops registering. Connections stay.
     pub fn deregister(&mut self, now: Instant) {
         self.view(now).deregister();

@@ -263,6 +263,13 @@ impl Registration {
         self.deadline = None;
     }
 
+    /// The socket may be seen elsewhere now: where it is registered, it asks at once.
+    pub(super) fn look_around(&mut self) {
+        if self.stage == Stage::Registered && self.over == Transport::Datagram {
+            self.say(Due::Keepalive { wants_answer: true });
+        }
+    }
+
     /// It has left. Says when to look again.
     pub(super) fn sent(&mut self, now: Instant, jitter: u16) {
         self.tries = self.tries.saturating_add(1);

@@ -96,6 +96,20 @@ impl Gauge {
         self.probes = 0;
     }
 
+    /// The NAT is another one for the registered socket: a measurement that is under way says nothing of
+    /// it, and ends with the next [`Gauge::expire`]. `same`: at the port where the socket was before.
+    pub(crate) fn begin_anew(&mut self, now: Instant, same: bool) {
+        self.probes = 0;
+        if !same {
+            self.opened_until = None;
+        }
+        if !matches!(self.stage, Stage::Idle | Stage::Watching) {
+            // No packet is left, and no watch follows.
+            self.stage = Stage::Sending(u8::MAX);
+            self.until = Some(now);
+        }
+    }
+
     /// Where an end of the server is, whose main end is at `main`. Without a second address its port
     /// is all that differs.
     pub(crate) fn address(&self, main: SocketAddr, end: ServerEnd) -> SocketAddr {
@@ -257,6 +271,7 @@ impl Gauge {
         registered: SocketAddr,
         main: u16,
         words: &mut Words,
+        leased: bool,
     ) -> Option<NatProfile> {
         let first =
             Sighting { socket: 0, local: main, server: ServerEnd::Main, observed: registered };
@@ -282,6 +297,9 @@ impl Gauge {
         let second = self.ends.is_some_and(|ends| ends.other_address.is_some());
         let address = second.then(|| other(FROM_OTHER_ADDRESS));
         profile.set_filtering(Some(other(FROM_OTHER_PORT)), address);
+        if leased && address.unwrap_or_else(|| other(FROM_OTHER_PORT)) {
+            profile.set_leased();
+        }
         self.settle(&mut profile, registered);
         let known = self.profile.replace(profile);
         self.tell_lifetime(words);

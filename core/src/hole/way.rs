@@ -116,6 +116,10 @@ pub(crate) struct Puncher {
     pub(crate) words: Words,
     /// The port that the registered socket is bound to; 0: not known.
     pub(crate) main_port: u16,
+    /// The port that the box has opened for it; 0: none.
+    leased: u16,
+    /// How often that is said yet, unless the server asks for a measurement.
+    leased_again: u8,
     /// The keys that authenticate keepalives and detection packets in the session with the server.
     pub(crate) key_up: [u8; 16],
     pub(crate) key_down: [u8; 16],
@@ -125,6 +129,9 @@ pub(crate) struct Puncher {
     /// alone may send, so that a router is not troubled more by many.
     pace: Bucket,
 }
+
+/// How often a lease is said to a server that does not react.
+const LEASED_AGAIN: u8 = 4;
 
 impl Puncher {
     /// `watches`: it finds out how long the NAT keeps a mapping, too.
@@ -140,6 +147,8 @@ impl Puncher {
             gauge: Gauge::new(watches),
             words: Words::new(),
             main_port: 0,
+            leased: 0,
+            leased_again: 0,
             key_up: [0; 16],
             key_down: [0; 16],
         }
@@ -150,6 +159,29 @@ impl Puncher {
         [self.key_up, self.key_down] = keys;
         self.gauge.forget_server();
         self.words.clear();
+        if self.leased != 0 {
+            self.leased_again = LEASED_AGAIN;
+            self.repeat_leased();
+        }
+    }
+
+    /// The box has opened another port for the registered socket, seen at `observed` so far, or (0)
+    /// none any more.
+    pub(crate) fn lease(&mut self, now: Instant, port: u16, observed: Option<SocketAddr>) {
+        if self.leased != port && self.ability.is_some() {
+            (self.leased, self.leased_again) = (port, LEASED_AGAIN);
+            // What was sent from the port so far has not opened another one.
+            let same = observed.is_some_and(|observed| observed.port() == port);
+            self.gauge.begin_anew(now, same);
+        }
+    }
+
+    /// Says what is leased, unless the server knows. Whether it is said.
+    pub(crate) fn repeat_leased(&mut self) -> bool {
+        let Some(left) = self.leased_again.checked_sub(1) else { return false };
+        self.leased_again = left;
+        self.words.leased(self.leased);
+        true
     }
 
     /// The server tells its ends.
@@ -160,6 +192,9 @@ impl Puncher {
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
+        if measure.now {
+            self.leased_again = 0;
+        }
         self.gauge.invited(now, server, self.policy, measure)
     }
 
@@ -173,7 +208,9 @@ impl Puncher {
     ) -> Result<Option<NatProfile>, Discard> {
         if seen.request == MEASUREMENT {
             let registered = registered.ok_or(Discard::Unexpected)?;
-            return Ok(self.gauge.seen(seen, registered, self.main_port, &mut self.words));
+            let leased = self.leased != 0;
+            let words = &mut self.words;
+            return Ok(self.gauge.seen(seen, registered, self.main_port, words, leased));
         }
         let differential = self.differential();
         let holes = slots.iter_mut().filter_map(|slot| slot.way_mut().hole.as_mut());

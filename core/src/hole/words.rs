@@ -11,6 +11,7 @@ enum Word {
     Heard(Heard),
     Range(Range),
     Life(Life),
+    Leased(u16),
 }
 
 /// Words that wait. None is needed for more than speed: what finds no room is left out.
@@ -36,6 +37,11 @@ impl Words {
         self.say(Word::Can(bits));
     }
 
+    /// Its box has opened this port for the registered socket; 0: not any more.
+    pub(crate) fn leased(&mut self, port: u16) {
+        self.say(Word::Leased(port));
+    }
+
     /// It has heard the peer of this request.
     pub(crate) fn heard(&mut self, request: u32) {
         self.say(Word::Heard(Heard { request }));
@@ -57,6 +63,7 @@ impl Words {
             Word::Heard(heard) => ToServer::Heard(heard),
             Word::Range(range) => ToServer::Range(range),
             Word::Life(life) => ToServer::Life(life),
+            Word::Leased(port) => ToServer::Leased(port),
         })
     }
 

@@ -114,6 +114,23 @@ pub(crate) enum Listener {
 }
 
 impl State {
+    /// Says what this device can do, where that is anything.
+    pub(crate) fn say_ability(&mut self) {
+        if let Some(ability) = self.puncher.ability {
+            self.puncher.words.can(ability.to_bits());
+        }
+    }
+
+    /// Says what its box has leased, unless the server knows, and what it can do: that makes the
+    /// server look. Whether that is said.
+    pub(crate) fn say_leased(&mut self) -> bool {
+        let said = self.datagram.is_up() && self.puncher.repeat_leased();
+        if said {
+            self.say_ability();
+        }
+        said
+    }
+
     pub(crate) fn event(&mut self, event: IssuerEvent) {
         note!("issuer", event);
         if self.events.push_back(event).is_err() {
@@ -228,6 +245,17 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
     /// The certificate that was accepted last, for the cache; empty when there is none yet.
     pub fn certificate(&self) -> &[u8] {
         self.state.equipment.certificate()
+    }
+
+    /// The box before this device has opened an external port for the main socket, or none any more
+    /// (`None`): [`LeaseClient`](crate::nat::lease::LeaseClient) says so. The server is told, and
+    /// shows whether the port leads anywhere.
+    pub fn set_leased(&mut self, now: Instant, port: Option<u16>) {
+        let mut view = self.view(now);
+        let state = &mut *view.state;
+        state.puncher.lease(state.now, port.unwrap_or(0), state.observed);
+        state.say_leased();
+        view.expire_holes();
     }
 
     /// Application data for a connection; as for the acceptor's `send`.

@@ -336,12 +336,11 @@ impl View<'_> {
         }
         slot.due = true;
         // What we can do may have been lost, too.
-        let puncher = &mut self.state.puncher;
-        if self.state.datagram.is_up()
-            && !puncher.gauge.is_invited()
-            && let Some(ability) = puncher.ability
+        if !self.state.say_leased()
+            && self.state.datagram.is_up()
+            && !self.state.puncher.gauge.is_invited()
         {
-            puncher.words.can(ability.to_bits());
+            self.state.say_ability();
         }
     }
 }

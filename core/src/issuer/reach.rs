@@ -123,9 +123,7 @@ impl View<'_> {
                     [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
                 });
                 self.state.puncher.session_up(keys.unwrap_or_default());
-                if let Some(ability) = self.state.puncher.ability {
-                    self.state.puncher.words.can(ability.to_bits());
-                }
+                self.state.say_ability();
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
             // Only datagrams punch holes: they go on being tried where the equipment can.

@@ -211,6 +211,14 @@ impl NatProfile {
         };
     }
 
+    /// The registered socket has a port that the NAT has opened on request, and that was seen to lead
+    /// to it: one for all destinations, whatever the NAT does with others.
+    pub const fn set_leased(&mut self) {
+        self.mapping = Mapping::EndpointIndependent;
+        self.displaced = false;
+        self.punishes = false;
+    }
+
     fn judge_mapping(&mut self, seen: &[Sighting]) {
         let [ports, addresses] = compare(seen, |_| true);
         self.consistent &= ports.agree() && addresses.agree();

@@ -84,6 +84,10 @@ pub struct ClientSlot {
     /// What its NAT is like ([`NatProfile::to_bytes`]).
     pub(super) profile: [u8; 12],
     pub(super) look: Look,
+    /// The external port that its box has opened for it, by its own word; 0: none.
+    pub(super) leased: u16,
+    /// A probe to that port has arrived.
+    pub(super) leads: bool,
     pub(super) chain: u32,
     pub(super) next: u32,
     /// Where the equipment was seen; meaningless while `has_place` is false.
@@ -103,7 +107,7 @@ pub struct ClientSlot {
 }
 
 // Ten million devices fit into 2.3 GB.
-const _: () = assert!(size_of::<ClientSlot>() <= 224);
+const _: () = assert!(size_of::<ClientSlot>() <= 232);
 
 impl ClientSlot {
     /// An empty slot.
@@ -124,6 +128,8 @@ impl ClientSlot {
         measured_at: 0,
         profile: [0; 12],
         look: Look::Never,
+        leased: 0,
+        leads: false,
         chain: NONE,
         next: NONE,
         place: Place([0; 18]),
@@ -155,6 +161,8 @@ impl ClientSlot {
         self.peer_index = peer_index;
         self.generation = generation;
         self.move_to(Place::new(at));
+        // It says anew in each session what it has leased.
+        self.set_leased(0);
         self.has_place = true;
         self.usage = Use::Live;
         if self.role == Role::Issuer {
@@ -174,6 +182,24 @@ impl ClientSlot {
             self.look = Look::Moved;
         }
         self.place = place;
+    }
+
+    /// Its box has opened this port for it; 0: none any more. Whether that is news.
+    pub(super) fn set_leased(&mut self, port: u16) -> bool {
+        let news = self.leased != port;
+        if news {
+            (self.leased, self.leads) = (port, false);
+            if self.look != Look::Never {
+                self.look = Look::Moved;
+            }
+        }
+        news
+    }
+
+    /// Where peers reach it: at the port where the server sees it, or at a leased one.
+    pub(super) fn reached_at(&self) -> Option<SocketAddr> {
+        let seen = self.address()?;
+        Some(if self.leads { SocketAddr::new(seen.ip(), self.leased) } else { seen })
     }
 
     pub(super) fn profile(&self) -> NatProfile {

@@ -257,6 +257,7 @@ impl View<'_> {
             ToServer::Heard(heard) => self.heard(at, heard.request),
             ToServer::Range(range) => self.claimed(at, range),
             ToServer::Life(life) => self.life(at, life),
+            ToServer::Leased(port) => self.leases(at, *port),
             ToServer::Can(_) | ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
                 Err(Discard::Unexpected)
             }

@@ -187,6 +187,19 @@ impl View<'_> {
         self.arm_measurements();
     }
 
+    /// What an equipment says that its box has opened for it. It is looked at anew with the word that
+    /// follows, its registration or what it can do. No probe goes to a port below 1,024.
+    pub(super) fn leases(&mut self, at: usize, port: u16) -> Result<(), Discard> {
+        let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
+        if (1..1_024).contains(&port) {
+            return Err(Discard::ForbiddenAddress);
+        }
+        if slot.set_leased(port) {
+            self.state.measurements.retain(|one| one.at != at);
+        }
+        Ok(())
+    }
+
     /// A word in a session that stands. An equipment that speaks and was never heard to answer since
     /// it was probed has a NAT that punishes: it has shut out the server, or the registered port.
     pub(super) fn speaks(&mut self, at: usize) {
@@ -290,7 +303,12 @@ impl View<'_> {
         let arrived = |bit: u8| found.probed.then_some(found.arrived & bit != 0);
         let from_other_address = arrived(FROM_OTHER_ADDRESS).filter(|_| second);
         newer.set_filtering(arrived(FROM_OTHER_PORT), from_other_address);
+        let led = from_other_address.or_else(|| arrived(FROM_OTHER_PORT));
         let Some(slot) = self.clients.get_mut(at) else { return };
+        slot.leads = slot.leased != 0 && led.unwrap_or(slot.leads);
+        if slot.leads {
+            newer.set_leased();
+        }
         let mut profile = slot.profile();
         if slot.measured_ago(now) > PROFILE_LIFE {
             // A box that was restarted looks like one that forgets soon.

@@ -233,8 +233,11 @@ impl View<'_> {
             _ => transport_len(&self.body(out)?),
         };
         let mut address = client.address()?;
-        if let Out::Knock(_, _, port) = out {
-            address.set_port(port);
+        match out {
+            Out::Knock(_, _, port) => address.set_port(port),
+            // What a port was leased for is to be seen there.
+            Out::Probe(..) if client.leased != 0 => address.set_port(client.leased),
+            _ => {}
         }
         Some((address, len))
     }

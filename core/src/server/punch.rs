@@ -184,7 +184,7 @@ impl View<'_> {
         let ability = client.ability()?;
         let ago = client.measured_ago(self.state.millis());
         Some(Party {
-            observed: client.address()?,
+            observed: client.reached_at()?,
             profile: client.profile(),
             age: Duration::from_millis(ago.into()),
             limits: ability.limits,

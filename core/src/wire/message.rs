@@ -70,6 +70,9 @@ pub enum ToServer<'a> {
     Range(Range),
     /// How long the equipment's NAT keeps a mapping, and the wish for a probe.
     Life(Life),
+    /// The box before the equipment has opened this external port for the socket of this session
+    /// (PCP, NAT-PMP); 0: it does so no more. Believed when a probe to it arrives.
+    Leased(u16),
 }
 
 /// From the server to an equipment.

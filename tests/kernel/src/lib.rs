@@ -16,6 +16,7 @@ mod kernel;
 mod lab;
 mod model;
 mod netns;
+pub mod port_box;
 pub mod presets;
 pub mod punch;
 mod raw;

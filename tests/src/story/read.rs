@@ -138,7 +138,9 @@ impl<'k> Reader<'k> {
             ToServer::Can(bits) => What::Can(*bits),
             ToServer::Heard(heard) => What::Heard { request: heard.request },
             ToServer::Range(range) => What::Range(*range),
-            ToServer::Confirm | ToServer::Deregister | ToServer::Life(_) => What::OtherSealed,
+            ToServer::Leased(_) | ToServer::Confirm | ToServer::Deregister | ToServer::Life(_) => {
+                What::OtherSealed
+            }
         }
     }
 

@@ -235,3 +235,53 @@ fn foreign_mappings_are_counted_over_the_time_between_two_measurements() {
     let foreign = counted(&mut booth, 4_806);
     assert!((9..=11).contains(&foreign), "{foreign} a second");
 }
+
+/// A box that draws ports for what goes out and has opened one for what comes in: the probes go there,
+/// and what they show counts.
+#[test]
+fn a_leased_port_is_probed_and_believed_as_far_as_probes_arrive() {
+    for (status, believed) in [(6, true), (2, false), (0, false)] {
+        let mut booth = Booth::new(true);
+        let (at, ip) = (sa(HOME), sa(HOME).ip());
+        let mut lamp = booth.greet(2, Role::Acceptor, at);
+        assert_eq!(booth.say(&mut lamp, &ToServer::Leased(50_000)), []);
+        let sent = booth.register(&mut lamp, 4_600, LARGE);
+        let probes = sent.iter().filter(|sent| sent.socket != SocketId::MAIN);
+        let to: Vec<SocketAddr> = probes.map(|probe| probe.to).collect();
+        assert_eq!(to, [SocketAddr::new(ip, 50_000); 2], "nowhere but to the session's host");
+        let mut port = 20_000;
+        booth.measure(&mut lamp, true, status, |_| {
+            port = (port + 7_919) % 40_000 + 20_000;
+            (SocketAddr::new(ip, port), 4_600)
+        });
+        let profile = measured(&mut booth)[0];
+        assert_eq!(profile.mapping == Mapping::EndpointIndependent, believed, "{profile:?}");
+        // Said again, it is no news; another one is, and what is known is old then.
+        assert_eq!(booth.say(&mut lamp, &ToServer::Leased(50_000)), []);
+        let sent = booth.register(&mut lamp, 4_600, LARGE);
+        assert!(!asked(&lamp, &sent)[0].now);
+        booth.say(&mut lamp, &ToServer::Leased(0));
+        let sent = booth.register(&mut lamp, 4_600, LARGE);
+        assert!(asked(&lamp, &sent)[0].now);
+        let probes = sent.iter().filter(|sent| sent.socket != SocketId::MAIN);
+        assert!(probes.into_iter().all(|probe| probe.to == at));
+    }
+}
+
+/// No probe of the server's goes to a well-known port, whoever asks for it (T12).
+#[test]
+fn a_leased_port_below_1_024_is_none() {
+    let mut booth = Booth::new(true);
+    let mut lamp = booth.greet(2, Role::Acceptor, sa(HOME));
+    for port in [1, 53, 1_023] {
+        let bytes = lamp.evil.transport(&ToServer::Leased(port));
+        let (received, sent) = booth.tell(SocketId::MAIN, lamp.at, &bytes);
+        assert_eq!(
+            (received, sent),
+            (Received::Discarded(Discard::ForbiddenAddress), vec![]),
+            "{port}"
+        );
+    }
+    let sent = booth.register(&mut lamp, 4_600, LARGE);
+    assert!(sent.iter().all(|sent| sent.to == lamp.at), "{sent:?}");
+}

@@ -8,6 +8,7 @@ use genkan_core::{
 
 use crate::entropy::SimEntropy;
 use crate::host::{App, Host, Log};
+use crate::leaser::{Asking, Leaser};
 use crate::node::Io;
 
 /// The server of a fleet. Its application is a [`Log`].
@@ -117,13 +118,14 @@ impl App<FleetIssuer> for IssuerApp {
     }
 }
 
-/// Boots an acceptor. `since` is how many seconds the world has run.
+/// Boots an acceptor. `since` is how many seconds the world has run, `lease`
+/// what it asks its box with.
 pub(super) fn acceptor(
     now: Instant,
     mut config: AcceptorConfig,
     entropy: SimEntropy,
     flash: Flash,
-    since: u64,
+    (since, lease): (u64, Option<Asking>),
 ) -> Host<FleetAcceptor, AcceptorApp> {
     config.identity.boots += flash.boots;
     config.anchors.floor = config.anchors.floor.max(flash.floor);
@@ -136,16 +138,21 @@ pub(super) fn acceptor(
     if let Some(resumption) = &flash.resumption {
         machine.restore_session(resumption);
     }
-    Host::new(machine, AcceptorApp { log: Log::default(), flash, echo: false })
+    let host = Host::new(machine, AcceptorApp { log: Log::default(), flash, echo: false });
+    match lease {
+        Some(asking) => host.with_lease(Leaser::new(now, asking), Acceptor::set_leased),
+        None => host,
+    }
 }
 
-/// Boots an issuer. `since` is how many seconds the world has run.
+/// Boots an issuer. `since` is how many seconds the world has run, `lease`
+/// what it asks its box with.
 pub(super) fn issuer(
     now: Instant,
     mut config: IssuerConfig,
     entropy: SimEntropy,
     flash: Flash,
-    since: u64,
+    (since, lease): (u64, Option<Asking>),
 ) -> Host<FleetIssuer, IssuerApp> {
     config.identity.boots += flash.boots;
     config.wall_clock = config.wall_clock.map(|start| start + since);
@@ -153,5 +160,9 @@ pub(super) fn issuer(
     let mut machine = Issuer::new(now, config, slots, entropy);
     // A certificate that is not accepted any more is fetched anew.
     let _ = machine.restore_certificate(&flash.certificate);
-    Host::new(machine, IssuerApp { log: Log::default(), flash })
+    let host = Host::new(machine, IssuerApp { log: Log::default(), flash });
+    match lease {
+        Some(asking) => host.with_lease(Leaser::new(now, asking), Issuer::set_leased),
+        None => host,
+    }
 }

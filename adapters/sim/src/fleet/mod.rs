@@ -26,6 +26,7 @@ use genkan_core::{
 
 use crate::entropy::{EntropySwitch, SimEntropy};
 use crate::host::{Host, Log};
+use crate::leaser::Asking;
 use crate::nat::NatConfig;
 use crate::net::{HostId, NatId, NatSpec};
 use crate::world::{HostSpec, World};
@@ -85,6 +86,7 @@ struct Member {
     switch: EntropySwitch,
     /// What is in flash while it is off.
     flash: Option<Flash>,
+    lease: Option<Asking>,
 }
 
 /// A world with a server and its equipment.
@@ -99,6 +101,9 @@ pub struct Fleet {
     tables: Tables,
     members: Vec<Member>,
     nats: u16,
+    /// Whether equipment that is added behind a NAT asks it for a port, in PCP or NAT-PMP. Not unless
+    /// it is set.
+    pub asks_for_ports: bool,
 }
 
 impl Fleet {
@@ -135,7 +140,16 @@ impl Fleet {
         let entropy = world.entropy("server");
         let boot = |now| Host::new(server(now, config.clone(), tables, entropy), Log::default());
         let server = world.add_host(spec, boot);
-        Self { world, server, authority, config, tables, members: Vec::new(), nats: 0 }
+        Self {
+            world,
+            server,
+            authority,
+            config,
+            tables,
+            members: Vec::new(),
+            nats: 0,
+            asks_for_ports: false,
+        }
     }
 
     /// The server's address.
@@ -303,19 +317,26 @@ impl Fleet {
         };
         let mut spec = HostSpec::new(name, address).port(PORT);
         spec.behind = nat;
+        let gateway = nat.filter(|_| self.asks_for_ports).and_then(|nat| self.world.gateway(nat));
+        let mut chance = self.world.chance(&format!("lease of {name}"));
+        let lease = gateway.map(|gateway| {
+            let mut nonce = [0; 12];
+            chance.fill(&mut nonce);
+            Asking { inside: SocketAddr::new(address, PORT), gateway, nonce }
+        });
         let entropy = self.world.entropy(name);
         let switch = entropy.switch();
         let flash = Flash::default();
         let since = self.world.now().as_secs();
         let host = match device.clone() {
-            Device::Acceptor(config) => self
-                .world
-                .add_host(spec, |now| devices::acceptor(now, *config, entropy, flash, since)),
-            Device::Issuer(config) => self
-                .world
-                .add_host(spec, |now| devices::issuer(now, *config, entropy, flash, since)),
+            Device::Acceptor(config) => self.world.add_host(spec, |now| {
+                devices::acceptor(now, *config, entropy, flash, (since, lease))
+            }),
+            Device::Issuer(config) => self.world.add_host(spec, |now| {
+                devices::issuer(now, *config, entropy, flash, (since, lease))
+            }),
         };
-        self.members.push(Member { host, device, switch, flash: None });
+        self.members.push(Member { host, device, switch, flash: None, lease });
         host
     }
 

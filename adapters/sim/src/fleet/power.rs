@@ -78,15 +78,14 @@ impl Fleet {
         let flash = flash.unwrap_or_default();
         let entropy = self.world.entropy(&format!("{name} {}", flash.boots));
         self.member_mut(host).switch = entropy.switch();
-        let since = self.world.now().as_secs();
+        let more = (self.world.now().as_secs(), self.member(host).lease);
         match device {
             Device::Acceptor(config) => {
                 self.world
-                    .restart(host, |now| devices::acceptor(now, *config, entropy, flash, since));
+                    .restart(host, |now| devices::acceptor(now, *config, entropy, flash, more));
             }
             Device::Issuer(config) => {
-                self.world
-                    .restart(host, |now| devices::issuer(now, *config, entropy, flash, since));
+                self.world.restart(host, |now| devices::issuer(now, *config, entropy, flash, more));
             }
         }
     }

@@ -72,12 +72,14 @@ impl Host {
     }
 
     /// Registers, from another socket each time, and is measured; what was learned before stays
-    /// learned. An end that has a lease measures nothing but its leased socket.
+    /// learned. An end whose box has leased it a port says so, and is believed when the server's probes
+    /// arrive there.
     pub(super) fn register(&mut self, now: Duration, lab: &Lab) {
         if self.measured_at.is_some() {
             self.locals = vec![ephemeral(&mut self.rng)];
         }
-        let leased = lab.leases && self.nat.config().leases.is_some() && self.lease(now);
+        let asks = lab.leases && self.nat.config().leases.is_some();
+        let leased = asks.then(|| self.lease(now)).flatten();
         let newer = self.measure(now, lab.second_address, leased);
         match self.measured_at.replace(now) {
             Some(before) => self.profile.renew(&newer, now.saturating_sub(before)),
@@ -85,9 +87,9 @@ impl Host {
         }
     }
 
-    /// Asks the box for a port for the registered socket, as long as it answers at once. Whether it
-    /// has one then.
-    fn lease(&mut self, now: Duration) -> bool {
+    /// Asks the box for a port for the registered socket, as long as it answers at once. The one that
+    /// it has then.
+    fn lease(&mut self, now: Duration) -> Option<u16> {
         let inside = SocketAddr::new(self.inside, self.locals[0]);
         let nonce = core::array::from_fn(|_| self.rng.next_u64().to_be_bytes()[0]);
         let mut client = LeaseClient::new(instant(now), inside, nonce);
@@ -96,21 +98,27 @@ impl Host {
                 client.handle_answer(instant(now), &answer);
             }
         }
-        client.lease(instant(now)).is_some()
+        client.lease(instant(now)).map(|lease| lease.port)
     }
 
     /// Half a millisecond between packets.
-    fn measure(&mut self, mut now: Duration, second_address: bool, leased: bool) -> NatProfile {
-        let mut seen = Vec::new();
+    fn measure(
+        &mut self,
+        mut now: Duration,
+        second_address: bool,
+        leased: Option<u16>,
+    ) -> NatProfile {
+        let mut seen: Vec<Sighting> = Vec::new();
         self.open(1, 2);
         let mut packets = vec![(0, ServerEnd::Main)];
         packets.extend(nat::measurement(second_address).iter().map(|p| (p.socket, p.server)));
         let mut filtering = None;
         for (socket, end) in packets {
-            let socket = if leased { 0 } else { socket };
             let unprobed = filtering.is_none() && !self.profile.punishes;
             if let (Some(first), true) = (seen.first().copied(), unprobed) {
-                filtering = Some(self.probe_filter(now, first, second_address));
+                let port = leased.unwrap_or_else(|| first.port());
+                let at = SocketAddr::new(first.observed.ip(), port);
+                filtering = Some(self.probe_filter(now, at, second_address));
             }
             if let Some(observed) = self.out(now, socket, server(end)) {
                 let local = self.locals.get(usize::from(socket)).copied().unwrap_or(0);
@@ -125,6 +133,10 @@ impl Host {
         if let Some(first) = seen.first() {
             self.observed = first.observed;
         }
+        if let (Some(leased), Some(true)) = (leased, address.or(port)) {
+            self.observed.set_port(leased);
+            profile.set_leased();
+        }
         profile
     }
 
@@ -133,11 +145,10 @@ impl Host {
     fn probe_filter(
         &mut self,
         now: Duration,
-        registered: Sighting,
+        registered: SocketAddr,
         second_address: bool,
     ) -> (Option<bool>, Option<bool>) {
-        let mut comes_in =
-            |end| self.nat.inbound(now, Flow::Udp, server(end), registered.observed).is_ok();
+        let mut comes_in = |end| self.nat.inbound(now, Flow::Udp, server(end), registered).is_ok();
         let address = second_address.then(|| comes_in(ServerEnd::OtherAddress));
         let port = comes_in(ServerEnd::OtherPort);
         // What the server asks then does not arrive; it asks again another time, without probes.

@@ -6,6 +6,7 @@ use genkan_core::wire::Kind;
 use genkan_core::{FRAME_PREFIX, Instant, Path};
 
 use crate::event::{Action, Carrier, Events, Happening, Step, Trace};
+use crate::lease::LeaseNews;
 use crate::net::{Net, Queued, Sent};
 
 /// Tells the application.
@@ -26,6 +27,10 @@ impl<E> Journal<E> {
 
     pub(crate) fn trouble(&self, now: Instant, text: String) {
         self.events.push(now, Happening::Trouble(text));
+    }
+
+    pub(crate) fn lease(&self, now: Instant, news: LeaseNews) {
+        self.events.push(now, Happening::Lease(news));
     }
 
     pub(crate) fn unheard(&self, now: Instant, port: u16, measurements: u8) {

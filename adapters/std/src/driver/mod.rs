@@ -51,6 +51,10 @@ pub(crate) trait Role: Send + 'static {
         None
     }
 
+    /// The box before this machine has opened this external port for the main socket, or none any
+    /// more.
+    fn leased(&mut self, _: Instant, _port: Option<u16>) {}
+
     /// The node is to stop: sessions end when their streams have, within `grace`.
     fn finish(&mut self, _grace: Duration) {}
 

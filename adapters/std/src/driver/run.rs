@@ -12,6 +12,7 @@ use super::control::{Control, Job};
 use super::desk::Journal;
 use super::{Desk, Role};
 use crate::clock::Clock;
+use crate::lease::{HEAD_START, LeaseMode, LeaseNews, Leaser};
 use crate::net::{Bind, Net};
 
 /// How much is read from a stream at once, and the largest datagram that is told from a longer one.
@@ -33,6 +34,8 @@ pub(crate) struct Parts<R: Role> {
     pub(crate) listen: Bind,
     /// The address that the machine is told to have, where it is known.
     pub(crate) local: Option<SocketAddr>,
+    /// Whether the box before this machine is asked for a port.
+    pub(crate) lease: LeaseMode,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,6 +60,8 @@ pub(crate) struct Loop<R: Role> {
     control: Arc<Control>,
     jobs: Receiver<Job<R>>,
     local: Option<SocketAddr>,
+    lease: LeaseMode,
+    leaser: Option<Leaser>,
     stage: Stage,
 }
 
@@ -73,11 +78,14 @@ impl<R: Role> Loop<R> {
             control: parts.control,
             jobs,
             local: parts.local,
+            lease: parts.lease,
+            leaser: None,
             stage: Stage::Running,
         }
     }
 
     pub(super) fn run(mut self) -> io::Result<()> {
+        self.begin_lease()?;
         if let Some(local) = self.local {
             let now = self.clock.now();
             self.role.machine().handle_bound(now, SocketId::MAIN, Some(local));
@@ -85,6 +93,49 @@ impl<R: Role> Loop<R> {
         self.drain(self.clock.now());
         while !self.turn()? {}
         Ok(())
+    }
+
+    /// Asks the box for a port, where that is wanted, and lets it answer before anything is sent.
+    fn begin_lease(&mut self) -> io::Result<()> {
+        let begun = self.clock.now();
+        match Leaser::new(begun, self.lease, self.local, &self.net) {
+            Ok(leaser) => self.leaser = leaser,
+            Err(error) => self.journal.trouble(begun, format!("no port mapping: {error}")),
+        }
+        let until = begun.after(HEAD_START);
+        while let Some(leaser) = &mut self.leaser {
+            let now = self.clock.now();
+            leaser.turn(now);
+            if leaser.is_settled() || now >= until || self.control.stop_wanted().is_some() {
+                self.tell_lease(now);
+                // What was asked for meanwhile is done at once.
+                self.control.nudge.clear();
+                self.control.nudge.wake();
+                break;
+            }
+            self.net.wait(Some(until.since(now)))?;
+        }
+        Ok(())
+    }
+
+    /// The box's answers, and what is due to be asked.
+    fn lease(&mut self, now: Instant) {
+        let come = self.net.take_aside();
+        let Some(leaser) = &mut self.leaser else { return };
+        if come || leaser.deadline(now).is_some_and(|at| at <= now) {
+            leaser.turn(now);
+            self.tell_lease(now);
+        }
+    }
+
+    fn tell_lease(&mut self, now: Instant) {
+        let Some(news) = self.leaser.as_mut().and_then(|leaser| leaser.news(now)) else { return };
+        let port = match news {
+            LeaseNews::Granted(lease) => Some(lease.port),
+            LeaseNews::Refused(_) | LeaseNews::Lost => None,
+        };
+        self.role.leased(now, port);
+        self.journal.lease(now, news);
     }
 
     /// One turn; says whether it was the last one.
@@ -102,6 +153,7 @@ impl<R: Role> Loop<R> {
             self.role.machine().handle_timeout(now);
             self.settle(now);
         }
+        self.lease(now);
         self.datagrams(now);
         self.callers(now);
         self.changes(now);
@@ -122,7 +174,8 @@ impl<R: Role> Loop<R> {
             Stage::Finishing(until) | Stage::Leaving(until) => Some(until),
         };
         let machine = self.role.machine().poll_timeout().map(|wakeup| wakeup.at);
-        let all = [stop, machine, self.role.deadline(), self.net.deadline()];
+        let lease = self.leaser.as_ref().and_then(|leaser| leaser.deadline(now));
+        let all = [stop, machine, lease, self.role.deadline(), self.net.deadline()];
         let next = all.into_iter().flatten().min()?;
         Some(next.since(now).max(FLOOR))
     }
@@ -140,6 +193,9 @@ impl<R: Role> Loop<R> {
                     self.drain(now);
                 }
                 self.drain(now);
+                if let Some(leaser) = &mut self.leaser {
+                    leaser.end(now);
+                }
                 self.stage = Stage::Leaving(now.after(LEAVE));
                 self.advance(now)
             }

@@ -40,6 +40,7 @@ type TokenNumber = usize;
 const WAKER: Token = Token(0);
 const LISTENER: Token = Token(1);
 const TIMER: Token = Token(2);
+const ASIDE: Token = Token(3);
 /// The first of as many tokens as there are numbers of UDP sockets.
 const FIRST_DATAGRAM: TokenNumber = 16;
 const FIRST_STREAM: TokenNumber = FIRST_DATAGRAM + u16::MAX as TokenNumber + 1;
@@ -71,6 +72,8 @@ pub(crate) struct Net {
     listener: Option<Listener>,
     wires: Wires,
     sleep: Sleep,
+    /// Something has come at a socket that is not the machine's.
+    aside: bool,
 }
 
 impl Net {
@@ -82,7 +85,7 @@ impl Net {
         let sleep = Sleep::new(poll.registry(), TIMER);
         let wires = Wires::new(poll.registry().try_clone()?);
         let events = Events::with_capacity(EVENTS);
-        let mut net = Self { poll, events, sockets, listener: None, wires, sleep };
+        let mut net = Self { poll, events, sockets, listener: None, wires, sleep, aside: false };
         if let Some(listener) = listener {
             net.listen(listener)?;
         }
@@ -111,6 +114,7 @@ impl Net {
             match event.token() {
                 WAKER => {}
                 TIMER => self.sleep.woke(),
+                ASIDE => self.aside = true,
                 LISTENER => {
                     if let Some(listener) = &mut self.listener {
                         listener.ready = true;
@@ -128,6 +132,16 @@ impl Net {
             }
         }
         Ok(())
+    }
+
+    /// Notes what comes at a socket that is not the machine's, too.
+    pub(crate) fn watch(&self, socket: &mut UdpSocket) -> io::Result<()> {
+        self.poll.registry().register(socket, ASIDE, Interest::READABLE)
+    }
+
+    /// Whether something has come at one of those since this was asked last.
+    pub(crate) const fn take_aside(&mut self) -> bool {
+        core::mem::replace(&mut self.aside, false)
     }
 
     // Datagrams.

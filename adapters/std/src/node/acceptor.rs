@@ -18,6 +18,7 @@ use crate::driver::{Desk, Engine, Journal, Role, Stopped};
 use crate::entropy::OsEntropy;
 use crate::event::{Events, Happening, Trace};
 use crate::files::{FileError, StateDir};
+use crate::lease::LeaseMode;
 use crate::net::{Bind, Net, udp};
 use crate::session::{Peer, Ports, Session, Sessions, StreamListener};
 
@@ -28,6 +29,10 @@ pub struct AcceptorOptions {
     pub config: AcceptorConfig,
     /// Where its UDP socket is bound.
     pub bind: Bind,
+    /// Whether the box before this machine is asked for a port. With one the two ends meet whatever
+    /// that box does otherwise; without [the ability to punch](genkan_core::punch) it is of no use,
+    /// and nobody is asked.
+    pub lease: LeaseMode,
     /// How many connections it carries at once.
     pub connections: u16,
     /// How many streams each connection carries at once.
@@ -42,11 +47,11 @@ pub struct AcceptorOptions {
 }
 
 impl AcceptorOptions {
-    /// Any address, 8 connections of 64 streams, no tracing, no state.
+    /// Any address, 8 connections of 64 streams, no port asked for, no tracing, no state.
     #[must_use]
     pub const fn new(config: AcceptorConfig) -> Self {
-        let (connections, streams) = (8, 64);
-        Self { config, bind: Bind::Any, connections, streams, trace: Trace::Off, state: None }
+        let (bind, lease, connections, streams) = (Bind::Any, LeaseMode::Off, 8, 64);
+        Self { config, bind, lease, connections, streams, trace: Trace::Off, state: None }
     }
 }
 
@@ -76,13 +81,15 @@ impl AcceptorNode {
     /// # Errors
     /// [`StartError`].
     pub fn start(options: AcceptorOptions) -> Result<Self, StartError> {
-        let AcceptorOptions { mut config, bind, connections, streams, trace, state } = options;
+        let AcceptorOptions { mut config, bind, lease, connections, streams, trace, state } =
+            options;
         let state = state.map(Arc::new);
         if let Some(state) = &state {
             recall(&mut config, state)?;
         }
         config.punch = config.punch.map(|able| bounded(able, connections, streams));
         let punch = config.punch;
+        let lease = if punch.is_some() { lease } else { LeaseMode::Off };
         let ground = Groundwork::new(Net::new(udp(bind)?, None)?)?;
         let local = own_address(ground.bound, config.server.datagram);
         let now = Clock::new().now();
@@ -104,7 +111,7 @@ impl AcceptorNode {
         let nudge = Arc::clone(&ground.nudge);
         let sessions = Sessions::new(Machine::PLACE, streams, nudge, ports.clone());
         let role = Acceptance { machine, sessions, state: state.clone() };
-        let engine = ground.run("genkan-acceptor", role, trace, (Bind::Any, local))?;
+        let engine = ground.run("genkan-acceptor", role, trace, (Bind::Any, local, lease))?;
         Ok(Self { engine, events, ports, state, id, bound, punch })
     }
 
@@ -294,6 +301,10 @@ impl Role for Acceptance {
 
     fn deadline(&self) -> Option<Instant> {
         self.sessions.deadline()
+    }
+
+    fn leased(&mut self, now: Instant, port: Option<u16>) {
+        self.machine.set_leased(now, port);
     }
 
     fn finish(&mut self, grace: Duration) {

@@ -22,6 +22,7 @@ use crate::driver::{Desk, Engine, Journal, Role, Stopped};
 use crate::entropy::OsEntropy;
 use crate::event::{Events, Happening, Trace};
 use crate::files::{FileError, StateDir};
+use crate::lease::LeaseMode;
 use crate::net::{Bind, Net, udp};
 use crate::session::{Peer, Ports, Session, Sessions, StreamListener};
 
@@ -34,6 +35,10 @@ pub struct IssuerOptions {
     pub bind: Bind,
     /// Where it listens for dial-backs; a fixed port where a router forwards one.
     pub listen: Bind,
+    /// Whether the box before this machine is asked for a port. With one the two ends meet whatever
+    /// that box does otherwise; without [the ability to punch](genkan_core::punch) it is of no use,
+    /// and nobody is asked.
+    pub lease: LeaseMode,
     /// How many requests and connections it has at once.
     pub connections: u16,
     /// How many streams each connection carries at once.
@@ -46,18 +51,12 @@ pub struct IssuerOptions {
 }
 
 impl IssuerOptions {
-    /// Any addresses, 8 connections of 64 streams, no tracing, no state.
+    /// Any addresses, 8 connections of 64 streams, no port asked for, no tracing, no state.
     #[must_use]
     pub const fn new(config: IssuerConfig) -> Self {
-        Self {
-            config,
-            bind: Bind::Any,
-            listen: Bind::Any,
-            connections: 8,
-            streams: 64,
-            trace: Trace::Off,
-            state: None,
-        }
+        let (bind, listen, lease) = (Bind::Any, Bind::Any, LeaseMode::Off);
+        let (connections, streams, trace, state) = (8, 64, Trace::Off, None);
+        Self { config, bind, listen, lease, connections, streams, trace, state }
     }
 }
 
@@ -159,12 +158,13 @@ pub struct IssuerNode {
 }
 
 impl IssuerNode {
-    /// Opens the socket. Nothing is sent before the first request.
+    /// Opens the socket. Nothing is sent before the first request, but to the box that is asked for a
+    /// port.
     ///
     /// # Errors
     /// [`StartError`].
     pub fn start(options: IssuerOptions) -> Result<Self, StartError> {
-        let IssuerOptions { mut config, bind, listen, connections, streams, trace, state } =
+        let IssuerOptions { mut config, bind, listen, lease, connections, streams, trace, state } =
             options;
         let state = state.map(Arc::new);
         if let Some(state) = &state {
@@ -173,6 +173,7 @@ impl IssuerNode {
         }
         config.punch = config.punch.map(|able| bounded(able, connections, streams));
         let punch = config.punch;
+        let lease = if punch.is_some() { lease } else { LeaseMode::Off };
         let ground = Groundwork::new(Net::new(udp(bind)?, None)?)?;
         let local = own_address(ground.bound, config.server.datagram);
         let now = Clock::new().now();
@@ -192,7 +193,7 @@ impl IssuerNode {
         let sessions = Sessions::new(Machine::PLACE, streams, nudge, ports.clone());
         let (waiting, targets) = (BTreeMap::new(), BTreeMap::new());
         let role = Issuance { machine, sessions, state: state.clone(), waiting, targets };
-        let engine = ground.run("genkan-issuer", role, trace, (listen, local))?;
+        let engine = ground.run("genkan-issuer", role, trace, (listen, local, lease))?;
         Ok(Self { engine, events, ports, state, id, bound, punch })
     }
 
@@ -369,6 +370,10 @@ impl Role for Issuance {
 
     fn deadline(&self) -> Option<Instant> {
         self.sessions.deadline()
+    }
+
+    fn leased(&mut self, now: Instant, port: Option<u16>) {
+        self.machine.set_leased(now, port);
     }
 
     fn finish(&mut self, grace: Duration) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use crate::driver::{Control, Engine, Journal, Nudge, Parts, Role};
 use crate::event::{Events, Trace};
 use crate::files::{FileError, StateDir};
+use crate::lease::LeaseMode;
 use crate::net::{Bind, Net};
 
 /// A node could not be started.
@@ -54,11 +55,11 @@ impl<E: Clone + Send + 'static> Groundwork<E> {
         name: &str,
         role: R,
         trace: Trace,
-        (listen, local): (Bind, Option<SocketAddr>),
+        (listen, local, lease): (Bind, Option<SocketAddr>, LeaseMode),
     ) -> io::Result<Engine<R>> {
         let control = Arc::new(Control::new(self.nudge));
         let journal = Journal::new(self.events, trace);
-        Engine::start(name, Parts { role, net: self.net, control, journal, listen, local })
+        Engine::start(name, Parts { role, net: self.net, control, journal, listen, local, lease })
     }
 }
 

@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::driver::{Engine, Journal, Role, Stopped};
 use crate::entropy::OsEntropy;
 use crate::event::{Events, Trace};
+use crate::lease::LeaseMode;
 use crate::net::{Bind, Net, pair};
 
 /// How a server is run.
@@ -106,7 +107,8 @@ impl ServerNode {
             .map_err(|error| StartError::Config(error.to_string()))?;
         let (events, bound) = (ground.events.clone(), ground.bound);
         let role = Service { machine: Box::new(machine), unheard: other_port, measurements: 0 };
-        let engine = ground.run("genkan-server", role, options.trace, (Bind::Any, None))?;
+        let engine =
+            ground.run("genkan-server", role, options.trace, (Bind::Any, None, LeaseMode::Off))?;
         Ok(Self { engine, events, bound, other_port, other_address })
     }
 

@@ -4,6 +4,7 @@
 #![cfg(target_os = "linux")]
 
 mod disturbed;
+mod leases;
 mod pairs;
 
 use core::time::Duration;

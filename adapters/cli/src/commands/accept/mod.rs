@@ -116,6 +116,7 @@ fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<AcceptorNod
     // A person watches; whole towns of these do not start in the same second.
     config.spread = Duration::ZERO;
     let mut options = AcceptorOptions::new(config);
+    options.lease = args.punch.port_mapping;
     options.state = Some(state);
     options.trace = if args.trace { Trace::All } else { Trace::Off };
     AcceptorNode::start(options).map_err(node::cannot_start)

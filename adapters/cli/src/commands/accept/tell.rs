@@ -8,6 +8,7 @@ use genkan_core::wire::message::Verdict;
 use genkan_std::Happening;
 
 use crate::events::{self, Event};
+use crate::lease;
 use crate::logs::tag;
 use crate::nat;
 use crate::output::{DIM, GOOD, Output};
@@ -30,6 +31,11 @@ impl<'a> Teller<'a> {
             Happening::Step(step) => {
                 let event = events::step(step, wall, Some(self.server));
                 self.output.json(&event.into_value());
+            }
+            Happening::Lease(news) => {
+                let (words, event) = lease::told(news, wall);
+                self.output.json(&event.into_value());
+                self.output.line(format!("{DIM}port mapping{DIM:#}: {words}"));
             }
             Happening::Trouble(text) => tracing::warn!("{text}"),
             _ => {}

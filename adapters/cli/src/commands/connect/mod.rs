@@ -152,6 +152,7 @@ fn start(args: &Args, server: SocketAddr, output: &Output) -> Result<IssuerNode,
         config.addresses = node::policy(args.policy, server, output);
     }
     let mut options = IssuerOptions::new(config);
+    options.lease = args.punch.port_mapping;
     options.state = state(&data)?;
     options.trace = if args.trace { Trace::All } else { Trace::Off };
     IssuerNode::start(options).map_err(node::cannot_start)

@@ -9,6 +9,7 @@ use genkan_core::punch::Hopeless;
 use genkan_std::Happening;
 
 use crate::events::{self, Event};
+use crate::lease;
 use crate::nat;
 use crate::output::{DIM, GOOD, Output};
 
@@ -39,6 +40,11 @@ impl<'a> Teller<'a> {
             Happening::Step(step) => {
                 let event = events::step(step, wall, Some(self.server));
                 self.output.json(&event.into_value());
+            }
+            Happening::Lease(news) => {
+                let (words, event) = lease::told(news, wall);
+                self.output.json(&event.into_value());
+                self.say(format!("{DIM}port mapping{DIM:#}    {words}"));
             }
             Happening::Trouble(text) => tracing::warn!("{text}"),
             _ => {}
