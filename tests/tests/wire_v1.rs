@@ -116,9 +116,10 @@ fn bodies_to_equipment_are_frozen() {
     frozen(&ToEquipment::Plan(plan), "03020120010db80000000000000000000000015000");
 }
 
-/// A leased port. Do not change the test!
+/// Bodies about what a NAT keeps. Do not change the test!
 #[test]
-fn the_body_about_a_leased_port_is_frozen() {
+fn bodies_about_lifetimes_and_leases_are_frozen() {
+    frozen(&ToServer::Life(Life { port: 40_000, lifetime: 0x76 }), "09c0b80276");
     frozen(&ToServer::Leased(40_000), "0ac0b802");
 }
 
@@ -130,7 +131,6 @@ fn bodies_about_holes_are_frozen() {
         Ability { limits: Limits { sockets: 4, guesses: 128 }, detector: Detector::Equipment };
     frozen(&ToServer::Can(can.to_bits()), "0698888004");
     frozen(&ToServer::Heard(Heard { request: 2 }), "0702");
-    frozen(&ToServer::Life(Life { port: 40_000, lifetime: 0x76 }), "09c0b80276");
     let step = Differential::new(-2);
     let range = PortRange { before: 40_000, after: 39_990, differential: step, bubbles: 1 };
     frozen(&ToServer::Range(Range { request: 2, round: 1, range }), "080201c0b802b6b80201fe01");
