@@ -34,9 +34,11 @@ impl<const BYTES: usize> UdpRing<BYTES> {
 
 /// The sockets' rings: `UDP` and `TCP` sockets with so many bytes in each direction.
 ///
-/// An acceptor takes at least one socket of each kind. For each attempt to punch holes it may want up
+/// An acceptor takes one socket of each kind at least. For each attempt to punch holes it may want up
 /// to [`Limits::SMALL`](genkan_core::punch::Limits::SMALL) more UDP sockets, and for each connection
-/// one TCP socket: for dial-backs, and for the registration where UDP is blocked.
+/// one TCP socket: for dial-backs, and for the registration where UDP is blocked. An issuer takes two
+/// TCP sockets at least, one of which listens while the other reaches the server where UDP is blocked;
+/// a connection over TCP keeps one. A server takes one for each caller, and one to listen.
 #[derive(Debug)]
 pub struct Storage<
     const UDP: usize,
