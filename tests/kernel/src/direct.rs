@@ -176,11 +176,17 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    fn kill(&mut self) {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -191,6 +197,7 @@ pub struct Town {
     pub server: Process,
     /// Its address.
     pub address: SocketAddr,
+    arguments: Vec<String>,
     authority: String,
     dir: TempDir,
 }
@@ -228,7 +235,25 @@ impl Town {
         let arguments = [&["serve", "--bind", &bind, "--data", &data], more].concat();
         let server = Process::start(internet, dir.path().join("server.log"), &arguments);
         let authority = field(&server.event("ready"), "authority");
-        Self { server, address, authority, dir }
+        let arguments = arguments.into_iter().map(str::to_owned).collect();
+        Self { server, address, arguments, authority, dir }
+    }
+
+    /// The server is killed, and started again with the same keys. It has forgotten everybody.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn restart(&mut self, internet: &Namespace) {
+        self.server.kill();
+        let arguments: Vec<&str> = self.arguments.iter().map(String::as_str).collect();
+        self.server = Process::start(internet, self.dir.path().join("server.log"), &arguments);
+        let _ = self.server.event("ready");
+    }
+
+    /// The authority key that vouches for the server, as it prints it.
+    #[must_use]
+    pub fn authority(&self) -> &str {
+        &self.authority
     }
 
     /// An appliance that has registered; `name`: its own in this town; `more`: further arguments of

@@ -1,0 +1,249 @@
+//! The world around a board.
+
+use core::cell::Cell;
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use argon2::{Algorithm, Argon2, Params, Version};
+use genkan_core::{EquipmentId, PasswordRecord, StaticKey};
+use genkan_kernel_tests::direct::{Town, User, is_page};
+use genkan_kernel_tests::scenario::R;
+use genkan_kernel_tests::{Lab, Namespace, Rules, SiteSpec};
+use tempfile::TempDir;
+
+use crate::board::Board;
+use crate::log::Log;
+
+/// The board's site, and the user's.
+pub const APPLIANCE: usize = 0;
+/// The user's site.
+pub const USER: usize = 1;
+
+const NAME: &str = "genkan.test";
+const PASSWORD: &str = "correct horse";
+const TAP: &str = "board";
+/// The owner's secret key for the board: what belongs to its id can be known before it starts.
+const SECRET: [u8; 32] = [0x5a; 32];
+
+/// Everybody outside may call the user's host: an "exposed host", as routers call it.
+const EXPOSED: &str = "table ip exposed {
+  chain pre { type nat hook prerouting priority dstnat - 1;
+    iifname wan meta l4proto tcp dnat ip to 192.0.2.2; }
+}
+";
+
+/// A board's home and its user's, the server, and the files that a test leaves.
+#[derive(Debug)]
+pub struct Home {
+    /// The internet and the two sites.
+    pub lab: Lab,
+    /// The server, and processes for users.
+    pub town: Town,
+    /// What the board says.
+    pub log: Log,
+    // Before the directory: they end before their files vanish.
+    helpers: Vec<Helper>,
+    users: Cell<u32>,
+    dir: Option<TempDir>,
+}
+
+/// A process that ends with its home.
+#[derive(Debug)]
+struct Helper(Child);
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        // It may have ended.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Home {
+    /// The board's home behind one NAT, the user's behind another.
+    ///
+    /// # Panics
+    /// When it cannot be made here.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "without a home there is nothing to test")]
+    pub fn new(appliance: Rules, user: Rules) -> Self {
+        let lab = Lab::new(&[SiteSpec::new(appliance), SiteSpec::new(user)]);
+        let router = lab.border(APPLIANCE);
+        router.ip(&format!(
+            "tuntap add dev {TAP} mode tap
+             link set {TAP} master lan
+             link set {TAP} up"
+        ));
+        let dir = TempDir::with_prefix("genkan-firmware-").expect("a directory");
+        let town = Town::new(lab.internet(), R.address(), &["--interval", "5"]);
+        let mut helpers = vec![dnsmasq(router, dir.path())];
+        helpers.extend(["lan", "wan"].map(|wire| capture(router, wire, dir.path())));
+        let users = Cell::new(0);
+        Self { lab, town, log: Log::default(), helpers, users, dir: Some(dir) }
+    }
+
+    fn dir(&self) -> &Path {
+        self.dir.as_ref().map_or_else(|| Path::new("/"), TempDir::path)
+    }
+
+    /// Switches the board on; its flash is as it was left. `more`: beside what it is told at its first
+    /// start anyway.
+    #[must_use]
+    pub fn board(&self, more: &[&str]) -> Board {
+        let authority = hex(&authority(&self.town));
+        let record = record(PASSWORD);
+        let arguments = [
+            format!("server={NAME}:{}", R.port),
+            format!("authority={authority}"),
+            format!("key={}", hex(&SECRET)),
+            format!("password={}{}", hex(&record.salt), hex(&record.hash)),
+            // It would wait for up to 25 s otherwise.
+            "spread=0".into(),
+        ];
+        let arguments: Vec<&str> =
+            arguments.iter().map(|it| &it[..]).chain(more.iter().copied()).collect();
+        Board::start(self.lab.border(APPLIANCE), TAP, self.dir(), &self.log, &arguments)
+    }
+
+    /// The board's id.
+    #[must_use]
+    pub fn id(&self) -> String {
+        id().to_string()
+    }
+
+    /// A user who knows the password; `more`: further arguments of `connect`.
+    #[must_use]
+    pub fn user(&self, more: &[&str]) -> User<'_> {
+        self.user_with(PASSWORD, more)
+    }
+
+    /// A user with this password.
+    ///
+    /// # Panics
+    /// When no file can be written for it.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "without its file there is no password")]
+    pub fn user_with(&self, password: &str, more: &[&str]) -> User<'_> {
+        let number = self.users.get();
+        self.users.set(number + 1);
+        let file = self.dir().join(format!("password-{number}"));
+        write_private(&file, password).expect("a password file");
+        let file = file.to_string_lossy();
+        let arguments = [&["--password-file", &file], more].concat();
+        self.town.connect(self.lab.host(USER, 0), &format!("user-{number}"), &self.id(), &arguments)
+    }
+
+    /// TCP passes the user's router on its way in, so that the board can call back.
+    pub fn expose_user(&self) {
+        self.lab.border(USER).run(&["nft", "-f", "-"], EXPOSED);
+    }
+
+    /// So many of a hundred packets are lost on the board's way to the internet and back.
+    pub fn lose(&self, percent: u32) {
+        let table = format!(
+            "table ip lossy {{
+               chain way {{ type filter hook forward priority -300;
+                 numgen random mod 100 < {percent} drop; }}
+             }}"
+        );
+        self.lab.border(APPLIANCE).run(&["nft", "-f", "-"], &table);
+    }
+
+    /// The thermostat's page, from this user's side.
+    ///
+    /// # Panics
+    /// When it does not come, whole.
+    pub fn assert_page(&self, user: &User<'_>) {
+        let page = user.page();
+        assert!(is_page(&page), "{page}");
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        // What helps to understand why.
+        let log = self.log.text();
+        let Some(dir) = self.dir.take() else { return };
+        let _ = std::fs::write(dir.path().join("board.log"), &log);
+        // Captures are written out.
+        self.helpers.clear();
+        let kept = dir.keep();
+        std::io::Write::write_all(
+            &mut std::io::stderr(),
+            format!("the board's log:\n{log}\n(captures and flash: {})\n", kept.display())
+                .as_bytes(),
+        )
+        .ok();
+    }
+}
+
+/// The router's own DHCP and DNS.
+#[expect(clippy::expect_used, reason = "without it the board has no address")]
+fn dnsmasq(router: &Namespace, dir: &Path) -> Helper {
+    let leases = dir.join("leases");
+    let mut command = inside(router, "dnsmasq");
+    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
+    command.args(["--user=root", "--pid-file=", "--interface=lan", "--bind-interfaces"]);
+    command.args(["--dhcp-range=192.0.2.100,192.0.2.150,1h", "--dhcp-authoritative", "--no-ping"]);
+    command.arg(format!("--address=/{NAME}/{}", R.address().ip()));
+    command.arg(format!("--dhcp-leasefile={}", leases.display()));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    Helper(command.spawn().expect("dnsmasq can be started"))
+}
+
+/// Captures what passes an interface of the router.
+#[expect(clippy::expect_used, reason = "a failure that cannot be understood helps nobody")]
+fn capture(router: &Namespace, wire: &str, dir: &Path) -> Helper {
+    let file: PathBuf = dir.join(format!("{wire}.pcap"));
+    let mut command = inside(router, "tcpdump");
+    command.args(["--immediate-mode", "-U", "-n", "-Z", "root", "-i", wire, "-w"]).arg(&file);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = command.spawn().expect("tcpdump can be started");
+    let told = child.stderr.take().map(BufReader::new).into_iter().flat_map(BufReader::lines);
+    let listens = told.map_while(Result::ok).any(|line| line.contains("listening on"));
+    assert!(listens, "tcpdump does not listen on {wire}");
+    Helper(child)
+}
+
+/// A command there that ends with the thread that starts it.
+fn inside(namespace: &Namespace, program: &str) -> Command {
+    let mut command = Command::new("nsenter");
+    command.arg(format!("--net={}", namespace.path()));
+    command.args(["setpriv", "--pdeathsig", "KILL", program]);
+    command
+}
+
+#[expect(clippy::expect_used, reason = "the command prints authority keys as such")]
+fn authority(town: &Town) -> [u8; 32] {
+    genkan_std::files::parse_authority(town.authority()).expect("an authority key")
+}
+
+fn id() -> EquipmentId {
+    StaticKey::from_secret(SECRET).id()
+}
+
+/// What the owner gives the board of a password, as `genkan accept` would keep it.
+#[expect(clippy::expect_used, reason = "constant parameters")]
+fn record(password: &str) -> PasswordRecord {
+    let mut information = [0; 32];
+    let params = Params::new(19_456, 2, 1, Some(32)).expect("parameters of the protocol");
+    Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
+        .hash_password_into(password.as_bytes(), id().as_bytes(), &mut information)
+        .expect("a password");
+    PasswordRecord::new([7; 16], &information)
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let mut file =
+        std::fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path)?;
+    std::io::Write::write_all(&mut file, text.as_bytes())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
