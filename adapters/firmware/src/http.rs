@@ -54,10 +54,10 @@ pub struct Answer {
 /// An answer's body.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// It is in the program.
-    Fixed(&'static str),
     /// It was made.
     Made(String<LONGEST_MADE>),
+    /// It is in the program.
+    Fixed(&'static str),
 }
 
 impl Body {
@@ -89,9 +89,18 @@ enum Heard<'a> {
 }
 
 impl Visit {
-    /// Nothing has arrived yet.
+    /// Nothing has arrived yet. All zeros, so that a `static` of it takes no flash.
     pub const fn new() -> Self {
-        Self { request: Vec::new(), head: String::new(), body: Body::Fixed(""), sent: 0 }
+        let body = Body::Made(String::new());
+        Self { request: Vec::new(), head: String::new(), body, sent: 0 }
+    }
+
+    /// Makes it as new.
+    pub fn clear(&mut self) {
+        self.request.clear();
+        self.head.clear();
+        self.body = Body::Fixed("");
+        self.sent = 0;
     }
 
     /// Takes in what has arrived, and has it answered when it is a whole request.

@@ -1,4 +1,22 @@
-//! A bare-metal appliance that is reached through Genkan: a thermostat on a Cortex-M.
+//! A bare-metal appliance that is reached through Genkan: a thermostat on a Cortex-M3.
+//!
+//! This is the code that the author of a firmware may copy. It runs on QEMU's machine `mps2-an385`
+//! behind real NATs (`tests/run firmware`), without an operating system, an allocator or threads; the
+//! processor sleeps whenever nothing is to be done.
+//!
+//! | file | what it is | in a product |
+//! |---|---|---|
+//! | `main.rs` | start and main loop | the same |
+//! | `service.rs` | what is kept and logged, streams to the service | the same, with another service |
+//! | `net.rs` | DHCP, DNS, the cable | the same |
+//! | `store.rs` | values in flash, safe against power cuts | the same |
+//! | `settings.rs` | what the device is told at its first start | its own way of being told |
+//! | `http.rs`, `thermostat.rs` | the service | its own |
+//! | `panic.rs`, `watchdog.rs` | a fault ends in a reset, with a reason | the same, other registers |
+//! | `lan9118.rs`, `clock.rs`, `board.rs` | drivers | the chip's own |
+//! | `flash.rs` | flash, emulated in RAM | the chip's own driver |
+//! | `entropy.rs` | **the host's randomness** | **the chip's true random number generator** |
+//! | `provoke.rs` | misfortune for the tests | nothing |
 #![no_std]
 #![no_main]
 
@@ -10,52 +28,162 @@ mod http;
 mod lan9118;
 mod net;
 mod panic;
+mod provoke;
+mod service;
 mod settings;
 mod store;
 mod thermostat;
 mod watchdog;
 
+use core::convert::Infallible;
+use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
+use genkan_core::{AcceptorSlot, Entropy as _, Instant};
+use genkan_smoltcp::{Handles, Node, Options, Storage};
+use genkan_stream::Role;
 use smoltcp::iface::{SocketSet, SocketStorage};
-use static_cell::StaticCell;
+use smoltcp::socket::dns::DnsQuery;
+use static_cell::{ConstStaticCell, StaticCell};
+
+use crate::entropy::HostEntropy;
+use crate::flash::Flash;
+use crate::lan9118::Lan9118;
+use crate::net::Net;
+use crate::service::{Appliance, Calls, Machine, Memory, SESSIONS, Streams};
+use crate::settings::{Provoke, Settings};
+use crate::store::{Key, Store};
+use crate::watchdog::Watchdog;
+
+/// The main one, and four to punch holes with.
+const UDP: usize = 5;
+/// A dial-back for each connection, and the registration where UDP is blocked.
+const TCP: usize = SESSIONS + 1;
+/// Besides: DHCP and DNS.
+const SOCKETS: usize = UDP + TCP + 2;
+/// How long the main loop may take for one turn. Handshakes take the longest.
+const TURN: Duration = Duration::from_secs(4);
+
+/// All memory but the stack.
+static DEVICE: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::OFF);
+static RINGS: ConstStaticCell<Storage<UDP, TCP>> = ConstStaticCell::new(Storage::new());
+static STREAMS: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
+static CALLS: ConstStaticCell<Calls> = ConstStaticCell::new(service::NO_CALLS);
+static PLACES: StaticCell<[SocketStorage<'static>; SOCKETS]> = StaticCell::new();
+static QUERIES: StaticCell<[Option<DnsQuery>; 1]> = StaticCell::new();
+static NODE: StaticCell<Node<Machine, UDP, TCP>> = StaticCell::new();
+static SESSION: StaticCell<Streams> = StaticCell::new();
 
 #[entry]
 fn main() -> ! {
-    let mut watchdog = watchdog::Watchdog::start(Duration::from_secs(4));
+    let mut watchdog = Watchdog::start(TURN);
     clock::start();
     if let Some(reason) = panic::last_reason() {
-        defmt::warn!("the last start ended so: {=str}", reason.as_str());
+        defmt::warn!("the last start ended with {=str}", reason.as_str());
     }
-    static SOCKETS: StaticCell<[SocketStorage<'static>; 8]> = StaticCell::new();
-    static QUERIES: StaticCell<[Option<smoltcp::socket::dns::DnsQuery>; 1]> = StaticCell::new();
-    static DEVICE: StaticCell<lan9118::Lan9118> = StaticCell::new();
-    let device = DEVICE.init(lan9118::Lan9118::OFF);
-    let mut store = store::Store::open(flash::Flash::take().unwrap());
-    let mut entropy = entropy::HostEntropy;
-    let settings = match settings::Settings::load(&mut store, &mut entropy) {
-        Ok(s) => s,
-        Err(e) => { defmt::error!("{}", e); panic!("no settings") }
-    };
-    defmt::info!("id {}, start {}", defmt::Display2Format(&settings.identity().key.id()), settings.identity().boots);
-    let mut sockets = SocketSet::new(&mut SOCKETS.init([SocketStorage::EMPTY; 8])[..]);
-    let mut net = net::Net::start(clock::now(), device, &mut sockets, QUERIES.init([const { None }; 1]), &mut entropy).unwrap();
+    let Err(failure) = run(&mut watchdog);
+    panic::reset(format_args!("{failure}"))
+}
+
+/// Runs for ever, or until something fails that a new start may mend.
+fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
+    let mut store = Store::open(Flash::take().ok_or("the flash is in use")?);
+    let settings = Settings::load(&mut store, &mut HostEntropy).map_err(|missing| {
+        defmt::error!("no settings: {}", missing);
+        "no settings"
+    })?;
+    if settings.provoke == Some(Provoke::Writes) {
+        provoke::write_for_ever(&mut store, watchdog);
+    }
+    let identity = settings.identity();
+    let id = defmt::Display2Format(&identity.key.id());
+    defmt::info!("this is {}, started for the {=u64}. time", id, identity.boots);
+
+    let device = DEVICE.take();
+    let mut sockets = SocketSet::new(&mut PLACES.init([SocketStorage::EMPTY; SOCKETS])[..]);
+    let mut seed = [0; 8];
+    HostEntropy.fill(&mut seed).map_err(|_| "no entropy")?;
+    let seed = u64::from_le_bytes(seed);
+    let queries = QUERIES.init([const { None }; 1]);
+    let mut net = Net::start(clock::now(), device, &mut sockets, queries, seed);
+
+    // Nothing can be done before the server's address is known.
     net.look_up(clock::now());
+    let server = loop {
+        watchdog.feed();
+        let now = clock::now();
+        let wake = net.poll_alone(now, &settings.host, device, &mut sockets);
+        if let Some(server) = net.found.take() {
+            break server;
+        }
+        sleep(device, wake);
+    };
+
+    let handles = RINGS.take().install(&mut sockets);
+    let node = node(&settings, server, &mut store, handles, seed);
+    let sessions = sessions(store, seed)?;
     loop {
         watchdog.feed();
         let now = clock::now();
-        net.iface.poll(clock::stack_time(now), device, &mut sockets);
-        while let Some(c) = net.poll(now, &settings.host, device, &mut sockets) {
-            defmt::info!("{}", c);
+        let wake = node.poll(now, &mut net.iface, device, &mut sockets, sessions);
+        let wake = wake.min(net.poll(now, &settings.host, device, &mut sockets));
+        if core::mem::take(&mut sessions.service.lost) {
+            net.look_up(now);
         }
-        let wake = net.wake_at(now, &sockets);
-        cortex_m::interrupt::free(|_| {
-            if device.arm() {
-                clock::alarm(wake.since(clock::now()));
-                cortex_m::asm::wfi();
-            }
-        });
+        if net.found.take().is_some_and(|found| found != server) {
+            // The session and whoever is connected can be taken up again from flash.
+            return Err("the server has another address");
+        }
+        if let Some(provoke) = settings.provoke {
+            provoke.when_due(now);
+        }
+        sleep(device, wake);
     }
+}
+
+/// The acceptor on its sockets. A function of its own, so that what is on the stack while it is made
+/// is not there for ever.
+#[inline(never)]
+fn node(
+    settings: &Settings,
+    server: Ipv4Addr,
+    store: &mut Store,
+    handles: Handles<UDP, TCP>,
+    seed: u64,
+) -> &'static mut Node<Machine, UDP, TCP> {
+    let slots = [const { AcceptorSlot::EMPTY }; SESSIONS];
+    let mut acceptor = Machine::new(clock::now(), settings.config(server), slots, HostEntropy);
+    if let Ok(Some(certificate)) = store.read(Key::Certificate) {
+        // One that has expired is fetched anew.
+        let _ = acceptor.restore_certificate(certificate);
+    }
+    if let Ok(Some(session)) = settings::session(store) {
+        acceptor.restore_session(&session);
+    }
+    NODE.init(Node::new(acceptor, handles, Options::equipment(seed as u32)))
+}
+
+/// The streams of its connections, and the thermostat at their end.
+#[inline(never)]
+fn sessions(store: Store, seed: u64) -> Result<&'static mut Streams, &'static str> {
+    let appliance = Appliance::new(store, CALLS.take());
+    let role = Role::Acceptor;
+    let sessions = Streams::new(role, STREAMS.take(), seed, clock::now(), appliance);
+    let sessions = SESSION.init(sessions);
+    sessions.listen(service::PORT).map_err(|_| "no port to listen on")?;
+    Ok(sessions)
+}
+
+/// Sleeps until a frame comes, the link changes, or `wake`; at most half a turn of the watchdog.
+fn sleep(device: &Lan9118, wake: Instant) {
+    // An interrupt that comes from here on ends the sleep, because it is pending then.
+    cortex_m::interrupt::free(|_| {
+        let left = wake.since(clock::now()).min(TURN / 2);
+        if !left.is_zero() && device.arm() {
+            clock::alarm(left);
+            cortex_m::asm::wfi();
+        }
+    });
 }

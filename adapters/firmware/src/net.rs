@@ -5,7 +5,7 @@
 use core::net::Ipv4Addr;
 use core::time::Duration;
 
-use genkan_core::{Entropy, EntropyError, Instant};
+use genkan_core::Instant;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::{dhcpv4, dns};
 use smoltcp::wire::{DnsQueryType, EthernetAddress, HardwareAddress, IpAddress, IpCidr};
@@ -18,17 +18,6 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How often the cable is looked at, beside the controller's interrupt.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// What has changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, defmt::Format)]
-pub enum Change {
-    /// There is an address, or another one, or the cable is back.
-    Up,
-    /// The cable is out, or the address was taken away.
-    Down,
-    /// The name was looked up.
-    Found(#[defmt(Debug2Format)] Ipv4Addr),
-}
-
 /// DHCP, DNS and the cable.
 pub struct Net {
     /// The stack.
@@ -40,26 +29,24 @@ pub struct Net {
     wanted: Option<Instant>,
     has_link: bool,
     glance_at: Instant,
+    /// What was found; for the application to take.
+    pub found: Option<Ipv4Addr>,
 }
 
 impl Net {
-    /// Starts the controller and the stack; DHCP begins at the next poll.
-    ///
-    /// # Errors
-    /// [`EntropyError`]: ports and sequence numbers would be known to everybody.
+    /// Starts the controller and the stack; DHCP begins at the next poll. `seed` draws ports and
+    /// sequence numbers, which nobody should know before.
     pub fn start(
         now: Instant,
         device: &mut Lan9118,
         sockets: &mut SocketSet<'static>,
         queries: &'static mut [Option<dns::DnsQuery>],
-        entropy: &mut dyn Entropy,
-    ) -> Result<Self, EntropyError> {
+        seed: u64,
+    ) -> Self {
         let mac = EthernetAddress(device.start());
         let mut config = Config::new(HardwareAddress::Ethernet(mac));
-        let mut seed = [0; 8];
-        entropy.fill(&mut seed)?;
-        config.random_seed = u64::from_le_bytes(seed);
-        Ok(Self {
+        config.random_seed = seed;
+        Self {
             iface: Interface::new(config, device, stack_time(now)),
             dhcp: sockets.add(dhcpv4::Socket::new()),
             dns: sockets.add(dns::Socket::new(&[], queries)),
@@ -67,7 +54,8 @@ impl Net {
             wanted: None,
             has_link: false,
             glance_at: now,
-        })
+            found: None,
+        }
     }
 
     /// Looks a name up as soon as there is a network; tried until it succeeds.
@@ -75,116 +63,123 @@ impl Net {
         self.wanted = Some(now);
     }
 
-    /// What has changed since the last call, one thing at a time: call it until `None`, after the
-    /// stack was polled. `host` is the name to look up.
+    /// Looks after the cable, the address and the name (`host`), after the stack was polled. Returns
+    /// when to poll again at the latest: `now` when the stack has something to send.
     pub fn poll(
         &mut self,
         now: Instant,
         host: &str,
         device: &Lan9118,
         sockets: &mut SocketSet<'static>,
-    ) -> Option<Change> {
-        self.cable(now, device, sockets).or_else(|| self.lease(sockets)).or_else(|| {
-            let found = self.name(now, host, sockets)?;
-            Some(Change::Found(found))
+    ) -> Instant {
+        let mut busy = self.cable(now, device, sockets);
+        busy |= self.lease(sockets);
+        busy |= self.name(now, host, sockets);
+        if busy {
+            return now;
+        }
+        let retry = self.wanted.filter(|_| self.iface.ipv4_addr().is_some());
+        retry.unwrap_or(Instant::END).min(self.glance_at)
+    }
+
+    /// The same with the stack, while nobody else polls it.
+    pub fn poll_alone(
+        &mut self,
+        now: Instant,
+        host: &str,
+        device: &mut Lan9118,
+        sockets: &mut SocketSet<'static>,
+    ) -> Instant {
+        let time = stack_time(now);
+        self.iface.poll(time, device, sockets);
+        let wake = self.poll(now, host, device, sockets);
+        let delay = self.iface.poll_delay(time, sockets);
+        delay.map_or(wake, |delay| {
+            wake.min(now.after(Duration::from_micros(delay.total_micros())))
         })
     }
 
-    /// When the stack or this must be polled again at the latest.
-    pub fn wake_at(&mut self, now: Instant, sockets: &SocketSet<'static>) -> Instant {
-        let stack = self.iface.poll_delay(stack_time(now), sockets);
-        let stack = stack.map(|delay| now.after(Duration::from_micros(delay.total_micros())));
-        let retry = self.wanted.filter(|_| self.iface.ipv4_addr().is_some());
-        [stack, retry].into_iter().flatten().fold(self.glance_at, Instant::min)
-    }
-
+    /// Looks at the cable, now and then; whether it has changed.
     fn cable(
         &mut self,
         now: Instant,
         device: &Lan9118,
         sockets: &mut SocketSet<'static>,
-    ) -> Option<Change> {
+    ) -> bool {
         self.glance_at = now.after(GLANCE);
         let has_link = device.has_link();
         if has_link == self.has_link {
-            return None;
+            return false;
         }
         self.has_link = has_link;
-        defmt::info!("cable {=str}", if has_link { "in" } else { "out" });
-        if has_link {
-            // It may be another network: ask for an address at once. The old one is used meanwhile.
-            let dhcp = sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp);
-            if self.iface.ipv4_addr().is_none() {
-                dhcp.reset();
-                return None;
-            }
+        defmt::info!("the cable is {=str}", if has_link { "in" } else { "out" });
+        if has_link && self.iface.ipv4_addr().is_none() {
+            // Ask at once, without the pause that has grown meanwhile.
+            sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).reset();
         }
-        Some(if has_link { Change::Up } else { Change::Down })
+        true
     }
 
-    fn lease(&mut self, sockets: &mut SocketSet<'static>) -> Option<Change> {
-        match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll()? {
-            dhcpv4::Event::Configured(lease) => {
-                let address = IpCidr::Ipv4(lease.address);
-                let servers = lease.dns_servers.first().map(|&server| IpAddress::Ipv4(server));
-                self.iface.update_ip_addrs(|addresses| {
-                    addresses.clear();
-                    // There is room for one.
-                    let _ = addresses.push(address);
-                });
-                match lease.router {
-                    // There is room for one.
-                    Some(router) => drop(self.iface.routes_mut().add_default_ipv4_route(router)),
-                    None => drop(self.iface.routes_mut().remove_default_ipv4_route()),
+    /// Takes what DHCP brings.
+    fn lease(&mut self, sockets: &mut SocketSet<'static>) -> bool {
+        let (address, router, server) =
+            match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
+                None => return false,
+                Some(dhcpv4::Event::Configured(lease)) => {
+                    defmt::info!("address {}, router {}", lease.address, lease.router);
+                    (Some(lease.address), lease.router, lease.dns_servers.first().copied())
                 }
-                defmt::info!("address {}, router {}", lease.address, lease.router);
-                sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(servers.as_slice());
-                Some(Change::Up)
-            }
-            dhcpv4::Event::Deconfigured => {
-                self.iface.update_ip_addrs(|addresses| addresses.clear());
-                self.iface.routes_mut().remove_default_ipv4_route();
-                defmt::info!("no address");
-                Some(Change::Down)
-            }
+                Some(dhcpv4::Event::Deconfigured) => {
+                    defmt::info!("no address");
+                    (None, None, None)
+                }
+            };
+        self.iface.update_ip_addrs(|addresses| {
+            addresses.clear();
+            // There is room for one.
+            addresses.extend(address.map(IpCidr::Ipv4));
+        });
+        self.iface.routes_mut().remove_default_ipv4_route();
+        if let Some(router) = router {
+            // There is room for one.
+            let _ = self.iface.routes_mut().add_default_ipv4_route(router);
         }
+        let server = server.map(IpAddress::Ipv4);
+        sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(server.as_slice());
+        true
     }
 
-    fn name(
-        &mut self,
-        now: Instant,
-        host: &str,
-        sockets: &mut SocketSet<'static>,
-    ) -> Option<Ipv4Addr> {
-        self.iface.ipv4_addr()?;
-        if self.wanted.is_some_and(|at| at <= now) {
-            self.wanted = None;
-            if let Ok(address) = host.parse() {
-                return Some(address);
-            }
-            let dns = sockets.get_mut::<dns::Socket<'_>>(self.dns);
-            self.query = dns.start_query(self.iface.context(), host, DnsQueryType::A).ok();
-            if self.query.is_none() {
-                defmt::error!("{=str} is no name", host);
-            }
+    /// Asks for the name, and takes the answer; whether something has changed.
+    fn name(&mut self, now: Instant, host: &str, sockets: &mut SocketSet<'static>) -> bool {
+        if self.iface.ipv4_addr().is_none() {
+            return false;
         }
         let dns = sockets.get_mut::<dns::Socket<'_>>(self.dns);
-        match dns.get_query_result(self.query?) {
-            Err(dns::GetQueryResultError::Pending) => None,
+        if self.query.is_none() && self.wanted.is_some_and(|at| at <= now) {
+            self.wanted = None;
+            match host.parse() {
+                Ok(address) => self.found = Some(address),
+                Err(_) => {
+                    let asked = dns.start_query(self.iface.context(), host, DnsQueryType::A);
+                    self.query = asked.ok();
+                }
+            }
+            return true;
+        }
+        let Some(query) = self.query else { return false };
+        match dns.get_query_result(query) {
+            Err(dns::GetQueryResultError::Pending) => return false,
             Ok(found) => {
-                self.query = None;
-                found.iter().find_map(|address| match address {
-                    IpAddress::Ipv4(address) => Some(*address),
-                    #[allow(unreachable_patterns, reason = "IPv6 is a feature of the stack's")]
-                    _ => None,
-                })
+                let first = found.first().copied();
+                self.found = first.map(|IpAddress::Ipv4(address)| address);
+                defmt::info!("{=str} is {}", host, first);
             }
             Err(dns::GetQueryResultError::Failed) => {
                 defmt::warn!("{=str} is not found; trying on", host);
-                self.query = None;
                 self.wanted = Some(now.after(RETRY));
-                None
             }
         }
+        self.query = None;
+        true
     }
 }
