@@ -7,6 +7,7 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
 
 use genkan_kernel_tests::Namespace;
 
@@ -22,6 +23,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct Board {
     child: Child,
+    /// Decodes what it logs.
+    reader: Option<JoinHandle<()>>,
     monitor: PathBuf,
     log: Log,
     /// Lines before this one were asked for already.
@@ -73,8 +76,8 @@ impl Board {
         let mut child = command.spawn().expect("QEMU can be started");
         let output = child.stdout.take().expect("its output is a pipe");
         let asked = Cell::new(log.len());
-        log.follow(code, output);
-        Self { child, monitor, log: log.clone(), asked }
+        let reader = Some(log.follow(code, output));
+        Self { child, reader, monitor, log: log.clone(), asked }
     }
 
     /// Waits for a line with this text, after the one that was waited for last, and returns it.
@@ -143,6 +146,10 @@ impl Board {
         // It may have ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // What it has said to the last is in the log then.
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
     }
 }
 

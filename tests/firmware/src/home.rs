@@ -106,6 +106,19 @@ impl Home {
         Board::start(self.lab.border(APPLIANCE), TAP, self.dir(), &self.log, &arguments)
     }
 
+    /// The server is killed and started again.
+    pub fn restart_server(&mut self) {
+        self.town.restart(self.lab.internet());
+    }
+
+    /// The number at the end of the last line with this text.
+    #[must_use]
+    pub fn last_number(&self, text: &str) -> Option<u32> {
+        let log = self.log.text();
+        let line = log.lines().rev().find(|line| line.contains(text))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
     /// The board's id.
     #[must_use]
     pub fn id(&self) -> String {

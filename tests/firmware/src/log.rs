@@ -3,6 +3,7 @@
 use core::time::Duration;
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use defmt_decoder::{DecodeError, Table};
@@ -15,7 +16,11 @@ pub struct Log {
 
 impl Log {
     /// Decodes what `output` gives, on a thread of its own, until its end.
-    pub(crate) fn follow(&self, elf: Vec<u8>, mut output: impl Read + Send + 'static) {
+    pub(crate) fn follow(
+        &self,
+        elf: Vec<u8>,
+        mut output: impl Read + Send + 'static,
+    ) -> JoinHandle<()> {
         let log = self.clone();
         std::thread::spawn(move || {
             let table = Table::parse(&elf).ok().flatten();
@@ -33,7 +38,7 @@ impl Log {
                     }
                 }
             }
-        });
+        })
     }
 
     fn push(&self, line: String) {

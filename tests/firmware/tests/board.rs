@@ -1,15 +1,211 @@
 //! The reference firmware, behind NATs of the running kernel.
 #![cfg(target_os = "linux")]
 
-use genkan_firmware_tests::Home;
-use genkan_kernel_tests::Rules::Plain;
+use core::time::Duration;
+use std::io::Read as _;
+use std::time::Instant;
+
+use genkan_firmware_tests::{APPLIANCE, Board, Home};
+use genkan_kernel_tests::Rules;
+use genkan_kernel_tests::Rules::{FullCone, FullyRandom, Plain, Random};
+use genkan_kernel_tests::direct::{User, field, is_page};
+
+/// How long a recovery may take that waits for silence to be noticed.
+const RECOVERY: Duration = Duration::from_secs(45);
+
+/// A board that has registered.
+fn registered(home: &Home, more: &[&str]) -> Board {
+    let board = home.board(more);
+    board.says("registered, seen as 203.0.113.1:");
+    board
+}
+
+/// The user is connected by this path.
+fn assert_connected(user: &User<'_>, path: &str) {
+    let connected = user.process.event_within(RECOVERY, "connected");
+    assert_eq!(field(&connected, "path"), path, "{connected}");
+}
+
+/// The page comes, sooner or later.
+fn assert_page_within(user: &User<'_>, longest: Duration) {
+    let until = Instant::now() + longest;
+    while !user.get("/").is_ok_and(|page| is_page(&page)) {
+        assert!(Instant::now() < until, "no page: {:#?}", user.process.told());
+    }
+}
+
+/// Board and user meet over UDP.
+fn meet(appliance: Rules, user: Rules) {
+    let home = Home::new(appliance, user);
+    let board = registered(&home, &[]);
+    let user = home.user(&["--transport", "udp", "--timeout", "25", "--keep-trying"]);
+    assert_connected(&user, "udp");
+    home.assert_page(&user);
+    board.says("connected, Datagram");
+}
 
 #[test]
 fn a_board_gets_an_address_finds_its_server_and_registers() {
     let home = Home::new(Plain, Plain);
     let board = home.board(&[]);
     board.says("provisioned");
+    board.says("started for the 1. time");
     board.says("address 192.0.2.");
-    board.says("found");
+    board.says("genkan.test is Some(203.0.113.10)");
     board.says("registered, seen as 203.0.113.1:");
+}
+
+#[test]
+fn the_page_comes_over_the_dial_back_and_the_target_can_be_set() {
+    let home = Home::new(Plain, Plain);
+    home.expose_user();
+    let board = registered(&home, &["no-punch"]);
+    let user = home.user(&["--punch", "no"]);
+    assert_connected(&user, "tcp");
+    home.assert_page(&user);
+    board.says("connected, Stream");
+    board.says("GET /");
+    for path in ["/style.css", "/script.js", "/api"] {
+        let answer = user.get(path).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    }
+    assert!(user.get("/api").unwrap().contains(r#""target":20.0"#));
+    for method in ["POST", "PUT"] {
+        let mut answer = String::new();
+        let body = r#"{"target":22.5}"#;
+        user.ask(method, "/api/target", body).unwrap().read_to_string(&mut answer).unwrap();
+        assert!(answer.contains(r#""target":22.5,"heating":true"#), "{answer}");
+    }
+}
+
+#[test]
+fn a_wrong_password_is_refused_and_the_right_one_then_taken() {
+    let home = Home::new(Plain, Plain);
+    home.expose_user();
+    let board = registered(&home, &[]);
+    let stranger = home.user_with("battery staple", &["--timeout", "3"]);
+    board.says("Declined(");
+    assert!(stranger.process.within(Duration::from_secs(4), "connected", |_| true).is_none());
+    drop(stranger);
+    let user = home.user(&[]);
+    assert_page_within(&user, RECOVERY);
+}
+
+#[test]
+fn two_masqueraded_homes_meet_over_udp() {
+    meet(Plain, Plain);
+}
+
+#[test]
+fn a_board_behind_drawn_ports_meets_an_open_nat() {
+    meet(Random, FullCone(60));
+    meet(FullyRandom, FullCone(60));
+}
+
+#[test]
+fn a_board_behind_an_open_nat_meets_drawn_ports() {
+    meet(FullCone(60), FullyRandom);
+}
+
+#[test]
+fn a_server_that_restarts_is_found_again() {
+    let mut home = Home::new(Plain, Plain);
+    let board = registered(&home, &[]);
+    home.restart_server();
+    board.says_within(RECOVERY, "registered, seen as");
+    let user = home.user(&[]);
+    assert_page_within(&user, RECOVERY);
+}
+
+#[test]
+fn a_router_that_restarts_is_survived() {
+    let home = Home::new(Plain, Plain);
+    let _board = registered(&home, &[]);
+    let user = home.user(&["--transport", "udp"]);
+    assert_page_within(&user, RECOVERY);
+    home.lab.reset(APPLIANCE);
+    assert_page_within(&user, RECOVERY);
+}
+
+#[test]
+fn a_cable_that_is_pulled_and_put_back() {
+    let home = Home::new(Plain, Plain);
+    let board = registered(&home, &[]);
+    let user = home.user(&["--transport", "udp"]);
+    assert_page_within(&user, RECOVERY);
+    board.plug(false);
+    board.says("the cable is out");
+    std::thread::sleep(Duration::from_secs(2));
+    board.plug(true);
+    board.says("the cable is in");
+    assert_page_within(&user, RECOVERY);
+}
+
+#[test]
+fn a_fifth_of_all_packets_may_be_lost() {
+    let home = Home::new(Plain, Plain);
+    home.lose(20);
+    let _board = registered(&home, &[]);
+    let user = home.user(&["--keep-trying"]);
+    assert_page_within(&user, RECOVERY);
+}
+
+/// In the middle of a request, in a moment that nobody has chosen.
+#[test]
+fn a_board_that_is_reset_is_the_same_one_again() {
+    let home = Home::new(Plain, Plain);
+    let board = registered(&home, &[]);
+    let user = home.user(&["--transport", "udp", "--keep-trying"]);
+    assert_page_within(&user, RECOVERY);
+    let request = user.ask("GET", "/", "").unwrap();
+    board.tell("system_reset");
+    drop(request);
+    board.says("started for the 2. time");
+    board.says("registered, seen as");
+    assert_page_within(&user, RECOVERY);
+    // A power cut, and the flash is the same.
+    let before = board.says("GET /");
+    assert!(!before.is_empty());
+    board.cut();
+    let board = home.board(&[]);
+    board.says("started for the 3. time");
+    board.says("registered, seen as");
+    assert_page_within(&user, RECOVERY);
+}
+
+#[test]
+fn a_panic_a_fault_and_a_hang_end_in_a_reset_with_a_reason() {
+    for (kind, reason) in [
+        ("panic", "ended with panicked at src/provoke.rs"),
+        ("fault", "ended with fault at 0x"),
+        ("hang", "ended with watchdog: the main loop hung"),
+    ] {
+        let home = Home::new(Plain, Plain);
+        let board = home.board(&[&format!("provoke={kind}")]);
+        board.says("started for the 1. time");
+        board.says(reason);
+        board.says("started for the 2. time");
+    }
+}
+
+/// The state is the old one or the new one, never a broken one.
+#[test]
+fn power_cuts_while_the_flash_is_written() {
+    let home = Home::new(Plain, Plain);
+    let mut last = 0;
+    // Moments that are spread over many writes, and over erased sectors.
+    for delay in (0..30).map(|round| 30 + (round * 37) % 60) {
+        let board = home.board(&["provoke=writes"]);
+        let found = number(&board.says("found "));
+        assert!(found == last || found == last + 1, "{found} after {last}");
+        std::thread::sleep(Duration::from_millis(delay));
+        board.cut();
+        last = home.last_number("wrote ").unwrap_or(found);
+        last = last.max(found);
+    }
+    assert!(last > 100, "only {last} writes");
+}
+
+fn number(line: &str) -> u32 {
+    line.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap()
 }

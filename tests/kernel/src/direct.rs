@@ -325,14 +325,31 @@ impl User<'_> {
     /// # Errors
     /// As the connection to the local port has them; nothing may take longer than 30 s.
     pub fn get(&self, path: &str) -> std::io::Result<String> {
-        let door = self.listen;
-        let mut stream = self.namespace.within(|| TcpStream::connect(door))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        let request = format!("GET {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
+        let mut stream = self.ask("GET", path, "")?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer)?;
         Ok(answer)
+    }
+
+    /// Sends a request through the tunnel, with a body of JSON where there is one; the answer, head and
+    /// body, can be read from what is returned.
+    ///
+    /// # Errors
+    /// As the connection to the local port has them; no reading takes longer than 30 s.
+    pub fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<TcpStream> {
+        let door = self.listen;
+        let mut stream = self.namespace.within(|| TcpStream::connect(door))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        let more = match body.len() {
+            0 => String::new(),
+            length => {
+                format!("Content-Type: application/json\r\nContent-Length: {length}\r\n")
+            }
+        };
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: it\r\nConnection: close\r\n{more}\r\n");
+        stream.write_all((head + body).as_bytes())?;
+        Ok(stream)
     }
 }
 
