@@ -12,6 +12,7 @@
 //! | `store.rs` | values in flash, safe against power cuts | the same |
 //! | `settings.rs` | what the device is told at its first start | its own way of being told |
 //! | `http.rs`, `thermostat.rs` | the service | its own |
+//! | `stack.rs` | how deep the stack has been | the same |
 //! | `panic.rs`, `watchdog.rs` | a fault ends in a reset, with a reason | the same, other registers |
 //! | `lan9118.rs`, `clock.rs`, `board.rs` | drivers | the chip's own |
 //! | `flash.rs` | flash, emulated in RAM | the chip's own driver |
@@ -31,6 +32,7 @@ mod panic;
 mod provoke;
 mod service;
 mod settings;
+mod stack;
 mod store;
 mod thermostat;
 mod watchdog;
@@ -80,6 +82,7 @@ static SESSION: StaticCell<Streams> = StaticCell::new();
 fn main() -> ! {
     let mut watchdog = Watchdog::start(TURN);
     clock::start();
+    stack::paint();
     if let Some(reason) = panic::last_reason() {
         defmt::warn!("the last start ended with {=str}", reason.as_str());
     }
@@ -124,6 +127,8 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
     let handles = RINGS.take().install(&mut sockets);
     let node = node(&settings, server, &mut store, handles, seed);
     let sessions = sessions(store, seed)?;
+    defmt::info!("stack {=usize} bytes, at the start", stack::deepest());
+    stack::paint();
     loop {
         watchdog.feed();
         let now = clock::now();
@@ -131,6 +136,10 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
         let wake = wake.min(net.poll(now, &settings.host, device, &mut sockets));
         if core::mem::take(&mut sessions.service.lost) {
             net.look_up(now);
+        }
+        if let Some(when) = sessions.service.mark.take() {
+            defmt::info!("stack {=usize} bytes, {=str}", stack::deepest(), when);
+            stack::paint();
         }
         if net.found.take().is_some_and(|found| found != server) {
             // The session and whoever is connected can be taken up again from flash.

@@ -48,12 +48,14 @@ pub struct Appliance {
     calls: &'static mut Calls,
     /// The server does not answer: it may have another address.
     pub lost: bool,
+    /// The stack is to be looked at, and why.
+    pub mark: Option<&'static str>,
 }
 
 impl Appliance {
     /// One that keeps what it must in this store.
     pub const fn new(store: Store, calls: &'static mut Calls) -> Self {
-        Self { store, thermostat: Thermostat::new(), calls, lost: false }
+        Self { store, thermostat: Thermostat::new(), calls, lost: false, mark: None }
     }
 
     /// Keeps what an event brings, so that it is in the flash when this returns.
@@ -81,6 +83,12 @@ impl Service<Machine, STREAMS> for Appliance {
         if let Err(broken) = &kept {
             defmt::error!("not kept: {}", defmt::Debug2Format(broken));
         }
+        self.mark = match event {
+            AcceptorEvent::Registered { .. } => Some("registering"),
+            AcceptorEvent::Connected { .. } => Some("connecting"),
+            AcceptorEvent::Closed { .. } => Some("connected"),
+            _ => self.mark,
+        };
         match event {
             AcceptorEvent::Registered { observed, over } => {
                 let observed = defmt::Display2Format(&observed);
