@@ -75,6 +75,9 @@ static STREAMS: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 static CALLS: ConstStaticCell<Calls> = ConstStaticCell::new(service::NO_CALLS);
 static PLACES: StaticCell<[SocketStorage<'static>; SOCKETS]> = StaticCell::new();
 static QUERIES: StaticCell<[Option<DnsQuery>; 1]> = StaticCell::new();
+static SET: StaticCell<SocketSet<'static>> = StaticCell::new();
+static NET: StaticCell<Net> = StaticCell::new();
+static SETTINGS: StaticCell<Settings> = StaticCell::new();
 static NODE: StaticCell<Node<Machine, UDP, TCP>> = StaticCell::new();
 static SESSION: StaticCell<Streams> = StaticCell::new();
 
@@ -83,67 +86,57 @@ fn main() -> ! {
     let mut watchdog = Watchdog::start(TURN);
     clock::start();
     stack::paint();
-    if let Some(reason) = panic::last_reason() {
-        defmt::warn!("the last start ended with {=str}", reason.as_str());
-    }
+    tell_last_reason();
     let Err(failure) = run(&mut watchdog);
     panic::reset(format_args!("{failure}"))
 }
 
 /// Runs for ever, or until something fails that a new start may mend.
 fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
+    let mut entropy = HostEntropy;
     let mut store = Store::open(Flash::take().ok_or("the flash is in use")?);
-    let settings = Settings::load(&mut store, &mut HostEntropy).map_err(|missing| {
-        defmt::error!("no settings: {}", missing);
-        "no settings"
-    })?;
+    let settings = settings(&mut store, &mut entropy)?;
     if settings.provoke == Some(Provoke::Writes) {
         provoke::write_for_ever(&mut store, watchdog);
     }
-    let identity = settings.identity();
-    let id = defmt::Display2Format(&identity.key.id());
-    defmt::info!("this is {}, started for the {=u64}. time", id, identity.boots);
-
-    let device = DEVICE.take();
-    let mut sockets = SocketSet::new(&mut PLACES.init([SocketStorage::EMPTY; SOCKETS])[..]);
     let mut seed = [0; 8];
-    HostEntropy.fill(&mut seed).map_err(|_| "no entropy")?;
+    entropy.fill(&mut seed).map_err(|_| "no entropy")?;
     let seed = u64::from_le_bytes(seed);
-    let queries = QUERIES.init([const { None }; 1]);
-    let mut net = Net::start(clock::now(), device, &mut sockets, queries, seed);
+    let device = DEVICE.take();
+    let (sockets, net) = network(device, seed);
 
     // Nothing can be done before the server's address is known.
     net.look_up(clock::now());
     let server = loop {
         watchdog.feed();
         let now = clock::now();
-        let wake = net.poll_alone(now, &settings.host, device, &mut sockets);
+        let wake = net.poll_alone(now, &settings.host, device, sockets);
         if let Some(server) = net.found.take() {
             break server;
         }
         sleep(device, wake);
     };
 
-    let handles = RINGS.take().install(&mut sockets);
-    let node = node(&settings, server, &mut store, handles, seed);
+    let handles = RINGS.take().install(sockets);
+    let node = node(settings, server, &mut store, handles, seed);
     let sessions = sessions(store, seed)?;
     defmt::info!("stack {=usize} bytes, at the start", stack::deepest());
     stack::paint();
     loop {
         watchdog.feed();
         let now = clock::now();
-        let wake = node.poll(now, &mut net.iface, device, &mut sockets, sessions);
-        let wake = wake.min(net.poll(now, &settings.host, device, &mut sockets));
+        let wake = node.poll(now, &mut net.iface, device, sockets, sessions);
+        let wake = wake.min(net.poll(now, &settings.host, device, sockets));
         if core::mem::take(&mut sessions.service.lost) {
             net.look_up(now);
-        }
-        if let Some(when) = sessions.service.mark.take() {
-            defmt::info!("stack {=usize} bytes, {=str}", stack::deepest(), when);
-            stack::paint();
         }
         if net.found.take().is_some_and(|found| found != server) {
             // The session and whoever is connected can be taken up again from flash.
             return Err("the server has another address");
+        }
+        if let Some(when) = sessions.service.mark.take() {
+            defmt::info!("stack {=usize} bytes, {=str}", stack::deepest(), when);
+            stack::paint();
         }
         if let Some(provoke) = settings.provoke {
             provoke.when_due(now);
@@ -152,8 +145,44 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
     }
 }
 
-/// The acceptor on its sockets. A function of its own, so that what is on the stack while it is made
-/// is not there for ever.
+// What is made once is made in functions of their own, so that what they have on the stack meanwhile
+// is not there for ever.
+
+#[inline(never)]
+fn tell_last_reason() {
+    if let Some(reason) = panic::last_reason() {
+        defmt::warn!("the last start ended with {=str}", reason.as_str());
+    }
+}
+
+#[inline(never)]
+fn settings(
+    store: &mut Store,
+    entropy: &mut HostEntropy,
+) -> Result<&'static Settings, &'static str> {
+    let settings = Settings::load(store, entropy).map_err(|missing| {
+        defmt::error!("no settings: {}", missing);
+        "no settings"
+    })?;
+    let identity = settings.identity();
+    let id = defmt::Display2Format(&identity.key.id());
+    defmt::info!("this is {}, started for the {=u64}. time", id, identity.boots);
+    Ok(SETTINGS.init(settings))
+}
+
+#[inline(never)]
+fn network(
+    device: &mut Lan9118,
+    seed: u64,
+) -> (&'static mut SocketSet<'static>, &'static mut Net) {
+    let places = PLACES.init([SocketStorage::EMPTY; SOCKETS]);
+    let sockets = SET.init(SocketSet::new(&mut places[..]));
+    let queries = QUERIES.init([const { None }; 1]);
+    let net = NET.init(Net::start(clock::now(), device, sockets, queries, seed));
+    (sockets, net)
+}
+
+/// The acceptor on its sockets.
 #[inline(never)]
 fn node(
     settings: &Settings,

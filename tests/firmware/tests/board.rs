@@ -212,3 +212,27 @@ fn power_cuts_while_the_flash_is_written() {
 fn number(line: &str) -> u32 {
     line.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap()
 }
+
+/// Painted and looked at, through a registration, a connection, and pages with nothing else.
+#[test]
+fn the_stack_stays_within_its_budget() {
+    let home = Home::new(Plain, Plain);
+    home.expose_user();
+    let board = home.board(&[]);
+    let deepest = |when: &str| {
+        let line = board.says(&format!("bytes, {when}"));
+        let bytes = line.split("stack ").nth(1).and_then(|rest| rest.split(' ').next());
+        let bytes = bytes.and_then(|bytes| bytes.parse::<usize>().ok()).unwrap();
+        println!("stack: {bytes} bytes, {when}");
+        bytes
+    };
+    let start = deepest("at the start");
+    let registering = deepest("registering");
+    let user = home.user(&[]);
+    let connecting = deepest("connecting");
+    home.assert_page(&user);
+    assert_eq!(user.process.stop(), Some(0));
+    let connected = deepest("connected");
+    assert!(start.max(registering).max(connecting) <= 10 * 1_024);
+    assert!(connected <= 2 * 1_024);
+}
