@@ -34,6 +34,8 @@ for file in "${files[@]}"; do
 done
 
 cargo metadata --locked --format-version 1 >/dev/null || breach "Cargo.lock does not fit the manifests"
+cargo metadata --locked --format-version 1 --manifest-path adapters/firmware/Cargo.toml >/dev/null ||
+    breach "adapters/firmware/Cargo.lock does not fit the manifests"
 stale=$(fuzz_locked) || breach "$stale"
 mapfile -t manifests < <(member_manifests)
 ((${#manifests[@]} > 0)) || breach "no workspace member found"

@@ -171,10 +171,7 @@ fn settings(
 }
 
 #[inline(never)]
-fn network(
-    device: &mut Lan9118,
-    seed: u64,
-) -> (&'static mut SocketSet<'static>, &'static mut Net) {
+fn network(device: &mut Lan9118, seed: u64) -> (&'static mut SocketSet<'static>, &'static mut Net) {
     let places = PLACES.init([SocketStorage::EMPTY; SOCKETS]);
     let sockets = SET.init(SocketSet::new(&mut places[..]));
     let queries = QUERIES.init([const { None }; 1]);

@@ -94,18 +94,11 @@ impl Net {
         self.iface.poll(time, device, sockets);
         let wake = self.poll(now, host, device, sockets);
         let delay = self.iface.poll_delay(time, sockets);
-        delay.map_or(wake, |delay| {
-            wake.min(now.after(Duration::from_micros(delay.total_micros())))
-        })
+        delay.map_or(wake, |delay| wake.min(now.after(Duration::from_micros(delay.total_micros()))))
     }
 
     /// Looks at the cable, now and then; whether it has changed.
-    fn cable(
-        &mut self,
-        now: Instant,
-        device: &Lan9118,
-        sockets: &mut SocketSet<'static>,
-    ) -> bool {
+    fn cable(&mut self, now: Instant, device: &Lan9118, sockets: &mut SocketSet<'static>) -> bool {
         self.glance_at = now.after(GLANCE);
         let has_link = device.has_link();
         if has_link == self.has_link {

@@ -107,7 +107,9 @@ impl Settings {
         let text = str::from_utf8(store.read(Key::Server)?.unwrap_or_default());
         let (host, port) = text.ok().and_then(|text| text.rsplit_once(':')).unwrap_or_default();
         let wrong = Missing::Argument("server=NAME:PORT");
-        let (Ok(host), Ok(port)) = (String::try_from(host), port.parse()) else { return Err(wrong) };
+        let (Ok(host), Ok(port)) = (String::try_from(host), port.parse()) else {
+            return Err(wrong);
+        };
         let secret = store.array(Key::Identity)?.ok_or(Missing::Entropy)?;
         let flags = store.number(Key::Flags)?;
         let mut anchors = Anchors { floor: store.number(Key::Floor)?, ..Anchors::default() };
