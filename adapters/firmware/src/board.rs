@@ -15,7 +15,7 @@ pub struct Register(usize);
 impl Register {
     /// The register at this address, which must be one of the board's peripherals' region.
     pub const fn at(address: usize) -> Self {
-        assert!(0x4000_0000 <= address && address < 0x6000_0000 && address % 4 == 0);
+        assert!(0x4000_0000 <= address && address < 0x6000_0000 && address.is_multiple_of(4));
         Self(address)
     }
 

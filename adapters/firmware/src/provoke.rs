@@ -1,4 +1,5 @@
 //! Misfortune on order, for the tests. No product has this.
+#![expect(clippy::panic, reason = "that is what it is for")]
 
 use core::time::Duration;
 

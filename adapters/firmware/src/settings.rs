@@ -134,7 +134,7 @@ impl Settings {
                 password,
                 failures: u32::try_from(failures).unwrap_or(u32::MAX),
                 open: flags & OPEN != 0,
-                early_key: store.array(Key::EarlyKey)?,
+                early_key: store.array(Key::Early)?,
                 ..AdmissionPolicy::default()
             },
             spread: Duration::from_millis(store.number(Key::Spread)?),
@@ -197,7 +197,7 @@ fn provision(
     entropy.fill(&mut secret).map_err(|_| Missing::Entropy)?;
     entropy.fill(&mut early_key).map_err(|_| Missing::Entropy)?;
     store.write(Key::Identity, &arguments.key.unwrap_or(secret))?;
-    store.write(Key::EarlyKey, &early_key)?;
+    store.write(Key::Early, &early_key)?;
     store.write(Key::Authority, &authority)?;
     if let Some(password) = &arguments.password {
         store.write(Key::Password, password)?;

@@ -51,7 +51,7 @@ pub enum Key {
     /// Milliseconds within which the first registration leaves, a number.
     Spread = 10,
     /// The early key, 16 bytes, secret.
-    EarlyKey = 11,
+    Early = 11,
     /// The server's name and port. Written last: with it, the settings are complete.
     Server = 12,
     /// For the test of power cuts.

@@ -220,12 +220,13 @@ fn number(line: &str) -> u32 {
 /// reached.
 const DEEPEST: [usize; 3] = [18_000, 14_500, 4_500];
 
-/// Painted and looked at, through a registration, a connection, and pages with nothing else.
+/// Painted and looked at, through a registration, a connection, and pages with nothing else: without
+/// holes, which would be punched beside.
 #[test]
 fn the_stack_stays_within_its_budget() {
     let home = Home::new(Plain, Plain);
     home.expose_user();
-    let board = home.board(&[]);
+    let board = home.board(&["no-punch"]);
     let deepest = |when: &str| {
         let line = board.says(&format!("bytes, {when}"));
         let bytes = line.split("stack ").nth(1).and_then(|rest| rest.split(' ').next());
@@ -235,7 +236,7 @@ fn the_stack_stays_within_its_budget() {
     };
     let start = deepest("at the start");
     let registering = deepest("registering");
-    let user = home.user(&[]);
+    let user = home.user(&["--punch", "no"]);
     let connecting = deepest("connecting");
     home.assert_page(&user);
     assert_eq!(user.process.stop(), Some(0));
