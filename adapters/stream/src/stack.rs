@@ -41,6 +41,24 @@ pub struct StreamHandle {
     pub(crate) generation: u32,
 }
 
+impl StreamHandle {
+    /// The handle as one number, for callers that cannot hold the type.
+    #[must_use]
+    pub const fn to_bits(self) -> u64 {
+        (self.generation as u64) << 16 | self.index as u64
+    }
+
+    /// The reverse of [`StreamHandle::to_bits`]; what else a number may name is checked at each use.
+    #[must_use]
+    pub const fn from_bits(bits: u64) -> Self {
+        let [_, _, g3, g2, g1, g0, i1, i0] = bits.to_be_bytes();
+        Self {
+            index: u16::from_be_bytes([i1, i0]),
+            generation: u32::from_be_bytes([g3, g2, g1, g0]),
+        }
+    }
+}
+
 /// What became of a packet given to [`StreamStack::handle_packet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Received {

@@ -131,7 +131,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
     /// An acceptor that begins to register as soon as it is driven.
     pub fn new(now: Instant, config: AcceptorConfig, slots: S, entropy: E) -> Self {
         let AcceptorConfig { identity, server, anchors, admission, addresses, .. } = config;
-        let mut state = State {
+        let state = State {
             now,
             hedge: Hedge::new(identity.key.secret(), identity.boots),
             equipment: Equipment::new(
@@ -153,11 +153,12 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
             rest_at: None,
             counters: Counters::default(),
         };
-        state.equipment.fetch_each = config.fetch_certificate_each;
-        let mut entropy = entropy;
-        let jitter = Draw { source: &mut entropy, hedge: &mut state.hedge }.jitter();
-        state.registration.begin(now.after(registration::share(config.spread, jitter)));
-        Self { state, slots, entropy }
+        let mut made = Self { state, slots, entropy };
+        made.state.equipment.fetch_each = config.fetch_certificate_each;
+        let jitter = Draw { source: &mut made.entropy, hedge: &mut made.state.hedge }.jitter();
+        let share = registration::share(config.spread, jitter);
+        made.state.registration.begin(now.after(share));
+        made
     }
 
     fn view(&mut self, now: Instant) -> View<'_> {

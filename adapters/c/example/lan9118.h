@@ -1,0 +1,16 @@
+/* Driver for the LAN9118 Ethernet controller, as a network interface of lwIP. */
+#ifndef LAN9118_H
+#define LAN9118_H
+
+#include "lwip/netif.h"
+
+/* For netif_add. */
+err_t lan9118_init(struct netif *netif);
+
+/* Gives every frame that waits to lwIP. */
+void lan9118_poll(struct netif *netif);
+
+/* Lets the next frame interrupt; 0: one is there already. Call it with interrupts held back. */
+int lan9118_arm(void);
+
+#endif
