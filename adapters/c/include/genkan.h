@@ -901,6 +901,25 @@ genkan_error genkan_poll_event(struct genkan_acceptor *acceptor, struct genkan_e
 // `acceptor` is null or valid; `at` is null or points to memory for a time.
 genkan_error genkan_poll_timeout(const struct genkan_acceptor *acceptor, uint64_t *at);
 
+// The id, which is the public key, of a secret key of 32 bytes. Keep it beside the secret: on a
+// Cortex-M3 it takes 1.7 million instructions.
+//
+// # Safety
+// `secret` and `id` are null or point to 32 bytes each.
+genkan_error genkan_id_from_secret(const uint8_t *secret, uint8_t *id);
+
+// Writes an id as text of GENKAN_ID_TEXT_SIZE characters with the zero at its end.
+//
+// # Safety
+// `id` is null or points to 32 bytes; `text` is null or points to `capacity` characters.
+genkan_error genkan_id_to_text(const uint8_t *id, char *text, size_t capacity);
+
+// Reads an id from its text, which ends with a zero.
+//
+// # Safety
+// `text` is null or points to a text that ends with a zero; `id` is null or points to 32 bytes.
+genkan_error genkan_id_from_text(const char *text, uint8_t *id);
+
 // The next datagram to send, or GENKAN_ERROR_NOTHING. It stays queued until genkan_write_datagram or
 // genkan_drop_datagram: a caller whose stack has no room asks again later.
 //
@@ -953,25 +972,6 @@ genkan_error genkan_write_frame(struct genkan_acceptor *acceptor,
                                 uint8_t *buffer,
                                 size_t capacity,
                                 size_t *length);
-
-// The id, which is the public key, of a secret key of 32 bytes. Keep it beside the secret: on a
-// Cortex-M3 it takes 1.7 million instructions.
-//
-// # Safety
-// `secret` and `id` are null or point to 32 bytes each.
-genkan_error genkan_id_from_secret(const uint8_t *secret, uint8_t *id);
-
-// Writes an id as text of GENKAN_ID_TEXT_SIZE characters with the zero at its end.
-//
-// # Safety
-// `id` is null or points to 32 bytes; `text` is null or points to `capacity` characters.
-genkan_error genkan_id_to_text(const uint8_t *id, char *text, size_t capacity);
-
-// Reads an id from its text, which ends with a zero.
-//
-// # Safety
-// `text` is null or points to a text that ends with a zero; `id` is null or points to 32 bytes.
-genkan_error genkan_id_from_text(const char *text, uint8_t *id);
 
 // Brought by the firmware: the library can not go on. `file`, of `length` characters without a
 // zero at the end, and `line` say where. It must not return.
