@@ -17,10 +17,10 @@ use crate::pointers::{check, exclusive, many, put, room, shared};
 
 /// Bytes that an acceptor takes beside its connections.
 #[cfg(target_pointer_width = "64")]
-pub const GENKAN_ACCEPTOR_BASE: usize = 8192;
+pub const GENKAN_ACCEPTOR_BASE: usize = 6144;
 /// Bytes that an acceptor takes beside its connections.
 #[cfg(not(target_pointer_width = "64"))]
-pub const GENKAN_ACCEPTOR_BASE: usize = 6656;
+pub const GENKAN_ACCEPTOR_BASE: usize = 4352;
 /// Bytes that an acceptor takes for each connection.
 #[cfg(target_pointer_width = "64")]
 pub const GENKAN_CONNECTION_SIZE: usize = 1024;

@@ -1,4 +1,6 @@
 //! The header that is kept is the one that the sources give, and C and C++ compilers take it.
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "a test's helpers are part of the test")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

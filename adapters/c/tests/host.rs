@@ -1,5 +1,12 @@
 //! An appliance written in C, linked with this library by the C compiler and watched by its address
 //! and undefined-behaviour sanitizers, is called by an issuer over real sockets.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test's helpers are part of the test"
+)]
 
 use core::time::Duration;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
