@@ -5,13 +5,13 @@
 //! what it captured. A test can also ask whether a call has changed a machine ([`Inspect`]). A
 //! device's firmware never enables it.
 
-use serde::{Deserialize, Serialize};
 
 use crate::StaticKey;
 use crate::crypto::keys::{Direction, Root};
 use crate::crypto::noise::{Link, Responder};
 use crate::id::EquipmentId;
 use crate::session::Header;
+use crate::wire::Body as Wire;
 use crate::wire::codec::{self, read_body, read_padded_body};
 use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer, WholeOffer};
 use crate::wire::punch::{Check, Detect, FROM_OTHER_ADDRESS, FROM_OTHER_PORT, MEASUREMENT, REPORT};
@@ -198,17 +198,17 @@ pub fn open_punch(key: &[u8; 16], message: &[u8]) -> Option<PunchCheck> {
 /// Reads a body as the machines do: `None` when it does not decode, when anything follows it, or when
 /// it could have been written shorter.
 #[must_use]
-pub fn body<'d, T: Deserialize<'d> + Serialize>(bytes: &'d [u8]) -> Option<T> {
+pub fn body<'d, T: Wire<'d>>(bytes: &'d [u8]) -> Option<T> {
     read_body(bytes)
 }
 
 /// As [`body`], for one that zero bytes may follow.
 #[must_use]
-pub fn padded_body<'d, T: Deserialize<'d> + Serialize>(bytes: &'d [u8]) -> Option<T> {
+pub fn padded_body<'d, T: Wire<'d>>(bytes: &'d [u8]) -> Option<T> {
     read_padded_body(bytes)
 }
 
 /// Writes a body to the front of `out`; its length, or `None` when it does not fit.
-pub fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
+pub fn write_body<'d, T: Wire<'d>>(value: &T, out: &mut [u8]) -> Option<usize> {
     codec::write_body(value, out)
 }

@@ -361,6 +361,6 @@ impl View<'_> {
 }
 
 /// Length of a body for the server in a transport message.
-pub(crate) fn transport_len<T: serde::Serialize>(body: &T) -> usize {
+pub(crate) fn transport_len<'a, T: crate::wire::Body<'a>>(body: &T) -> usize {
     body_len(body).saturating_add(crate::wire::TRANSPORT_OVERHEAD)
 }

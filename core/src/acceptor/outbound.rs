@@ -12,6 +12,7 @@ use crate::punch::Ability;
 use crate::session::Session;
 use crate::time::Instant;
 use crate::transmit::{DatagramHead, FrameHead};
+use crate::wire::Body;
 use crate::wire::codec::write_body;
 use crate::wire::message::{Fetch, PeerMessage, Register, ToServer, capability};
 use crate::wire::{
@@ -358,7 +359,7 @@ impl View<'_> {
 }
 
 /// Seals `body` into `out`, which has exactly the right length.
-pub(crate) fn seal_body<T: serde::Serialize>(
+pub(crate) fn seal_body<'a, T: Body<'a>>(
     session: &mut Session,
     now: Instant,
     body: &T,

@@ -35,7 +35,7 @@ pub(crate) struct Keepalive {
 impl Keepalive {
     pub(crate) fn parse(kind: Kind, message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
         let mut reader = Reader(message.get(1..)?);
-        let (status, handle) = (reader.u8()?, reader.u32()?);
+        let (status, handle) = (reader.byte()?, reader.u32()?);
         let [a, b, c, d, e, f] = reader.array()?;
         let cookie = if kind == Kind::Echo { Some(reader.array()?) } else { None };
         let tag = reader.array()?;

@@ -44,7 +44,7 @@ pub(crate) struct Header {
 impl Header {
     pub(crate) fn parse(kind: Kind, message: &[u8]) -> Option<Self> {
         let mut reader = Reader(message.get(1..)?);
-        let (epoch, receiver, counter) = (reader.u8()?, reader.u32()?, reader.u64()?);
+        let (epoch, receiver, counter) = (reader.byte()?, reader.u32()?, reader.u64()?);
         (message.len() >= TRANSPORT_OVERHEAD && counter <= LAST_COUNTER).then_some(Self {
             kind,
             epoch,

@@ -72,7 +72,7 @@ impl<'a> Certificate<'a> {
         let not_before = reader.u64()?;
         let not_after = reader.u64()?;
         let server_key = reader.array()?;
-        let len = usize::from(reader.u8()?);
+        let len = usize::from(reader.byte()?);
         let names = core::str::from_utf8(reader.slice(len)?).ok()?;
         let signature = reader.array()?;
         let signed = bytes.get(..bytes.len().checked_sub(SIGNATURE)?)?;

@@ -1,14 +1,13 @@
 //! Fixed-layout fields and postcard bodies, read and written without panics.
 //!
-//! Fixed fields are big-endian. A body is one postcard value and nothing after it; a value that
-//! could have been written shorter (a padded varint) is refused, so each value has one encoding.
+//! Fixed fields are big-endian. A body ([`Body`]) is one value and nothing after it; each value has
+//! one encoding.
 
-use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize};
+use super::body::{Body, Sink};
 
 /// Reads fields from the front of a slice.
-#[derive(Clone, Copy)]
-pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
+#[derive(Clone, Copy, Debug)]
+pub struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -23,8 +22,11 @@ impl<'a> Reader<'a> {
         Some(head)
     }
 
-    pub(crate) fn u8(&mut self) -> Option<u8> {
-        self.array::<1>().map(|[byte]| byte)
+    #[inline(never)]
+    pub(crate) fn byte(&mut self) -> Option<u8> {
+        let (&byte, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(byte)
     }
 
     pub(crate) fn u32(&mut self) -> Option<u32> {
@@ -61,50 +63,28 @@ impl<'a> Writer<'a> {
 }
 
 /// Length in bytes of a body.
-pub(crate) fn body_len<T: Serialize>(value: &T) -> usize {
-    postcard::serialize_with_flavor::<T, Measure, usize>(value, Measure(0)).unwrap_or(usize::MAX)
+pub(crate) fn body_len<'a, T: Body<'a>>(value: &T) -> usize {
+    let mut sink = Sink::new(&mut []);
+    value.write(&mut sink);
+    sink.len()
 }
 
 /// Writes a body to the front of `out`; returns its length, or `None` when it does not fit.
-pub(crate) fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
-    postcard::to_slice(value, out).ok().map(|written| written.len())
+pub(crate) fn write_body<'a, T: Body<'a>>(value: &T, out: &mut [u8]) -> Option<usize> {
+    let room = out.len();
+    let mut sink = Sink::new(out);
+    value.write(&mut sink);
+    Some(sink.len()).filter(|&len| len <= room)
 }
 
 /// Reads a body that fills `bytes`.
-pub(crate) fn read_body<'a, T>(bytes: &'a [u8]) -> Option<T>
-where
-    T: Deserialize<'a> + Serialize,
-{
-    let value = read_padded_body(bytes)?;
-    (body_len(&value) == bytes.len()).then_some(value)
+pub(crate) fn read_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let mut reader = Reader(bytes);
+    T::read(&mut reader).filter(|_| reader.0.is_empty())
 }
 
 /// Reads a body that may be followed by zero bytes (padding).
-pub(crate) fn read_padded_body<'a, T>(bytes: &'a [u8]) -> Option<T>
-where
-    T: Deserialize<'a> + Serialize,
-{
-    let (value, rest) = postcard::take_from_bytes::<T>(bytes).ok()?;
-    let used = bytes.len().checked_sub(rest.len())?;
-    (rest.iter().all(|&byte| byte == 0) && body_len(&value) == used).then_some(value)
-}
-
-struct Measure(usize);
-
-impl Flavor for Measure {
-    type Output = usize;
-
-    fn try_push(&mut self, _byte: u8) -> postcard::Result<()> {
-        self.0 = self.0.saturating_add(1);
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0 = self.0.saturating_add(bytes.len());
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.0)
-    }
+pub(crate) fn read_padded_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
+    let mut reader = Reader(bytes);
+    T::read(&mut reader).filter(|_| reader.0.iter().all(|&byte| byte == 0))
 }

@@ -54,10 +54,10 @@ pub(crate) struct Detect {
 impl Detect {
     pub(crate) fn parse(message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
         let mut reader = Reader(message.get(1..)?);
-        let (status, handle) = (reader.u8()?, reader.u32()?);
+        let (status, handle) = (reader.byte()?, reader.u32()?);
         let [a, b, c, d, e, f] = reader.array()?;
-        let (request, round, which) = (reader.u32()?, reader.u8()?, reader.u8()?);
-        let (socket, local) = (reader.u8()?, u16::from_be_bytes(reader.array()?));
+        let (request, round, which) = (reader.u32()?, reader.byte()?, reader.byte()?);
+        let (socket, local) = (reader.byte()?, u16::from_be_bytes(reader.array()?));
         let tag = reader.array()?;
         let counter = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
         let sane = reader.0.is_empty() && status & RESERVED == 0;
@@ -105,7 +105,7 @@ pub(crate) struct Check {
 impl Check {
     pub(crate) fn parse(kind: Kind, message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
         let mut reader = Reader(message.get(1..)?);
-        let (status, index, tag) = (reader.u8()?, reader.u32()?, reader.array()?);
+        let (status, index, tag) = (reader.byte()?, reader.u32()?, reader.array()?);
         let sane = reader.0.is_empty() && status <= 1;
         sane.then_some((Self { kind, answer: status == 1, index }, tag))
     }

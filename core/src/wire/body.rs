@@ -1,0 +1,349 @@
+//! How bodies are written and read: postcard's format, by hand.
+//!
+//! The bytes are those that the derived `serde` implementations give with postcard, and a test holds
+//! the two against each other; but serde's way, generic over formats at one end and types at the other,
+//! takes a microcontroller three times the flash. Whole numbers of more than one byte are varints, the
+//! variants of an enum and the lengths of slices too; everything else stands as it is.
+//!
+//! Each value has one encoding: a number that could have been written shorter is refused.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use heapless::Vec;
+
+use super::codec::Reader;
+use super::message as m;
+use crate::id::EquipmentId;
+use crate::nat::{Count, Differential, Forecast, PortRange};
+use crate::punch::{Bracket, Burst, Hopeless};
+
+/// What stands in a transport message or handshake payload, or is a part of it.
+pub trait Body<'a>: Sized {
+    /// Appends itself.
+    #[doc(hidden)]
+    fn write(&self, to: &mut Sink<'_>);
+    /// Takes one from the front; `None` when there is none.
+    #[doc(hidden)]
+    fn read(from: &mut Reader<'a>) -> Option<Self>;
+}
+
+/// Bytes on their way into a slice; what does not fit is counted all the same.
+#[derive(Debug)]
+pub struct Sink<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl<'a> Sink<'a> {
+    pub(super) const fn new(out: &'a mut [u8]) -> Self {
+        Self { out, len: 0 }
+    }
+
+    /// How many bytes it took.
+    pub(super) const fn len(&self) -> usize {
+        self.len
+    }
+
+    #[inline(never)]
+    fn put(&mut self, bytes: &[u8]) {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(place) = self.out.get_mut(self.len..end) {
+            place.copy_from_slice(bytes);
+        }
+        self.len = end;
+    }
+
+    #[inline(never)]
+    fn byte(&mut self, byte: u8) {
+        self.put(&[byte]);
+    }
+
+    #[inline(never)]
+    fn varint(&mut self, mut value: u64) {
+        while value > 0x7f {
+            let [low, ..] = value.to_le_bytes();
+            self.byte(low | 0x80);
+            value >>= 7;
+        }
+        let [low, ..] = value.to_le_bytes();
+        self.byte(low);
+    }
+}
+
+/// A number of at most `most`.
+#[inline(never)]
+fn varint(from: &mut Reader<'_>, most: u64) -> Option<u64> {
+    let mut value = 0_u64;
+    let mut shift = 0;
+    loop {
+        let byte = from.byte()?;
+        let part = u64::from(byte & 0x7f);
+        value |= part.checked_shl(shift).filter(|moved| moved >> shift == part)?;
+        if byte & 0x80 == 0 {
+            // A last byte of zero could have been left out.
+            let shortest = byte != 0 || shift == 0;
+            return (shortest && value <= most).then_some(value);
+        }
+        shift = shift.saturating_add(7);
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty)*) => { $(
+        impl Body<'_> for $number {
+            fn write(&self, to: &mut Sink<'_>) {
+                to.varint((*self).into());
+            }
+
+            fn read(from: &mut Reader<'_>) -> Option<Self> {
+                varint(from, Self::MAX.into())?.try_into().ok()
+            }
+        }
+    )* };
+}
+
+numbers! { u16 u32 u64 }
+
+impl Body<'_> for u8 {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.byte(*self);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.byte()
+    }
+}
+
+impl Body<'_> for bool {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.byte((*self).into());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        match from.byte()? {
+            0 => Some(false),
+            1 => Some(true),
+            _ => None,
+        }
+    }
+}
+
+impl<const N: usize> Body<'_> for [u8; N] {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.put(self);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.array()
+    }
+}
+
+impl<'a> Body<'a> for &'a [u8] {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.varint(u64::try_from(self.len()).unwrap_or(u64::MAX));
+        to.put(self);
+    }
+
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let len = u32::read(from)?;
+        from.slice(usize::try_from(len).ok()?)
+    }
+}
+
+impl<'a, T: Body<'a>> Body<'a> for Option<T> {
+    fn write(&self, to: &mut Sink<'_>) {
+        self.is_some().write(to);
+        if let Some(value) = self {
+            value.write(to);
+        }
+    }
+
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        if bool::read(from)? { T::read(from).map(Some) } else { Some(None) }
+    }
+}
+
+impl<'a, T: Body<'a>, const N: usize> Body<'a> for Vec<T, N> {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.varint(u64::try_from(self.len()).unwrap_or(u64::MAX));
+        self.iter().for_each(|value| value.write(to));
+    }
+
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        let mut all = Self::new();
+        for _ in 0..u32::read(from)? {
+            all.push(T::read(from)?).ok()?;
+        }
+        Some(all)
+    }
+}
+
+impl<'a, A: Body<'a>, B: Body<'a>> Body<'a> for (A, B) {
+    fn write(&self, to: &mut Sink<'_>) {
+        self.0.write(to);
+        self.1.write(to);
+    }
+
+    fn read(from: &mut Reader<'a>) -> Option<Self> {
+        Some((A::read(from)?, B::read(from)?))
+    }
+}
+
+/// Family, address and port; an IPv6 address without flow and scope.
+impl Body<'_> for SocketAddr {
+    #[inline(never)]
+    fn write(&self, to: &mut Sink<'_>) {
+        to.byte(self.is_ipv6().into());
+        match self.ip() {
+            IpAddr::V4(address) => to.put(&address.octets()),
+            IpAddr::V6(address) => to.put(&address.octets()),
+        }
+        self.port().write(to);
+    }
+
+    #[inline(never)]
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        let ip = if bool::read(from)? {
+            IpAddr::V6(Ipv6Addr::from(from.array::<16>()?))
+        } else {
+            IpAddr::V4(Ipv4Addr::from(from.array::<4>()?))
+        };
+        Some(Self::new(ip, u16::read(from)?))
+    }
+}
+
+impl Body<'_> for EquipmentId {
+    fn write(&self, to: &mut Sink<'_>) {
+        self.0.write(to);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        from.array().map(Self)
+    }
+}
+
+impl Body<'_> for Differential {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.put(&self.get().to_le_bytes());
+    }
+
+    fn read(from: &mut Reader<'_>) -> Option<Self> {
+        Self::new(i8::from_le_bytes(from.array()?).into())
+    }
+}
+
+/// Structures: the fields in their order.
+macro_rules! structs {
+    ($($type:ty { $($field:ident),+ })*) => { $(
+        impl<'a> Body<'a> for $type {
+            fn write(&self, to: &mut Sink<'_>) {
+                $(self.$field.write(to);)+
+            }
+
+            fn read(from: &mut Reader<'a>) -> Option<Self> {
+                Some(Self { $($field: Body::read(from)?),+ })
+            }
+        }
+    )* };
+}
+
+/// Enumerations: the variant's number, then what is in it.
+macro_rules! enums {
+    ($($type:ty { $($number:literal $variant:ident { $($field:tt: $value:ident),* })+ })*) => { $(
+        impl<'a> Body<'a> for $type {
+            fn write(&self, to: &mut Sink<'_>) {
+                match self {
+                    $(Self::$variant { $($field: $value),* } => {
+                        to.byte($number);
+                        $($value.write(to);)*
+                    })+
+                }
+            }
+
+            fn read(from: &mut Reader<'a>) -> Option<Self> {
+                Some(match from.byte()? {
+                    $($number => Self::$variant { $($field: Body::read(from)?),* },)+
+                    _ => return None,
+                })
+            }
+        }
+    )* };
+}
+
+structs! {
+    m::Hello<'a> { role, time, early }
+    m::Welcome { observed, time, early_taken }
+    m::Register { id, local, capabilities, early_key }
+    m::Measure { other_port, other_address, now }
+    m::Seen { request, round, packets }
+    m::Punch { request, peer, burst }
+    m::Hopeless { request, why }
+    m::Heard { request }
+    m::Range { request, round, range }
+    m::Registered { observed, interval, register_every }
+    m::ConnectRequest<'a> { request, target, issuer, early_tag, offer }
+    m::ConnectNotify<'a> { request, issuer, paired, offer }
+    m::Wake { request }
+    m::Fetch { request }
+    m::NotifyReply { request, verdict }
+    m::Plan { request, acceptor, accepted }
+    m::Refused { request, reason }
+    m::Offer { index, password, punch_key, counter, time, candidates }
+    m::Accept { early_key }
+    PortRange { before, after, differential, bubbles }
+    Burst { round, sockets, keep, ports, count, bracket, once, hops }
+}
+
+enums! {
+    m::Role { 0 Acceptor {} 1 Issuer {} }
+    m::ToServer<'a> {
+        0 Confirm {}
+        1 Register { 0: body }
+        2 Deregister {}
+        3 Connect { 0: body }
+        4 Reply { 0: body }
+        5 Fetch { 0: body }
+        6 Can { 0: body }
+        7 Heard { 0: body }
+        8 Range { 0: body }
+    }
+    m::ToEquipment<'a> {
+        0 Registered { 0: body }
+        1 Notify { 0: body }
+        2 Wake { 0: body }
+        3 Plan { 0: body }
+        4 Refused { 0: body }
+        5 Goodbye {}
+        6 Measure { 0: body }
+        7 Seen { 0: body }
+        8 Punch { 0: body }
+        9 Hopeless { 0: body }
+    }
+    m::Verdict { 0 Accepted {} 1 Declined { 0: reason } }
+    m::Reason {
+        0 Unspecified {}
+        1 Unknown {}
+        2 Offline {}
+        3 Busy {}
+        4 NotAllowed {}
+        5 WrongPassword {}
+        6 ForbiddenAddress {}
+        7 BadOffer {}
+        8 Unreachable {}
+    }
+    m::PeerMessage { 0 Alive {} 1 Probe {} 2 Close {} 3 EarlyKey { 0: key } }
+    Hopeless { 0 BothUnpredictable {} 1 Families {} 2 Budget {} 3 Sockets {} }
+    Bracket { 0 None {} 1 Announce {} 2 After {} 3 SameSocket {} 4 FreshSockets {} }
+    Count {
+        0 Poisson { mean: mean }
+        1 Split { number: number, part: part, rest: rest }
+    }
+    Forecast {
+        0 Port { 0: port }
+        1 Counter { last: last, differential: differential, nth: nth, foreign: foreign }
+        2 Run { first: first, differential: differential }
+        3 Around { before: before, after: after, differential: differential }
+        4 Between { low: low, high: high }
+        5 Among { low: low, high: high, margin: margin }
+    }
+}
