@@ -6,8 +6,9 @@
 //! mixes the raw bytes with the device's own secret, its boot counter and a call counter. As long as
 //! one of these is good, no two secrets are alike.
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroize;
+
+use crate::crypto::sha256;
 
 /// A source of random bytes. Adapters wrap the operating system's, or a TRNG.
 pub trait Entropy {
@@ -65,29 +66,21 @@ impl Drop for Hedge {
 impl Hedge {
     /// `secret` is the device's static secret, `boots` its boot counter (0 where it keeps none).
     pub(crate) fn new(secret: &[u8; 32], boots: u64) -> Self {
-        let mut hash = Sha256::new_with_prefix(b"genkan hedge 1");
-        hash.update(secret);
-        hash.update(boots.to_be_bytes());
-        Self { pool: hash.finalize().into(), calls: 0 }
+        Self { pool: sha256(&[b"genkan hedge 1", secret, &boots.to_be_bytes()]), calls: 0 }
     }
 }
 
 impl Draw<'_> {
     /// Thirty-two bytes that will become a key.
+    #[inline(never)]
     pub(crate) fn secret(&mut self) -> Result<[u8; 32], EntropyError> {
         let mut raw = [0; 32];
         self.source.fill(&mut raw)?;
         self.hedge.calls = self.hedge.calls.wrapping_add(1);
-        let mut hash = Sha256::new_with_prefix(b"genkan draw 1");
-        hash.update(self.hedge.pool);
-        hash.update(self.hedge.calls.to_be_bytes());
-        hash.update(raw);
-        let drawn: [u8; 32] = hash.finalize().into();
+        let calls = self.hedge.calls.to_be_bytes();
+        let drawn = sha256(&[b"genkan draw 1", &self.hedge.pool, &calls, &raw]);
         // The pool moves on one way, so that a later theft does not reveal what was drawn.
-        let mut next = Sha256::new_with_prefix(b"genkan pool 1");
-        next.update(self.hedge.pool);
-        next.update(raw);
-        self.hedge.pool = next.finalize().into();
+        self.hedge.pool = sha256(&[b"genkan pool 1", &self.hedge.pool, &raw]);
         raw.zeroize();
         Ok(drawn)
     }
@@ -104,14 +97,12 @@ impl Draw<'_> {
 
     /// A fraction in 0..65536, for jitter. Falls back to the pool when the source fails: jitter that
     /// an observer can guess is better than none.
+    #[inline(never)]
     pub(crate) fn jitter(&mut self) -> u16 {
         let [a, b] = self.public::<2>().unwrap_or_else(|_| {
             self.hedge.calls = self.hedge.calls.wrapping_add(1);
-            let mut hash = Sha256::new_with_prefix(b"genkan jitter 1");
-            hash.update(self.hedge.pool);
-            hash.update(self.hedge.calls.to_be_bytes());
-            let out: [u8; 32] = hash.finalize().into();
-            let [a, b, ..] = out;
+            let calls = self.hedge.calls.to_be_bytes();
+            let [a, b, ..] = sha256(&[b"genkan jitter 1", &self.hedge.pool, &calls]);
             [a, b]
         });
         u16::from_be_bytes([a, b])

@@ -50,12 +50,14 @@ impl Instant {
 
     /// `self + duration`, or [`Instant::END`] where that would overflow.
     #[must_use]
+    #[inline(never)]
     pub fn after(self, duration: Duration) -> Self {
         Self::from_micros(self.as_micros().saturating_add(micros(duration)))
     }
 
     /// The time from `earlier` to `self`; zero where `earlier` is later.
     #[must_use]
+    #[inline(never)]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.as_micros().saturating_sub(earlier.as_micros()))
     }
@@ -64,7 +66,9 @@ impl Instant {
 /// A duration in whole microseconds, saturated to `u64`.
 #[must_use]
 pub(crate) fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    // Not by `as_micros`, which takes 128 bits.
+    let whole = duration.as_secs().saturating_mul(1_000_000);
+    whole.saturating_add(duration.subsec_micros().into())
 }
 
 /// The earlier of two optional deadlines.

@@ -87,6 +87,14 @@ pub(crate) struct State {
 }
 
 impl State {
+    /// It is `now`, or later if that was said before.
+    #[inline(never)]
+    fn clock(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
+    }
+
+    #[inline(never)]
     pub(crate) fn event(&mut self, event: AcceptorEvent) {
         note!("acceptor", event);
         if self.events.push_back(event).is_err() {
@@ -104,6 +112,7 @@ impl State {
         self.commands.len().max(self.events.len()) >= QUEUE / 2
     }
 
+    #[inline(never)]
     pub(crate) fn command(&mut self, command: Command) {
         if self.commands.push_back(command).is_err() {
             self.counters.lose_event();
@@ -162,7 +171,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
     }
 
     fn view(&mut self, now: Instant) -> View<'_> {
-        self.state.now = self.state.now.max(now);
+        self.state.clock(now);
         View { state: &mut self.state, slots: self.slots.as_mut(), entropy: &mut self.entropy }
     }
 
@@ -254,8 +263,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
         channel: Channel,
         bytes: &'a [u8],
     ) -> Result<Payload<'a>, SendError> {
-        self.state.now = self.state.now.max(now);
-        let now = self.state.now;
+        let now = self.state.clock(now);
         let slot = crate::peer::slots::find(self.slots.as_mut(), connection)?;
         Payload::new(slot.confirmed()?, now, channel, bytes)
     }

@@ -55,9 +55,12 @@ impl core::fmt::Debug for Resumption {
 }
 
 /// `span` times `fraction` / 65,536.
+#[inline(never)]
 pub(crate) fn share(span: Duration, fraction: u16) -> Duration {
-    let part = (u128::from(micros(span)).saturating_mul(u128::from(fraction))) >> 16;
-    Duration::from_micros(u64::try_from(part).unwrap_or(u64::MAX))
+    let (span, fraction) = (micros(span), u64::from(fraction));
+    let (high, low) = (span >> 16, span & 0xffff);
+    let low = low.saturating_mul(fraction) >> 16;
+    Duration::from_micros(high.saturating_mul(fraction).saturating_add(low))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

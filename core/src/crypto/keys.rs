@@ -1,9 +1,20 @@
 //! What is derived from a root, and from passwords.
 
-use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use super::noise::hmac;
+use super::{sha256, sha256_of};
+
+/// HMAC-SHA256 of the concatenated `parts` (RFC 2104).
+#[inline(never)]
+pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    let mut pad = [0x36; 64];
+    pad.iter_mut().zip(key).for_each(|(pad, key)| *pad ^= key);
+    let inner = sha256_of(&pad, parts);
+    pad.iter_mut().for_each(|pad| *pad ^= 0x36 ^ 0x5c);
+    let outer = sha256(&[&pad, &inner]);
+    pad.zeroize();
+    outer
+}
 
 /// The common key of a session: 32 bytes from which all its other keys come.
 #[derive(Clone, PartialEq, Eq, Zeroize, ZeroizeOnDrop)]
@@ -113,10 +124,7 @@ impl PasswordRecord {
     }
 
     fn digest(salt: &[u8; 16], information: &[u8; 32]) -> [u8; 32] {
-        let mut hash = Sha256::new_with_prefix(b"genkan password 1");
-        hash.update(salt);
-        hash.update(information);
-        hash.finalize().into()
+        sha256(&[b"genkan password 1", salt, information])
     }
 }
 
@@ -128,9 +136,7 @@ impl core::fmt::Debug for PasswordRecord {
 
 /// Key of the handshake filter (mac1) and of cookies for a responder with this public key.
 pub(crate) fn filter_key(label: &[u8], responder: &[u8; 32]) -> [u8; 32] {
-    let mut hash = Sha256::new_with_prefix(label);
-    hash.update(responder);
-    hash.finalize().into()
+    sha256(&[label, responder])
 }
 
 /// The first half of a filter key, for SipHash.
@@ -140,5 +146,5 @@ pub(crate) fn mac1_key(responder: &[u8; 32]) -> [u8; 16] {
 
 /// SHA-256 of `bytes`, cut to 16 bytes: remembers an offer or ephemeral key.
 pub(crate) fn fingerprint(bytes: &[u8]) -> [u8; 16] {
-    half(&Sha256::digest(bytes).into())
+    half(&sha256(&[bytes]))
 }

@@ -14,6 +14,7 @@ pub(crate) mod keys;
 pub(crate) mod mac;
 pub(crate) mod noise;
 
+use sha2::{Digest, Sha256};
 use x25519_dalek::x25519;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -78,6 +79,32 @@ impl defmt::Format for StaticKey {
 pub(crate) fn dh(secret: &[u8; 32], public: &[u8; 32]) -> Option<[u8; 32]> {
     let shared = x25519(*secret, *public);
     (!bool::from(subtle::ConstantTimeEq::ct_eq(&shared[..], &[0; 32][..]))).then_some(shared)
+}
+
+/// SHA-256 of the concatenated `parts`.
+pub(crate) fn sha256(parts: &[&[u8]]) -> [u8; 32] {
+    sha256_of(&[], parts)
+}
+
+/// SHA-256 of `head` and the `parts` after it.
+#[inline(never)]
+fn sha256_of(head: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    feed(&mut hash, head);
+    parts.iter().for_each(|part| feed(&mut hash, part));
+    digest(hash)
+}
+
+/// The one copy of SHA-256's way in; each would take 300 bytes.
+#[inline(never)]
+fn feed(hash: &mut Sha256, data: &[u8]) {
+    hash.update(data);
+}
+
+/// The one copy of its way out.
+#[inline(never)]
+fn digest(hash: Sha256) -> [u8; 32] {
+    hash.finalize().into()
 }
 
 /// Whether two secrets are equal, in time that does not depend on where they differ.

@@ -96,6 +96,7 @@ impl Walk {
 }
 
 /// `weight * times / by`; 0 where nothing is left or the divisor is 0.
+#[inline(never)]
 fn scale(weight: u64, times: u64, by: u64) -> u64 {
     let wide = u128::from(weight).saturating_mul(times.into());
     u64::try_from(wide.checked_div(by.into()).unwrap_or(0)).unwrap_or(u64::MAX)

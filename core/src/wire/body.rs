@@ -11,7 +11,6 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use heapless::Vec;
 
-use super::codec::Reader;
 use super::message as m;
 use crate::id::EquipmentId;
 use crate::nat::{Count, Differential, Forecast, PortRange};
@@ -22,9 +21,9 @@ pub trait Body<'a>: Sized {
     /// Appends itself.
     #[doc(hidden)]
     fn write(&self, to: &mut Sink<'_>);
-    /// Takes one from the front; `None` when there is none.
+    /// Takes one from the front; when there is none, [`Source::fail`] and anything.
     #[doc(hidden)]
-    fn read(from: &mut Reader<'a>) -> Option<Self>;
+    fn read(from: &mut Source<'a>) -> Self;
 }
 
 /// Bytes on their way into a slice; what does not fit is counted all the same.
@@ -48,14 +47,17 @@ impl<'a> Sink<'a> {
     fn put(&mut self, bytes: &[u8]) {
         let end = self.len.saturating_add(bytes.len());
         if let Some(place) = self.out.get_mut(self.len..end) {
-            place.copy_from_slice(bytes);
+            place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
         }
         self.len = end;
     }
 
     #[inline(never)]
     fn byte(&mut self, byte: u8) {
-        self.put(&[byte]);
+        if let Some(place) = self.out.get_mut(self.len) {
+            *place = byte;
+        }
+        self.len = self.len.saturating_add(1);
     }
 
     #[inline(never)]
@@ -70,47 +72,150 @@ impl<'a> Sink<'a> {
     }
 }
 
-/// A number of at most `most`.
-#[inline(never)]
-fn varint(from: &mut Reader<'_>, most: u64) -> Option<u64> {
-    let mut value = 0_u64;
-    let mut shift = 0;
-    loop {
-        let byte = from.byte()?;
-        let part = u64::from(byte & 0x7f);
-        value |= part.checked_shl(shift).filter(|moved| moved >> shift == part)?;
-        if byte & 0x80 == 0 {
-            // A last byte of zero could have been left out.
-            let shortest = byte != 0 || shift == 0;
-            return (shortest && value <= most).then_some(value);
+/// Bytes that a body is read from. That something was wrong is remembered, and looked at once, at the
+/// end: a check behind each field would double the code.
+#[derive(Debug)]
+pub struct Source<'a> {
+    rest: &'a [u8],
+    failed: bool,
+}
+
+impl<'a> Source<'a> {
+    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes, failed: false }
+    }
+
+    /// What is left; `None` when something was wrong.
+    pub(super) fn rest(&self) -> Option<&'a [u8]> {
+        (!self.failed).then_some(self.rest)
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail(&mut self) {
+        self.failed = true;
+        self.rest = &[];
+    }
+
+    #[inline(never)]
+    fn byte(&mut self) -> u8 {
+        match self.rest.split_first() {
+            Some((&byte, rest)) => {
+                self.rest = rest;
+                byte
+            }
+            None => {
+                self.fail();
+                0
+            }
         }
-        shift = shift.saturating_add(7);
+    }
+
+    #[inline(never)]
+    fn fill(&mut self, out: &mut [u8]) {
+        out.iter_mut().for_each(|place| *place = self.byte());
+    }
+
+    fn array<const N: usize>(&mut self) -> [u8; N] {
+        let mut out = [0; N];
+        self.fill(&mut out);
+        out
+    }
+
+    #[inline(never)]
+    fn slice(&mut self) -> &'a [u8] {
+        let len = usize::try_from(self.u32()).unwrap_or(usize::MAX);
+        match self.rest.split_at_checked(len) {
+            Some((slice, rest)) => {
+                self.rest = rest;
+                slice
+            }
+            None => {
+                self.fail();
+                &[]
+            }
+        }
+    }
+
+    /// A number that takes at most so many bytes, of whose last one no more bits than these are set.
+    #[inline(never)]
+    fn varint(&mut self, bytes: u32, last: u8) -> u64 {
+        let mut value = 0;
+        for place in 0..bytes {
+            let byte = self.byte();
+            value |= u64::from(byte & 0x7f) << place.saturating_mul(7);
+            if byte & 0x80 == 0 {
+                // A last byte of zero could have been left out.
+                let is_last = place.saturating_add(1) == bytes;
+                if (byte == 0 && place > 0) || (is_last && byte > last) {
+                    break;
+                }
+                return value;
+            }
+        }
+        self.fail();
+        0
+    }
+
+    #[inline(never)]
+    fn u16(&mut self) -> u16 {
+        let [low, high, ..] = self.varint(3, 0b11).to_le_bytes();
+        u16::from_le_bytes([low, high])
+    }
+
+    #[inline(never)]
+    fn u32(&mut self) -> u32 {
+        let [a, b, c, d, ..] = self.varint(5, 0b1111).to_le_bytes();
+        u32::from_le_bytes([a, b, c, d])
+    }
+
+    #[inline(never)]
+    fn bool(&mut self) -> bool {
+        let byte = self.byte();
+        if byte > 1 {
+            self.fail();
+        }
+        byte == 1
     }
 }
-
-macro_rules! numbers {
-    ($($number:ty)*) => { $(
-        impl Body<'_> for $number {
-            fn write(&self, to: &mut Sink<'_>) {
-                to.varint((*self).into());
-            }
-
-            fn read(from: &mut Reader<'_>) -> Option<Self> {
-                varint(from, Self::MAX.into())?.try_into().ok()
-            }
-        }
-    )* };
-}
-
-numbers! { u16 u32 u64 }
 
 impl Body<'_> for u8 {
     fn write(&self, to: &mut Sink<'_>) {
         to.byte(*self);
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
+    fn read(from: &mut Source<'_>) -> Self {
         from.byte()
+    }
+}
+
+impl Body<'_> for u16 {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.varint((*self).into());
+    }
+
+    fn read(from: &mut Source<'_>) -> Self {
+        from.u16()
+    }
+}
+
+impl Body<'_> for u32 {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.varint((*self).into());
+    }
+
+    fn read(from: &mut Source<'_>) -> Self {
+        from.u32()
+    }
+}
+
+impl Body<'_> for u64 {
+    fn write(&self, to: &mut Sink<'_>) {
+        to.varint(*self);
+    }
+
+    fn read(from: &mut Source<'_>) -> Self {
+        from.varint(10, 1)
     }
 }
 
@@ -119,12 +224,8 @@ impl Body<'_> for bool {
         to.byte((*self).into());
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        match from.byte()? {
-            0 => Some(false),
-            1 => Some(true),
-            _ => None,
-        }
+    fn read(from: &mut Source<'_>) -> Self {
+        from.bool()
     }
 }
 
@@ -133,7 +234,7 @@ impl<const N: usize> Body<'_> for [u8; N] {
         to.put(self);
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
+    fn read(from: &mut Source<'_>) -> Self {
         from.array()
     }
 }
@@ -144,9 +245,8 @@ impl<'a> Body<'a> for &'a [u8] {
         to.put(self);
     }
 
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        let len = u32::read(from)?;
-        from.slice(usize::try_from(len).ok()?)
+    fn read(from: &mut Source<'a>) -> Self {
+        from.slice()
     }
 }
 
@@ -158,8 +258,8 @@ impl<'a, T: Body<'a>> Body<'a> for Option<T> {
         }
     }
 
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        if bool::read(from)? { T::read(from).map(Some) } else { Some(None) }
+    fn read(from: &mut Source<'a>) -> Self {
+        from.bool().then(|| T::read(from))
     }
 }
 
@@ -169,12 +269,15 @@ impl<'a, T: Body<'a>, const N: usize> Body<'a> for Vec<T, N> {
         self.iter().for_each(|value| value.write(to));
     }
 
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
+    fn read(from: &mut Source<'a>) -> Self {
         let mut all = Self::new();
-        for _ in 0..u32::read(from)? {
-            all.push(T::read(from)?).ok()?;
+        for _ in 0..from.u32() {
+            if all.push(T::read(from)).is_err() {
+                from.fail();
+                break;
+            }
         }
-        Some(all)
+        all
     }
 }
 
@@ -184,8 +287,8 @@ impl<'a, A: Body<'a>, B: Body<'a>> Body<'a> for (A, B) {
         self.1.write(to);
     }
 
-    fn read(from: &mut Reader<'a>) -> Option<Self> {
-        Some((A::read(from)?, B::read(from)?))
+    fn read(from: &mut Source<'a>) -> Self {
+        (A::read(from), B::read(from))
     }
 }
 
@@ -202,13 +305,13 @@ impl Body<'_> for SocketAddr {
     }
 
     #[inline(never)]
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        let ip = if bool::read(from)? {
-            IpAddr::V6(Ipv6Addr::from(from.array::<16>()?))
+    fn read(from: &mut Source<'_>) -> Self {
+        let ip = if from.bool() {
+            IpAddr::V6(Ipv6Addr::from(from.array::<16>()))
         } else {
-            IpAddr::V4(Ipv4Addr::from(from.array::<4>()?))
+            IpAddr::V4(Ipv4Addr::from(from.array::<4>()))
         };
-        Some(Self::new(ip, u16::read(from)?))
+        Self::new(ip, from.u16())
     }
 }
 
@@ -217,8 +320,8 @@ impl Body<'_> for EquipmentId {
         self.0.write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        from.array().map(Self)
+    fn read(from: &mut Source<'_>) -> Self {
+        Self(from.array())
     }
 }
 
@@ -227,8 +330,12 @@ impl Body<'_> for Differential {
         to.put(&self.get().to_le_bytes());
     }
 
-    fn read(from: &mut Reader<'_>) -> Option<Self> {
-        Self::new(i8::from_le_bytes(from.array()?).into())
+    fn read(from: &mut Source<'_>) -> Self {
+        let step = Self::new(i8::from_le_bytes(from.array()).into());
+        step.unwrap_or_else(|| {
+            from.fail();
+            Self::ONE
+        })
     }
 }
 
@@ -240,8 +347,8 @@ macro_rules! structs {
                 $(self.$field.write(to);)+
             }
 
-            fn read(from: &mut Reader<'a>) -> Option<Self> {
-                Some(Self { $($field: Body::read(from)?),+ })
+            fn read(from: &mut Source<'a>) -> Self {
+                Self { $($field: Body::read(from)),+ }
             }
         }
     )* };
@@ -249,10 +356,17 @@ macro_rules! structs {
 
 /// Enumerations: the variant's number, then what is in it.
 macro_rules! enums {
-    ($($type:ty { $($number:literal $variant:ident { $($field:tt: $value:ident),* })+ })*) => { $(
+    ($($type:ty {
+        0 $first:ident { $($f:tt: $v:ident),* }
+        $($number:literal $variant:ident { $($field:tt: $value:ident),* })+
+    })*) => { $(
         impl<'a> Body<'a> for $type {
             fn write(&self, to: &mut Sink<'_>) {
                 match self {
+                    Self::$first { $($f: $v),* } => {
+                        to.byte(0);
+                        $($v.write(to);)*
+                    }
                     $(Self::$variant { $($field: $value),* } => {
                         to.byte($number);
                         $($value.write(to);)*
@@ -260,11 +374,16 @@ macro_rules! enums {
                 }
             }
 
-            fn read(from: &mut Reader<'a>) -> Option<Self> {
-                Some(match from.byte()? {
-                    $($number => Self::$variant { $($field: Body::read(from)?),* },)+
-                    _ => return None,
-                })
+            fn read(from: &mut Source<'a>) -> Self {
+                match from.byte() {
+                    $($number => Self::$variant { $($field: Body::read(from)),* },)+
+                    number => {
+                        if number != 0 {
+                            from.fail();
+                        }
+                        Self::$first { $($f: Body::read(from)),* }
+                    }
+                }
             }
         }
     )* };

@@ -3,11 +3,11 @@
 //! Fixed fields are big-endian. A body ([`Body`]) is one value and nothing after it; each value has
 //! one encoding.
 
-use super::body::{Body, Sink};
+use super::body::{Body, Sink, Source};
 
 /// Reads fields from the front of a slice.
-#[derive(Clone, Copy, Debug)]
-pub struct Reader<'a>(pub(crate) &'a [u8]);
+#[derive(Clone, Copy)]
+pub(crate) struct Reader<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Reader<'a> {
     pub(crate) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
@@ -79,12 +79,14 @@ pub(crate) fn write_body<'a, T: Body<'a>>(value: &T, out: &mut [u8]) -> Option<u
 
 /// Reads a body that fills `bytes`.
 pub(crate) fn read_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let mut reader = Reader(bytes);
-    T::read(&mut reader).filter(|_| reader.0.is_empty())
+    let mut source = Source::new(bytes);
+    let value = T::read(&mut source);
+    source.rest()?.is_empty().then_some(value)
 }
 
 /// Reads a body that may be followed by zero bytes (padding).
 pub(crate) fn read_padded_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let mut reader = Reader(bytes);
-    T::read(&mut reader).filter(|_| reader.0.iter().all(|&byte| byte == 0))
+    let mut source = Source::new(bytes);
+    let value = T::read(&mut source);
+    source.rest()?.iter().all(|&byte| byte == 0).then_some(value)
 }

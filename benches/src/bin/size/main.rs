@@ -14,6 +14,7 @@ fn main() -> ExitCode {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"));
     let data = std::fs::read(&args[0]).unwrap();
     let image = image::Image::read(&data, root).unwrap();
+    if std::env::var_os("IN").is_some() { share::instances(&image); return ExitCode::SUCCESS; }
     let shares = share::shares(&image);
     let mut crates: BTreeMap<&str, u64> = BTreeMap::new();
     for ((owner, _), bytes) in &shares {

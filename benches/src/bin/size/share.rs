@@ -72,3 +72,24 @@ fn constants(image: &Image<'_>) -> BTreeMap<u64, (String, String)> {
         }
     }
 }
+
+pub(crate) fn instances(image: &Image<'_>) {
+    let mut all: BTreeMap<(String, String, String), BTreeMap<String, u64>> = BTreeMap::new();
+    for symbol in image.symbols.iter().filter(|symbol| symbol.is_code) {
+        for at in (symbol.address..symbol.address + symbol.size).step_by(2) {
+            let lines = image.lines(at);
+            for (index, line) in lines.iter().enumerate() {
+                if line.owner != "genkan-core" { continue; }
+                let outer: Vec<_> = lines[index + 1..].iter().map(|line| line.place.clone()).collect();
+                let file = line.place.split(':').next().unwrap().to_owned();
+                *all.entry((line.owner.clone(), file, line.function.clone())).or_default().entry(format!("{}{outer:?}", symbol.address)).or_default() += 2;
+            }
+        }
+    }
+    let mut rows: Vec<_> = all.iter().map(|(key, value)| (value.values().sum::<u64>(), value.len(), key)).collect();
+    rows.sort();
+    rows.reverse();
+    for (bytes, count, (_, file, function)) in rows.iter().filter(|row| row.1 > 1).take(90) {
+        println!("{bytes:>6} in {count:>3} = {:>5}  {file} {function}", bytes / *count as u64);
+    }
+}

@@ -13,7 +13,7 @@ use clatter::error::{CipherError, CipherResult, DhError, DhResult};
 use clatter::handshakepattern::noise_ik;
 use clatter::traits::{Cipher, CryptoComponent, Dh, Handshaker, Hash};
 use clatter::{KeyPair, NqHandshakeCore};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 use zeroize::Zeroize;
 
 use super::keys::Root;
@@ -224,11 +224,6 @@ fn root(state: Ik) -> Option<Root> {
     Some(Root::from_handshake(&up, &down, &transcript))
 }
 
-/// HMAC-SHA256 of the concatenated `parts` (RFC 2104).
-pub(crate) fn hmac(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
-    Sha::hmac_many(key, parts)
-}
-
 /// SHA-256 for clatter.
 #[derive(Clone, Default)]
 struct Sha(Sha256);
@@ -244,11 +239,11 @@ impl Hash for Sha {
     type Output = [u8; 32];
 
     fn input(&mut self, data: &[u8]) {
-        self.0.update(data);
+        super::feed(&mut self.0, data);
     }
 
     fn result(self) -> Self::Output {
-        self.0.finalize().into()
+        super::digest(self.0)
     }
 }
 
