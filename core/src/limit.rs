@@ -34,6 +34,7 @@ impl Bucket {
     pub(crate) const EMPTY: Self = Self { full_at: 0 };
 
     /// When there is a token.
+    #[inline(never)]
     pub(crate) fn available_at(&self, rate: Rate) -> Instant {
         let period = micros(rate.period);
         let depth = period.saturating_mul(u64::from(rate.burst));
@@ -41,6 +42,7 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
+    #[inline(never)]
     pub(crate) fn take(&mut self, now: Instant, rate: Rate) -> bool {
         let period = micros(rate.period);
         let full_at = self.full_at.max(now.as_micros());

@@ -6,6 +6,7 @@ use crate::link::Transport;
 use crate::session::keepalive::{Keepalive, WANTS_ANSWER};
 use crate::wire::Kind;
 use crate::wire::TAG_LEN;
+use crate::wire::codec::Writer;
 use crate::wire::message::ToServer;
 
 impl View<'_> {
@@ -15,7 +16,7 @@ impl View<'_> {
             Due::Nothing => {}
             Due::Resume => {
                 let message = self.state.registration.write_resume([Kind::Resume as u8, 0]);
-                out.copy_from_slice(&message);
+                Writer::new(out).put(&message);
             }
             Due::Register => {
                 let body = self.state.register();

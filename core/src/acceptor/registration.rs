@@ -63,6 +63,11 @@ pub(crate) fn share(span: Duration, fraction: u16) -> Duration {
     Duration::from_micros(high.saturating_mul(fraction).saturating_add(low))
 }
 
+/// `span` less [`share`] of it. (Subtracting durations can panic, for all that the compiler knows.)
+pub(super) fn less(span: Duration, fraction: u16) -> Duration {
+    Duration::from_micros(micros(span).saturating_sub(micros(share(span, fraction))))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Stage {
     /// Until `Registration::deadline`, then a new attempt.
@@ -254,8 +259,7 @@ impl Registration {
         self.keepalive_down = root.keepalive(Direction::Down);
         self.over = over;
         self.last = None;
-        let early = share(FRESH_AFTER, jitter >> 3);
-        self.fresh_at = Some(now.after(FRESH_AFTER.saturating_sub(early)));
+        self.fresh_at = Some(now.after(less(FRESH_AFTER, jitter >> 3)));
         self.say(Due::Register);
     }
 
@@ -309,7 +313,7 @@ impl Registration {
     }
 
     fn pause(&self, jitter: u16) -> Duration {
-        self.interval.saturating_sub(share(self.interval, jitter / 5))
+        less(self.interval, jitter / 5)
     }
 
     /// The keepalive or registration whose turn it is.
@@ -363,7 +367,7 @@ impl Registration {
     /// UDP does not work here: look again later.
     pub(super) fn retry_datagram(&mut self, now: Instant, jitter: u16) {
         self.datagram_at =
-            Some(now.after(BACKOFF_CAP.saturating_sub(share(BACKOFF_CAP, jitter >> 1))));
+            Some(now.after(less(BACKOFF_CAP, jitter >> 1)));
     }
 
     /// An attempt has failed: wait, then try again.
@@ -373,6 +377,6 @@ impl Registration {
         self.stage = Stage::Waiting;
         self.due = Due::Nothing;
         self.tries = 0;
-        self.deadline = Some(now.after(doubled.saturating_sub(share(doubled, jitter >> 1))));
+        self.deadline = Some(now.after(less(doubled, jitter >> 1)));
     }
 }

@@ -95,11 +95,14 @@ impl Walk {
     }
 }
 
-/// `weight * times / by`; 0 where nothing is left or the divisor is 0.
+/// `weight * times / by`; 0 where nothing is left or the divisor is 0. A weight has up to 40 bits, so
+/// that numbers of more than 24 are cut to that many: a division of 128 bits would be the largest
+/// function on a microcontroller.
 #[inline(never)]
 fn scale(weight: u64, times: u64, by: u64) -> u64 {
-    let wide = u128::from(weight).saturating_mul(times.into());
-    u64::try_from(wide.checked_div(by.into()).unwrap_or(0)).unwrap_or(u64::MAX)
+    let bits = u64::BITS.saturating_sub((times | by).leading_zeros());
+    let cut = bits.saturating_sub(24);
+    weight.saturating_mul(times >> cut).checked_div(by >> cut).unwrap_or(0)
 }
 
 impl Iterator for Walk {

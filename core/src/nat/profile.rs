@@ -174,7 +174,9 @@ impl NatProfile {
         let mut kept = Vec::<Sighting, MAX_SIGHTINGS>::new();
         // What a probe has got for the registered socket says nothing of mappings without one.
         let spoilt = |s: &Sighting| s.socket == first.socket && s.port() != first.port();
-        kept.extend(seen.iter().filter(|s| !(profile.punishes && spoilt(s))).copied());
+        for one in seen.iter().filter(|s| !(profile.punishes && spoilt(s))) {
+            let _room = kept.push(*one);
+        }
         profile.judge_mapping(&kept);
         profile.judge_allocation(&kept);
         profile.confidence = u8::from(!profile.is_empty());

@@ -48,8 +48,7 @@ pub struct Certificate<'a> {
     pub not_after: u64,
     /// The server's X25519 static public key.
     pub server_key: [u8; 32],
-    /// The names that the server may be asked for, separated by spaces.
-    pub names: &'a str,
+    names: &'a [u8],
     signed: &'a [u8],
     signature: [u8; SIGNATURE],
 }
@@ -73,7 +72,7 @@ impl<'a> Certificate<'a> {
         let not_after = reader.u64()?;
         let server_key = reader.array()?;
         let len = usize::from(reader.byte()?);
-        let names = core::str::from_utf8(reader.slice(len)?).ok()?;
+        let names = reader.slice(len)?;
         let signature = reader.array()?;
         let signed = bytes.get(..bytes.len().checked_sub(SIGNATURE)?)?;
         let fits = bytes.len() <= MAX_CERTIFICATE;
@@ -88,10 +87,17 @@ impl<'a> Certificate<'a> {
         })
     }
 
+    /// The names that the server may be asked for, separated by spaces.
+    #[must_use]
+    pub fn names(&self) -> &'a str {
+        // They are ASCII, or it had not been parsed.
+        core::str::from_utf8(self.names).unwrap_or_default()
+    }
+
     /// Whether the certificate carries `name` (compared without regard to ASCII case).
     #[must_use]
     pub fn is_for(&self, name: &str) -> bool {
-        self.names.split(' ').any(|own| own.eq_ignore_ascii_case(name))
+        words(self.names).any(|own| own.eq_ignore_ascii_case(name.as_bytes()))
     }
 
     /// Issues a certificate: writes it to the front of `out` and returns its length. Meant for the
@@ -107,7 +113,7 @@ impl<'a> Certificate<'a> {
     ) -> Result<usize, CertificateError> {
         let n = u8::try_from(subject.names.len()).map_err(|_| CertificateError::Malformed)?;
         if usize::from(n) > MAX_NAMES
-            || !is_names(subject.names)
+            || !is_names(subject.names.as_bytes())
             || subject.not_after <= subject.not_before
         {
             return Err(CertificateError::Malformed);
@@ -156,10 +162,12 @@ pub fn authority_public(secret: &[u8; 32]) -> [u8; 32] {
     SigningKey::from_bytes(secret).verifying_key().to_bytes()
 }
 
-fn is_names(names: &str) -> bool {
-    names
-        .split(' ')
-        .all(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+fn words(names: &[u8]) -> impl Iterator<Item = &[u8]> {
+    names.split(|&byte| byte == b' ')
+}
+
+fn is_names(names: &[u8]) -> bool {
+    words(names).all(|name| !name.is_empty() && name.iter().all(u8::is_ascii_graphic))
 }
 
 fn join<'b>(message: &'b mut [u8; CONTEXT.len() + MAX_CERTIFICATE], body: &[u8]) -> &'b [u8] {

@@ -49,10 +49,11 @@ impl<'a> Writer<'a> {
         Self { rest: out }
     }
 
+    #[inline(never)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let rest = core::mem::take(&mut self.rest);
         if let Some((head, tail)) = rest.split_at_mut_checked(bytes.len()) {
-            head.copy_from_slice(bytes);
+            head.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
             self.rest = tail;
         }
     }

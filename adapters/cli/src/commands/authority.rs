@@ -167,7 +167,7 @@ fn tell_certificate(bytes: &[u8], authority: Option<AuthorityKey>, output: &Outp
         _ => format!("{} days left", (certificate.not_after - now) / DAY),
     };
     output.line(format!("server key  {KEY}{server}{KEY:#}"));
-    output.line(format!("names       {}", clean(certificate.names)));
+    output.line(format!("names       {}", clean(certificate.names())));
     output.line(format!("serial      {}", certificate.serial));
     output.line(format!("not before  {}", clock::utc(certificate.not_before)));
     output.line(format!("not after   {} ({validity})", clock::utc(certificate.not_after)));
@@ -181,7 +181,7 @@ fn tell_certificate(bytes: &[u8], authority: Option<AuthorityKey>, output: &Outp
     event.insert("event".into(), "certificate".into());
     event.insert("at".into(), clock::micros().into());
     event.insert("server_key".into(), server.into());
-    let names: Vec<&str> = certificate.names.split(' ').collect();
+    let names: Vec<&str> = certificate.names().split(' ').collect();
     event.insert("names".into(), names.into());
     event.insert("serial".into(), certificate.serial.into());
     event.insert("not_before".into(), certificate.not_before.into());

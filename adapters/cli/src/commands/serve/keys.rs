@@ -106,7 +106,7 @@ fn renewed(
         return Ok(None);
     }
     let serial = next_serial(Some(old.serial).max(remembered(state)?));
-    issue(authority.seed(), *key.public(), old.names, serial, DAYS).map(Some)
+    issue(authority.seed(), *key.public(), old.names(), serial, DAYS).map(Some)
 }
 
 fn parse(certificate: &[u8]) -> Result<Certificate<'_>, Failure> {
@@ -183,7 +183,7 @@ mod tests {
         files::save_certificate(&data.path().join("certificate"), &out[..length]).unwrap();
         let renewed = load(data.path()).unwrap();
         let renewed = Certificate::parse(&renewed.certificate).unwrap();
-        assert!(renewed.serial > 4 && renewed.names == "demo");
+        assert!(renewed.serial > 4 && renewed.names() == "demo");
         assert!(renewed.not_after > now + 100 * clock::DAY);
     }
 

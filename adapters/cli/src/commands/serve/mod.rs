@@ -152,7 +152,7 @@ fn announce(keys: &keys::Keys, node: &ServerNode, output: &Output) -> Outcome {
         None => output.line(format!("{DIM}authority{DIM:#}    its key is not on this machine")),
     }
     let until = clock::utc(certificate.not_after);
-    let names = clean(certificate.names);
+    let names = clean(certificate.names());
     output.line(format!("{DIM}certificate{DIM:#}  for {names}, until {until}"));
     let ready = Event::new("ready")
         .text("address", address)
