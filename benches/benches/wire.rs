@@ -6,11 +6,11 @@ use core::hint::black_box;
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use genkan_benches::bodies::{self, Buffer, decode, encode};
-use serde::{Deserialize, Serialize};
+use genkan_core::wire::Body;
 
 const ROOM: Buffer = [0; genkan_core::wire::MAX_BODY];
 
-fn both<'a, T: Serialize + Deserialize<'a>>(
+fn both<'a, T: Body<'a>>(
     groups: &mut BenchmarkGroup<'_, WallTime>,
     name: &str,
     value: &T,

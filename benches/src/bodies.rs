@@ -5,14 +5,12 @@
 
 use core::hint::black_box;
 
-use genkan_core::EquipmentId;
-use genkan_core::wire::OFFER_LEN;
 use genkan_core::wire::message::{
     ConnectNotify, ConnectRequest, Hello, NotifyReply, Plan, Refused, Register, Registered, Role,
     ToEquipment, ToServer, Verdict, Welcome,
 };
-use postcard::ser_flavors::Flavor;
-use serde::{Deserialize, Serialize};
+use genkan_core::wire::{Body, OFFER_LEN};
+use genkan_core::{EquipmentId, inspect};
 
 use crate::world::{ACCEPTOR, ISSUER};
 
@@ -96,41 +94,18 @@ pub const fn welcome() -> Welcome {
     Welcome { observed: ACCEPTOR, time: 1_790_000_000, early_taken: false }
 }
 
-/// Encodes a body to the front of `out`; its length.
+/// Encodes a body to the front of `out`, as the machines do; its length.
 ///
 /// # Panics
 /// When it does not fit.
-pub fn encode<T: Serialize>(value: &T, out: &mut Buffer) -> usize {
-    postcard::to_slice(black_box(value), out).unwrap().len()
+pub fn encode<'a, T: Body<'a>>(value: &T, out: &mut Buffer) -> usize {
+    inspect::write_body(black_box(value), out).unwrap()
 }
 
-/// Decodes a body that fills `bytes`.
+/// Decodes a body that fills `bytes`, as the machines do.
 ///
 /// # Panics
 /// When it is not one.
-pub fn decode<'a, T: Serialize + Deserialize<'a>>(bytes: &'a [u8]) -> T {
-    let (value, rest) = postcard::take_from_bytes::<T>(black_box(bytes)).unwrap();
-    let canonical = postcard::serialize_with_flavor::<T, Measure, usize>(&value, Measure(0));
-    assert!(rest.is_empty() && canonical == Ok(bytes.len()));
-    value
-}
-
-struct Measure(usize);
-
-impl Flavor for Measure {
-    type Output = usize;
-
-    fn try_push(&mut self, _byte: u8) -> postcard::Result<()> {
-        self.0 += 1;
-        Ok(())
-    }
-
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0 += bytes.len();
-        Ok(())
-    }
-
-    fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.0)
-    }
+pub fn decode<'a, T: Body<'a>>(bytes: &'a [u8]) -> T {
+    inspect::body(black_box(bytes)).unwrap()
 }

@@ -5,7 +5,6 @@
 //! what it captured. A test can also ask whether a call has changed a machine ([`Inspect`]). A
 //! device's firmware never enables it.
 
-
 use crate::StaticKey;
 use crate::crypto::keys::{Direction, Root};
 use crate::crypto::noise::{Link, Responder};

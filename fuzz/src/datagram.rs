@@ -11,7 +11,7 @@ use genkan_core::wire::message::{
     Accept, ConnectRequest, Hello, NotifyReply, Offer, PeerMessage, Register, Role, ToEquipment,
     ToServer, Welcome,
 };
-use genkan_core::wire::{Kind, MAX_BODY, OFFER_BODY, VERSION};
+use genkan_core::wire::{Body, Kind, MAX_BODY, OFFER_BODY, VERSION};
 use genkan_core::{Discard, EquipmentId};
 use genkan_tests::evil::{body, plain_offer, sa, seal};
 use serde::{Deserialize, Serialize};
@@ -53,23 +53,30 @@ fn kind(bytes: &[u8]) {
     }
 }
 
-fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
+fn encoded<'d, T: Body<'d> + Serialize>(value: &T) -> Vec<u8> {
     let mut out = [0; ROOM];
     let len = inspect::write_body(value, &mut out).expect("what was decoded can be encoded");
     // It says so when there is one byte too little room, and needs no byte more.
     assert_eq!(inspect::write_body(value, &mut out[..len - 1]), None);
     assert_eq!(inspect::write_body(value, &mut out[..len]), Some(len));
+    let mut theirs = [0; ROOM];
+    let theirs = postcard::to_slice(value, &mut theirs).expect("it fits");
+    assert_eq!(out[..len], *theirs, "not postcard's bytes");
     out[..len].to_vec()
 }
 
-fn exact<'d, T: Deserialize<'d> + Serialize + PartialEq + Debug>(bytes: &'d [u8]) {
-    let Some(value) = inspect::body::<T>(bytes) else { return };
+fn exact<'d, T: Body<'d> + Deserialize<'d> + Serialize + PartialEq + Debug>(bytes: &'d [u8]) {
+    let value = inspect::body::<T>(bytes);
+    let theirs = postcard::from_bytes::<T>(bytes).ok();
+    // Ours refuses what could have been shorter; postcard does not.
+    assert!(value.is_none() || value == theirs, "{value:?} here, {theirs:?} by postcard");
+    let Some(value) = value else { return };
     assert_eq!(encoded(&value), bytes, "two encodings of {value:?}");
     let padded: Option<T> = inspect::padded_body(bytes);
     assert_eq!(padded.as_ref(), Some(&value));
 }
 
-fn padded<'d, T: Deserialize<'d> + Serialize + PartialEq + Debug>(bytes: &'d [u8]) {
+fn padded<'d, T: Body<'d> + Serialize + PartialEq + Debug>(bytes: &'d [u8]) {
     let Some(value) = inspect::padded_body::<T>(bytes) else { return };
     let again = encoded(&value);
     assert_eq!(bytes.get(..again.len()), Some(&again[..]), "two encodings of {value:?}");

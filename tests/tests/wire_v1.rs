@@ -27,8 +27,12 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn frozen<T: Serialize>(value: &T, expected: &str) {
+fn frozen<'d, T: Serialize + Body<'d>>(value: &T, expected: &str) {
     assert_eq!(hex(&body(value, 0)), expected);
+    // The machines' own hand, too, not only postcard's.
+    let mut space = [0; 512];
+    let len = genkan_core::inspect::write_body(value, &mut space).unwrap();
+    assert_eq!(hex(&space[..len]), expected);
 }
 
 const V4: SocketAddr =

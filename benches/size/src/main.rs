@@ -138,7 +138,8 @@ fn connection() -> ConnectionId {
 fn arrives(device: &mut Device, now: Instant, buffer: &mut [u8]) {
     let Some(bytes) = buffer.get_mut(..any()) else { return };
     if any() {
-        let received = device.handle_datagram(now, SocketId(any()), any_address(), black_box(bytes));
+        let received =
+            device.handle_datagram(now, SocketId(any()), any_address(), black_box(bytes));
         if let Received::Payload { connection, channel, plaintext } = received {
             black_box((connection, channel, plaintext));
         }

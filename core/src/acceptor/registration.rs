@@ -366,8 +366,7 @@ impl Registration {
 
     /// UDP does not work here: look again later.
     pub(super) fn retry_datagram(&mut self, now: Instant, jitter: u16) {
-        self.datagram_at =
-            Some(now.after(less(BACKOFF_CAP, jitter >> 1)));
+        self.datagram_at = Some(now.after(less(BACKOFF_CAP, jitter >> 1)));
     }
 
     /// An attempt has failed: wait, then try again.

@@ -11,8 +11,8 @@ use genkan_benches::world::{ACCEPTOR, Datagram, SERVER, server, turn, wake};
 use genkan_benches::{bodies, mac};
 use genkan_core::nat::NatProfile;
 use genkan_core::punch::Method;
+use genkan_core::wire::Body;
 use genkan_core::{Instant, MAX_FRAME, PasswordRecord, StaticKey};
-use serde::{Deserialize, Serialize};
 
 use crate::count_this;
 
@@ -228,7 +228,7 @@ fn open(rounds: u64) {
     }
 }
 
-fn encode<T: Serialize>(rounds: u64, value: &T) {
+fn encode<'a, T: Body<'a>>(rounds: u64, value: &T) {
     let mut out = ROOM;
     for _ in 0..rounds {
         count_this(&mut || {
@@ -237,7 +237,7 @@ fn encode<T: Serialize>(rounds: u64, value: &T) {
     }
 }
 
-fn decode<'a, T: Serialize + Deserialize<'a>>(rounds: u64, value: &T, room: &'a mut Buffer) {
+fn decode<'a, T: Body<'a>>(rounds: u64, value: &T, room: &'a mut Buffer) {
     let len = bodies::encode(value, room);
     let bytes: &'a [u8] = &room[..len];
     for _ in 0..rounds {

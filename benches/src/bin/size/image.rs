@@ -12,6 +12,9 @@ type Reader<'d> = EndianSlice<'d, RunTimeEndian>;
 /// Where what is not found in any source line is booked.
 pub(crate) const UNKNOWN: &str = "(no line)";
 
+/// The program that uses the acceptor: no part of what is measured.
+pub(crate) const PROBE: &str = "(probe)";
+
 /// A function or constant of the image.
 #[derive(Clone, Debug)]
 pub(crate) struct Symbol {
@@ -26,10 +29,9 @@ pub(crate) struct Symbol {
 pub(crate) struct Line {
     /// The crate whose source it is.
     pub(crate) owner: String,
-    /// The file within that crate, and the line.
-    pub(crate) place: String,
-    /// The function that it is in.
-    pub(crate) function: String,
+    /// The file within that crate.
+    pub(crate) file: String,
+    pub(crate) line: u32,
 }
 
 /// A place of the image that holds another one's address.
@@ -99,10 +101,7 @@ impl<'d> Image<'d> {
             let Some(location) = frame.location else { continue };
             let Some(file) = location.file else { continue };
             let (owner, file) = owner(Path::new(file), self.root);
-            let place = format!("{file}:{}", location.line.unwrap_or(0));
-            let function = frame.function.as_ref().and_then(|name| name.demangle().ok());
-            let function = function.map(|name| name.into_owned()).unwrap_or_default();
-            lines.push(Line { owner, place, function });
+            lines.push(Line { owner, file, line: location.line.unwrap_or(0) });
         }
         lines
     }
@@ -119,7 +118,7 @@ fn owner(file: &Path, root: &Path) -> (String, String) {
         let text = inside.to_string_lossy().into_owned();
         return match text.split_once('/') {
             Some(("core", rest)) => ("genkan-core".into(), rest.into()),
-            _ => ("(probe)".into(), text),
+            _ => (PROBE.into(), text),
         };
     }
     let text = file.to_string_lossy();
@@ -129,6 +128,7 @@ fn owner(file: &Path, root: &Path) -> (String, String) {
         let name = package.rsplit_once('-').map_or(package, |(name, _version)| name);
         return (name.into(), inside.into());
     }
+    // The language's sources: of this compiler, or of the one that made its parts.
     if let Some((_, rest)) = text.rsplit_once("/library/")
         && let Some((name, inside)) = rest.split_once('/')
     {
@@ -183,7 +183,10 @@ fn sizes(file: &object::File<'_>) -> Result<BTreeMap<String, u64>, String> {
         };
         let at = usize::try_from(symbol.address() - section.address()).unwrap_or(usize::MAX);
         let value = bytes.get(at..).and_then(|rest| rest.first_chunk::<4>());
-        all.insert(name.to_lowercase(), u32::from_le_bytes(*value.ok_or("a size is cut off")?).into());
+        all.insert(
+            name.to_lowercase().replace('_', "-"),
+            u32::from_le_bytes(*value.ok_or("a size is cut off")?).into(),
+        );
     }
     Ok(all)
 }

@@ -7,6 +7,9 @@
 //!
 //! Each value has one encoding: a number that could have been written shorter is refused.
 
+#[cfg(test)]
+mod tests;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use heapless::Vec;
