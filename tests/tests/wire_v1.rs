@@ -31,7 +31,7 @@ fn frozen<'d, T: Serialize + Body<'d>>(value: &T, expected: &str) {
     assert_eq!(hex(&body(value, 0)), expected);
     // The machines' own hand, too, not only postcard's.
     let mut space = [0; 512];
-    let len = genkan_core::inspect::write_body(value, &mut space).unwrap();
+    let len = inspect::write_body(value, &mut space).unwrap();
     assert_eq!(hex(&space[..len]), expected);
 }
 

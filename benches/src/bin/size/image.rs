@@ -5,7 +5,7 @@ use std::path::Path;
 
 use addr2line::Context;
 use addr2line::gimli::{Dwarf, EndianSlice, RunTimeEndian};
-use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind};
+use object::{Object, ObjectSection, ObjectSymbol, RelocationTarget, SectionFlags, SectionKind};
 
 type Reader<'d> = EndianSlice<'d, RunTimeEndian>;
 
@@ -66,14 +66,8 @@ impl<'d> Image<'d> {
         };
         let dwarf = Dwarf::load(section).map_err(|error| error.to_string())?;
         let context = Context::from_dwarf(dwarf).map_err(|error| error.to_string())?;
-        let loaded = |kind| {
-            matches!(kind, SectionKind::Text | SectionKind::ReadOnlyData | SectionKind::Data)
-        };
-        let flash = file
-            .sections()
-            .filter(|section| loaded(section.kind()) && section.name() != Ok(".sizes"))
-            .map(|section| section.size())
-            .sum();
+        let loaded = file.sections().filter(is_loaded);
+        let flash = loaded.map(|section| section.size()).sum();
         Ok(Self {
             context,
             symbols: symbols(&file),
@@ -137,15 +131,25 @@ fn owner(file: &Path, root: &Path) -> (String, String) {
     (UNKNOWN.into(), text.into_owned())
 }
 
+/// Whether a section takes flash.
+fn is_loaded(section: &object::Section<'_, '_>) -> bool {
+    let allocated = match section.flags() {
+        SectionFlags::Elf { sh_flags, .. } => sh_flags.contains(object::elf::SHF_ALLOC),
+        _ => false,
+    };
+    let zero = section.kind() == SectionKind::UninitializedData;
+    allocated && !zero && section.name() != Ok(".sizes")
+}
+
 fn symbols(file: &object::File<'_>) -> Vec<Symbol> {
     let mut all = BTreeMap::new();
     for symbol in file.symbols().filter(|symbol| symbol.size() > 0) {
         let Some(index) = symbol.section_index() else { continue };
         let Ok(section) = file.section_by_index(index) else { continue };
-        let is_code = section.kind() == SectionKind::Text;
-        if !(is_code || section.kind() == SectionKind::ReadOnlyData) {
+        if !is_loaded(&section) {
             continue;
         }
+        let is_code = section.kind() == SectionKind::Text;
         let name = symbol.name().unwrap_or_default();
         let name = format!("{:#}", rustc_demangle::demangle(name));
         // Thumb code has the lowest bit set in its symbols.
@@ -156,9 +160,8 @@ fn symbols(file: &object::File<'_>) -> Vec<Symbol> {
 }
 
 fn references(file: &object::File<'_>) -> Vec<Reference> {
-    let kept = [SectionKind::Text, SectionKind::ReadOnlyData];
     let mut all = Vec::new();
-    for section in file.sections().filter(|section| kept.contains(&section.kind())) {
+    for section in file.sections().filter(is_loaded) {
         for (from, relocation) in section.relocations() {
             let RelocationTarget::Symbol(index) = relocation.target() else { continue };
             let Ok(symbol) = file.symbol_by_index(index) else { continue };

@@ -146,7 +146,7 @@ fn crates(all: &[Measured], tables: &Tables) {
     head(all, "flash of the crate");
     let main = all.first().map(|one| &one.crates);
     let mut names: Vec<_> = main.into_iter().flatten().filter(|(name, _)| *name != PROBE).collect();
-    names.sort_by_key(|(name, bytes)| (std::cmp::Reverse(**bytes), name.as_str()));
+    names.sort_by_key(|(name, bytes)| (core::cmp::Reverse(**bytes), name.as_str()));
     for (name, _) in names {
         let figures = all.iter().map(|one| one.crates.get(name).copied().unwrap_or(0));
         let crypto = tables.crates.get(name).is_some_and(|known| known.is_crypto);
@@ -158,12 +158,12 @@ fn files(main: &Measured) {
     println!("\nflash of the core's files, {}", main.target);
     let mut files: Vec<_> =
         main.shares.iter().filter(|((owner, _), _)| owner == "genkan-core").collect();
-    files.sort_by_key(|((_, file), bytes)| (std::cmp::Reverse(**bytes), file.as_str()));
+    files.sort_by_key(|((_, file), bytes)| (core::cmp::Reverse(**bytes), file.as_str()));
     for ((_, file), bytes) in files.iter().take(FILES) {
-        println!("{}", row(file, std::iter::once(**bytes)));
+        println!("{}", row(file, core::iter::once(**bytes)));
     }
     let rest: u64 = files.iter().skip(FILES).map(|(_, bytes)| **bytes).sum();
-    println!("{}", row("all others", std::iter::once(rest)));
+    println!("{}", row("all others", core::iter::once(rest)));
 }
 
 fn calls(all: &[Measured], tables: &Tables) {

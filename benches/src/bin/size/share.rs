@@ -46,7 +46,7 @@ pub(crate) fn by_crate(shares: &Shares) -> BTreeMap<String, u64> {
 /// The crate that an instruction belongs to, and the source file there.
 fn owner(image: &Image<'_>, address: u64) -> (String, String) {
     let lines = image.lines(address);
-    let chosen = lines.iter().find(|line| !is_language(&line.owner)).or(lines.last());
+    let chosen = lines.iter().find(|line| !is_language(&line.owner)).or_else(|| lines.last());
     chosen.map_or_else(
         || (UNKNOWN.into(), String::new()),
         |line| (line.owner.clone(), line.file.clone()),
