@@ -411,6 +411,8 @@ structs! {
     m::Plan { request, acceptor, accepted }
     m::Refused { request, reason }
     m::Offer { index, password, punch_key, counter, time, candidates }
+    m::WholeOffer { offer, renewal }
+    m::Life { port, lifetime }
     m::Accept { early_key }
     PortRange { before, after, differential, bubbles }
     Burst { round, sockets, keep, ports, count, bracket, once, hops }
@@ -428,6 +430,7 @@ enums! {
         6 Can { 0: body }
         7 Heard { 0: body }
         8 Range { 0: body }
+        9 Life { 0: body }
     }
     m::ToEquipment<'a> {
         0 Registered { 0: body }
