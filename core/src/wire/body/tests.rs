@@ -112,14 +112,10 @@ fn what_equipment_says_has_postcards_bytes() {
         }
         let candidates = (0..MAX_CANDIDATES).map(|_| local).collect();
         let (password, punch_key) = (Some([1; 32]), [2; 16]);
-        alike(&Offer {
-            index: 1,
-            password,
-            punch_key,
-            counter: 1 << 63,
-            time: 1 << 35,
-            candidates,
-        });
+        let (counter, time) = (1 << 63, 1 << 35);
+        let offer = Offer { index: 1, password, punch_key, counter, time, candidates };
+        alike(&offer);
+        alike(&m::WholeOffer { offer, renewal: true });
     }
     for verdict in [Verdict::Accepted, Verdict::Declined(Reason::BadOffer)] {
         alike(&NotifyReply { request: 1 << 28, verdict });
