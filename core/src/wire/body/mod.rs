@@ -431,6 +431,7 @@ enums! {
         7 Heard { 0: body }
         8 Range { 0: body }
         9 Life { 0: body }
+        10 Leased { 0: port }
     }
     m::ToEquipment<'a> {
         0 Registered { 0: body }

@@ -155,6 +155,7 @@ fn borrowed_bodies_have_postcards_bytes() {
         ToServer::Can(u32::MAX),
         ToServer::Heard(Heard { request: 3 }),
         ToServer::Life(m::Life { port: 40_000, lifetime: 255 }),
+        ToServer::Leased(40_001),
     ];
     let (mut ours, mut theirs) = ([0; ROOM], [0; ROOM]);
     for word in up {
