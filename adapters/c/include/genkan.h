@@ -19,12 +19,12 @@
 
 #if defined(GENKAN_64_BIT)
 // Bytes that an acceptor takes beside its connections.
-#define GENKAN_ACCEPTOR_BASE 8192
+#define GENKAN_ACCEPTOR_BASE 6144
 #endif
 
 #if !defined(GENKAN_64_BIT)
 // Bytes that an acceptor takes beside its connections.
-#define GENKAN_ACCEPTOR_BASE 6656
+#define GENKAN_ACCEPTOR_BASE 4352
 #endif
 
 #if defined(GENKAN_64_BIT)
