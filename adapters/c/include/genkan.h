@@ -86,7 +86,7 @@
 
 #if defined(GENKAN_64_BIT)
 // Bytes that a connection's streams take beside the single streams.
-#define GENKAN_STREAMS_BASE 1280
+#define GENKAN_STREAMS_BASE 4096
 #endif
 
 #if !defined(GENKAN_64_BIT)

@@ -18,7 +18,7 @@ use crate::pointers::{check, exclusive, many, put, room};
 
 /// Bytes that a connection's streams take beside the single streams.
 #[cfg(target_pointer_width = "64")]
-pub const GENKAN_STREAMS_BASE: usize = 1280;
+pub const GENKAN_STREAMS_BASE: usize = 4096;
 /// Bytes that a connection's streams take beside the single streams.
 #[cfg(not(target_pointer_width = "64"))]
 pub const GENKAN_STREAMS_BASE: usize = 1024;
