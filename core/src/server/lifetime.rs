@@ -31,17 +31,27 @@ impl View<'_> {
         self.clients.get(at).map_or(self.state.config.interval, |slot| self.interval(slot))
     }
 
-    /// How long an entry lasts that is not heard of, in seconds.
-    fn idle(&self, at: usize) -> u32 {
+    /// How long an entry lasts that is not heard of, in seconds. A shorter interval than the usual one
+    /// does not shorten it: the equipment may not have heard of that yet.
+    pub(super) fn idle(&self, at: usize) -> u32 {
         let acceptor = self.clients.get(at).filter(|slot| slot.role == Role::Acceptor);
         acceptor.map_or(ISSUER_IDLE, |slot| {
-            u32::from(self.interval(slot)).saturating_mul(3).saturating_add(10)
+            let interval = self.interval(slot).max(self.state.config.interval);
+            u32::from(interval).saturating_mul(3).saturating_add(10)
         })
     }
 
     /// When an entry that has just been heard of ends, in seconds of the machine's time.
     pub(super) fn lifetime(&self, at: usize) -> u32 {
         self.state.seconds().wrapping_add(self.idle(at))
+    }
+
+    /// The interval may be another one, and an entry's end with it: when it was heard of stays.
+    pub(super) fn keep_heard(&mut self, at: usize, idle: u32) {
+        let after = self.idle(at);
+        if let Some(slot) = self.clients.get_mut(at) {
+            slot.expires = slot.expires.wrapping_add(after).wrapping_sub(idle);
+        }
     }
 
     /// A keepalive has come that is authentic, from the registered port or another one of the same

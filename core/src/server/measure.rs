@@ -294,6 +294,7 @@ impl View<'_> {
     fn conclude(&mut self, at: usize) {
         let (now, time) = (self.state.millis(), self.state.now);
         let (probes, second) = (self.probes(at), self.other_address(at).is_some());
+        let idle = self.idle(at);
         let Some(found) = self.state.measurements.iter_mut().find(|one| one.at == at) else {
             return;
         };
@@ -320,6 +321,7 @@ impl View<'_> {
             slot.measured_at = now;
         }
         let id = slot.id;
+        self.keep_heard(at, idle);
         self.state.event(ServerEvent::Measured { id, profile });
         self.state.send(Out::Seen(at));
         self.meet_anew(at);

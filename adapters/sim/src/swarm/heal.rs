@@ -74,8 +74,9 @@ impl Swarm {
         }
     }
 
-    /// A box that is full of others, locked by too many flows or by what came uninvited, or gives a
-    /// port to two at once, is no place to be reached at.
+    /// A box that is full of others, locked by too many flows or by what came uninvited, gives a port
+    /// to two at once, or lets a mapping go for an ICMP error (a dead path's would take the
+    /// registration's with them), is no place to be reached at.
     fn mend_box(&mut self, nat: NatId) {
         let nat = self.fleet.world.nat_mut(nat);
         let config = nat.config_mut();
@@ -84,6 +85,7 @@ impl Swarm {
             (others.rate, others.bursts) = (0.0, 0.0);
         }
         config.limits = NatConfig::default().limits;
+        config.icmp_ends_mapping = false;
         if let Unsolicited::BlockRemote(_) | Unsolicited::BlockPort(_) = config.unsolicited {
             config.unsolicited = Unsolicited::Drop;
         }
