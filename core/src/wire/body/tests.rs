@@ -5,7 +5,10 @@ use std::vec::Vec as StdVec;
 
 use serde::{Deserialize, Serialize};
 
+use super::super::message as m;
 use super::*;
+use crate::nat::{Count, Forecast, PortRange};
+use crate::punch::{Bracket, Burst, Hopeless};
 use crate::wire::codec::{body_len, read_body, read_padded_body, write_body};
 use crate::wire::message::{
     Accept, ConnectNotify, ConnectRequest, Fetch, Heard, Hello, MAX_CANDIDATES, MAX_SEEN, Measure,
