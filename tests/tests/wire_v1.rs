@@ -29,7 +29,7 @@ fn hex(bytes: &[u8]) -> String {
 
 fn frozen<'d, T: Serialize + Body<'d>>(value: &T, expected: &str) {
     assert_eq!(hex(&body(value, 0)), expected);
-    // The machines' own hand, too, not only postcard's.
+    // As the machines write it, too, not only as the test does.
     let mut space = [0; 512];
     let len = inspect::write_body(value, &mut space).unwrap();
     assert_eq!(hex(&space[..len]), expected);

@@ -1,9 +1,18 @@
 //! Fixed-layout fields and postcard bodies, read and written without panics.
 //!
-//! Fixed fields are big-endian. A body ([`Body`]) is one value and nothing after it; each value has
-//! one encoding.
+//! Fixed fields are big-endian. A body ([`Body`]) is one postcard value and nothing after it; a value
+//! that could have been written shorter (a padded varint) is refused, so each value has one encoding.
+//!
+//! Bodies are written and measured through one flavour of postcard, and read through one: each more
+//! would be another copy of every message's code in a microcontroller's flash.
 
-use super::body::{Body, Sink, Source};
+use postcard::ser_flavors::Flavor;
+use serde::{Deserialize, Serialize};
+
+/// What stands in a transport message or handshake payload.
+pub trait Body<'a>: Serialize + Deserialize<'a> {}
+
+impl<'a, T: Serialize + Deserialize<'a>> Body<'a> for T {}
 
 /// Reads fields from the front of a slice.
 #[derive(Clone, Copy)]
@@ -64,30 +73,64 @@ impl<'a> Writer<'a> {
 }
 
 /// Length in bytes of a body.
-pub(crate) fn body_len<'a, T: Body<'a>>(value: &T) -> usize {
-    let mut sink = Sink::new(&mut []);
-    value.write(&mut sink);
-    sink.len()
+pub(crate) fn body_len<T: Serialize>(value: &T) -> usize {
+    write_or_count(value, &mut []).unwrap_or(usize::MAX)
 }
 
 /// Writes a body to the front of `out`; returns its length, or `None` when it does not fit.
-pub(crate) fn write_body<'a, T: Body<'a>>(value: &T, out: &mut [u8]) -> Option<usize> {
+pub(crate) fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
     let room = out.len();
-    let mut sink = Sink::new(out);
-    value.write(&mut sink);
-    Some(sink.len()).filter(|&len| len <= room)
+    write_or_count(value, out).filter(|&len| len <= room)
 }
 
 /// Reads a body that fills `bytes`.
 pub(crate) fn read_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let mut source = Source::new(bytes);
-    let value = T::read(&mut source);
-    source.rest()?.is_empty().then_some(value)
+    let (value, rest) = read_front(bytes)?;
+    rest.is_empty().then_some(value)
 }
 
 /// Reads a body that may be followed by zero bytes (padding).
 pub(crate) fn read_padded_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
-    let mut source = Source::new(bytes);
-    let value = T::read(&mut source);
-    source.rest()?.iter().all(|&byte| byte == 0).then_some(value)
+    let (value, rest) = read_front(bytes)?;
+    rest.iter().all(|&byte| byte == 0).then_some(value)
+}
+
+#[inline(never)]
+fn read_front<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
+    let (value, rest) = postcard::take_from_bytes::<T>(bytes).ok()?;
+    let used = bytes.len().checked_sub(rest.len())?;
+    (body_len(&value) == used).then_some((value, rest))
+}
+
+#[inline(never)]
+fn write_or_count<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
+    postcard::serialize_with_flavor(value, Sink { out, len: 0 }).ok()
+}
+
+/// Bytes on their way into a slice; what does not fit is counted all the same.
+struct Sink<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl Flavor for Sink<'_> {
+    type Output = usize;
+
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        self.try_extend(&[byte])
+    }
+
+    #[inline(never)]
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(place) = self.out.get_mut(self.len..end) {
+            place.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
+        }
+        self.len = end;
+        Ok(())
+    }
+
+    fn finalize(self) -> postcard::Result<usize> {
+        Ok(self.len)
+    }
 }

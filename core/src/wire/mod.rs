@@ -19,15 +19,14 @@
 //! | 12 | `Punch` of the issuer, 22 bytes | `Punch` of the acceptor, 22 bytes |
 //!
 //! The direction bit makes it impossible for two servers to answer each other (threat T10). Bodies
-//! ([`message`]) are postcard ([`Body`]); headers are fixed and big-endian.
+//! ([`message`]) are postcard; headers are fixed and big-endian.
 
-pub(crate) mod body;
 pub mod certificate;
 pub(crate) mod codec;
 pub mod message;
 pub(crate) mod punch;
 
-pub use body::Body;
+pub use codec::Body;
 
 use crate::machine::Discard;
 
