@@ -34,14 +34,21 @@ fn assert_page_within(user: &User<'_>, longest: Duration) {
     }
 }
 
-/// Board and user meet over UDP.
+/// Board and user meet over UDP. On a busy host the probe that shows an open filter may come too late;
+/// such a user is told that there is no way, and another one is measured anew.
 fn meet(appliance: Rules, user: Rules) {
     let home = Home::new(appliance, user);
     let board = registered(&home, &[]);
-    let user = home.user(&["--transport", "udp", "--timeout", "25", "--keep-trying"]);
-    assert_connected(&user, "udp");
-    home.assert_page(&user);
-    board.says("connected, Datagram");
+    for _ in 0..3 {
+        let user = home.user(&["--transport", "udp", "--timeout", "15"]);
+        let connected = user.process.within(Duration::from_secs(15), "connected", |_| true);
+        let Some(connected) = connected else { continue };
+        assert_eq!(field(&connected, "path"), "udp", "{connected}");
+        home.assert_page(&user);
+        board.says("connected, Datagram");
+        return;
+    }
+    panic!("none of three users has met the board");
 }
 
 #[test]
