@@ -11,7 +11,8 @@ unshare --net true || {
     exit 1
 }
 adapters/firmware/build
-export GENKAN_FIRMWARE=${CARGO_TARGET_DIR:-$PWD/target}/firmware/thumbv7m-none-eabi/release/genkan-firmware
+target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+export GENKAN_FIRMWARE=$target_dir/firmware/thumbv7m-none-eabi/release/genkan-firmware
 # As in kernel.sh: nothing may be left when somebody on the way is killed.
 with_parent=(setpriv --pdeathsig KILL)
 runner="target.'cfg(unix)'.runner = ['setpriv', '--pdeathsig', 'KILL']"
