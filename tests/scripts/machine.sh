@@ -13,6 +13,9 @@ unshare --net true || {
 adapters/firmware/build
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export GENKAN_FIRMWARE=$target_dir/firmware/thumbv7m-none-eabi/release/genkan-firmware
+# The one in C.
+adapters/c/example/build
+export GENKAN_C_EXAMPLE=$target_dir/c-example/appliance.elf
 # As in kernel.sh: nothing may be left when somebody on the way is killed.
 with_parent=(setpriv --pdeathsig KILL)
 runner="target.'cfg(unix)'.runner = ['setpriv', '--pdeathsig', 'KILL']"

@@ -32,8 +32,9 @@ pub struct Board {
 }
 
 impl Board {
-    /// Switches a machine on in a namespace that has a tap of this name. `dir` has its flash, which is
-    /// new when there is none; `log` gets what it says; `arguments` are the firmware's own.
+    /// Switches a machine on in a namespace that has a tap of this name. `elf` is what it runs; `dir`
+    /// has its flash, which is new when there is none; `log` gets what it says; `arguments` are the
+    /// firmware's own.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -42,12 +43,12 @@ impl Board {
     pub fn start(
         namespace: &Namespace,
         tap: &str,
+        elf: &Path,
         dir: &Path,
         log: &Log,
         arguments: &[&str],
     ) -> Self {
-        let elf = std::env::var_os("GENKAN_FIRMWARE").expect("tests/run firmware builds it");
-        let code = std::fs::read(&elf).expect("the firmware can be read");
+        let code = std::fs::read(elf).expect("the firmware can be read");
         let flash = dir.join("flash");
         let file = File::options().create(true).append(true).open(&flash);
         file.and_then(|file| file.set_len(RAM)).expect("a file for the flash");
@@ -70,7 +71,7 @@ impl Board {
         let tap = format!("tap,id=wire,ifname={tap},script=no,downscript=no");
         command.args(["-netdev", &tap]);
         command.args(["-net", "nic,netdev=wire,model=lan9118,macaddr=52:54:00:12:34:56"]);
-        command.arg("-kernel").arg(&elf);
+        command.arg("-kernel").arg(elf);
         let errors = File::options().create(true).append(true).open(dir.join("qemu.log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors.expect("a log file"));
         let mut child = command.spawn().expect("QEMU can be started");

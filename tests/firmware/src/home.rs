@@ -89,8 +89,22 @@ impl Home {
 
     /// Switches the board on; its flash is as it was left. `more`: beside what it is told at its first
     /// start anyway.
+    ///
+    /// # Panics
+    /// When the firmware was not built.
     #[must_use]
     pub fn board(&self, more: &[&str]) -> Board {
+        self.board_with("GENKAN_FIRMWARE", more)
+    }
+
+    /// As [`Home::board`], with the program that this variable of the environment names.
+    ///
+    /// # Panics
+    /// When there is no such variable.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "without the program there is nothing to test")]
+    pub fn board_with(&self, program: &str, more: &[&str]) -> Board {
+        let elf = std::env::var_os(program).expect("tests/run firmware builds it");
         let authority = hex(&authority(&self.town));
         let record = record(PASSWORD);
         let arguments = [
@@ -103,7 +117,8 @@ impl Home {
         ];
         let arguments: Vec<&str> =
             arguments.iter().map(|it| &it[..]).chain(more.iter().copied()).collect();
-        Board::start(self.lab.border(APPLIANCE), TAP, self.dir(), &self.log, &arguments)
+        let router = self.lab.border(APPLIANCE);
+        Board::start(router, TAP, Path::new(&elf), self.dir(), &self.log, &arguments)
     }
 
     /// The server is killed and started again.

@@ -1,7 +1,7 @@
 //! What a board logs, decoded as it comes.
 
 use core::time::Duration;
-use std::io::Read;
+use std::io::{BufRead as _, BufReader, Read};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
@@ -15,7 +15,8 @@ pub struct Log {
 }
 
 impl Log {
-    /// Decodes what `output` gives, on a thread of its own, until its end.
+    /// Decodes what `output` gives, on a thread of its own, until its end. A program without a table
+    /// of its log's texts writes lines of text.
     pub(crate) fn follow(
         &self,
         elf: Vec<u8>,
@@ -24,7 +25,10 @@ impl Log {
         let log = self.clone();
         std::thread::spawn(move || {
             let table = Table::parse(&elf).ok().flatten();
-            let Some(table) = table else { return log.push("this ELF file has no log".into()) };
+            let Some(table) = table else {
+                let lines = BufReader::new(output).lines();
+                return lines.map_while(Result::ok).for_each(|line| log.push(line));
+            };
             let mut decoder = table.new_stream_decoder();
             let mut bytes = [0; 4_096];
             while let Ok(length @ 1..) = output.read(&mut bytes) {
