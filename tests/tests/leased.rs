@@ -3,16 +3,19 @@
 //! in `tests/tests/lease.rs`.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
+use genkan_core::nat::lease::LeaseClient;
 use genkan_core::nat::{Allocation, Filtering, Mapping, NatProfile};
-use genkan_core::punch::Hopeless;
-use genkan_core::{AcceptorEvent, IssuerEvent, Target};
-use genkan_sim::fleet::{Fleet, punches};
+use genkan_core::punch::{Ability, Hopeless, Limits};
+use genkan_core::{AcceptorEvent, Instant, IssuerEvent, RequestTransport, Target};
+use genkan_sim::fleet::{Fleet, FleetIssuer, PORT, punches};
 use genkan_sim::matrix::{KINDS, RFC6081};
 use genkan_sim::nat::Leases;
-use genkan_sim::{HostId, NatConfig, Via};
+use genkan_sim::{Faults, HostId, NatConfig, Via};
 use genkan_tests::punch::{Meeting, Pair};
+use genkan_tests::scene::HOP;
 
 const LONGEST: Duration = Duration::from_secs(600);
 
@@ -129,7 +132,7 @@ fn a_port_that_leads_nowhere_is_not_believed() {
     let lamp = fleet.acceptor_behind(Some(home), "lamp", |config| {
         config.spread = Duration::ZERO;
         config.admission.open = true;
-        config.punch = Some(genkan_core::punch::Ability::LARGE);
+        config.punch = Some(Ability::LARGE);
     });
     assert!(fleet.wait_registered(lamp, Duration::from_secs(10)));
     fleet.world.run_for(Duration::from_secs(20));
@@ -174,4 +177,46 @@ fn a_device_that_starts_again_gets_its_port_back() {
     let target = Target::clone(&pair.target());
     let request = pair.fleet.request_target(pair.phone, &target);
     assert!(pair.fleet.wait_connected(pair.phone, request, Duration::from_secs(30)));
+}
+
+/// Whenever the box answers: before the measurement, in its midst, when the server has said that there
+/// is no way. The phone's box keeps one port for all destinations, the leased one too, and shuts out who
+/// was not sent to; nobody may guess.
+#[test]
+fn a_port_that_comes_while_the_nat_is_measured_is_believed_too() {
+    for late in (0..40).map(|step| HOP * step / 4) {
+        let mut fleet = Fleet::with_server(1, punches);
+        let kept = KINDS.into_iter().find(|kind| kind.name == "port").unwrap().config(0.0);
+        let home = fleet.nat(NatConfig { leases: Some(leases(true, false)), ..kept });
+        let far = fleet.nat(drawn(None));
+        let limits = Limits { guesses: 0, ..Limits::LARGE };
+        let ability = Some(Ability { limits, ..Ability::LARGE });
+        let lamp = fleet.acceptor_behind(Some(far), "lamp", |config| {
+            (config.spread, config.punch) = (Duration::ZERO, ability);
+            config.admission.open = true;
+        });
+        let phone = fleet.issuer_behind(Some(home), "phone", |config| {
+            (config.punch, config.transport) = (ability, RequestTransport::Datagram);
+        });
+        let (server, line) = (fleet.server, Faults::latency(HOP));
+        for host in [lamp, phone] {
+            fleet.world.set_paths(host, server, &line);
+        }
+        fleet.world.set_paths(phone, lamp, &line.without_tcp());
+        assert!(fleet.wait_registered(lamp, Duration::from_secs(60)));
+        fleet.world.run_for(Duration::from_secs(5));
+        let request = fleet.request(phone, lamp);
+        fleet.world.run_for(late);
+        let inside = SocketAddr::from(([10, 0, 0, 3], PORT));
+        let (now, at) = (fleet.world.now(), Instant::START);
+        let mut client = LeaseClient::new(at, inside, [7; 12]);
+        let asked = client.poll_request(at).unwrap();
+        let answer = fleet.world.nat_mut(home).port_control(now, inside, &asked).unwrap();
+        assert!(client.handle_answer(at, &answer));
+        let port = client.lease(at).map(|lease| lease.port);
+        assert!(port.is_some());
+        fleet.world.with(phone, |machine: &mut FleetIssuer, io| machine.set_leased(io.now(), port));
+        let met = fleet.wait_connected(phone, request, Duration::from_secs(30));
+        assert!(met, "{late:?}: {}", fleet.story());
+    }
 }

@@ -174,6 +174,7 @@ impl View<'_> {
         let now = state.now;
         if let Some(command) = state.puncher.expire(now) {
             state.command(command);
+            state.look_for_lease();
         }
         let room = state.room();
         if !hole::expire(now, self.slots, room, &mut |command| state.command(command)) {

@@ -102,6 +102,13 @@ impl State {
         }
     }
 
+    /// Where another port was leased and the server does not know: asks where it is seen, first.
+    pub(crate) fn look_for_lease(&mut self) {
+        if self.puncher.has_leased_to_say() {
+            self.registration.look_around();
+        }
+    }
+
     /// Places that the queue of commands has left for holes.
     pub(crate) fn room(&self) -> usize {
         QUEUE.saturating_sub(self.commands.len())
@@ -238,11 +245,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
     /// (`None`): [`LeaseClient`](crate::nat::lease::LeaseClient) says so. The server is told, and
     /// shows whether the port leads anywhere.
     pub fn set_leased(&mut self, now: Instant, port: Option<u16>) {
-        let mut view = self.view(now);
-        let state = &mut *view.state;
-        state.puncher.lease(state.now, port.unwrap_or(0), state.registration.observed);
-        state.registration.look_around();
-        view.expire_holes();
+        let state = &mut *self.view(now).state;
+        state.puncher.lease(port.unwrap_or(0), state.registration.observed);
+        state.look_for_lease();
     }
 
     /// Leaves the server's list and stops registering. Connections stay.

@@ -96,18 +96,14 @@ impl Gauge {
         self.probes = 0;
     }
 
-    /// The NAT is another one for the registered socket: a measurement that is under way says nothing of
-    /// it, and ends with the next [`Gauge::expire`]. `same`: at the port where the socket was before.
-    pub(crate) fn begin_anew(&mut self, now: Instant, same: bool) {
-        self.probes = 0;
-        if !same {
-            self.opened_until = None;
-        }
-        if !matches!(self.stage, Stage::Idle | Stage::Watching) {
-            // No packet is left, and no watch follows.
-            self.stage = Stage::Sending(u8::MAX);
-            self.until = Some(now);
-        }
+    /// What was sent from the registered socket's port has not opened another one, which it has now.
+    pub(crate) const fn forget_opened(&mut self) {
+        self.opened_until = None;
+    }
+
+    /// Whether the server has shown its ends, and no measurement is under way.
+    pub(crate) const fn is_at_rest(&self) -> bool {
+        self.is_invited() && matches!(self.stage, Stage::Idle | Stage::Watching)
     }
 
     /// Where an end of the server is, whose main end is at `main`. Without a second address its port

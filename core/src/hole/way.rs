@@ -161,27 +161,39 @@ impl Puncher {
         self.words.clear();
         if self.leased != 0 {
             self.leased_again = LEASED_AGAIN;
-            self.repeat_leased();
+            self.say_leased();
         }
     }
 
     /// The box has opened another port for the registered socket, seen at `observed` so far, or (0)
     /// none any more.
-    pub(crate) fn lease(&mut self, now: Instant, port: u16, observed: Option<SocketAddr>) {
+    pub(crate) fn lease(&mut self, port: u16, observed: Option<SocketAddr>) {
         if self.leased != port && self.ability.is_some() {
             (self.leased, self.leased_again) = (port, LEASED_AGAIN);
-            // What was sent from the port so far has not opened another one.
-            let same = observed.is_some_and(|observed| observed.port() == port);
-            self.gauge.begin_anew(now, same);
+            if observed.is_none_or(|observed| observed.port() != port) {
+                self.gauge.forget_opened();
+            }
         }
     }
 
-    /// Says what is leased, unless the server knows. Whether it is said.
+    /// Whether the server is yet to be told what is leased, and may be. A measurement that is under
+    /// way is waited for: its packets cannot know of probes that come later.
+    pub(crate) const fn has_leased_to_say(&self) -> bool {
+        self.leased_again > 0 && self.gauge.is_at_rest()
+    }
+
+    /// Says what is leased, where that is to be said. Whether it is said.
     pub(crate) fn repeat_leased(&mut self) -> bool {
-        let Some(left) = self.leased_again.checked_sub(1) else { return false };
-        self.leased_again = left;
+        let says = self.has_leased_to_say();
+        if says {
+            self.say_leased();
+        }
+        says
+    }
+
+    fn say_leased(&mut self) {
+        self.leased_again = self.leased_again.saturating_sub(1);
         self.words.leased(self.leased);
-        true
     }
 
     /// The server tells its ends.
@@ -192,7 +204,8 @@ impl Puncher {
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
-        if measure.now {
+        if measure.now && self.leased_again < LEASED_AGAIN {
+            // It knows.
             self.leased_again = 0;
         }
         self.gauge.invited(now, server, self.policy, measure)

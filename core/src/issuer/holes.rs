@@ -41,6 +41,7 @@ impl View<'_> {
                 if let Some(command) = self.state.puncher.measure(now, server, measure)? {
                     self.state.command(command);
                 }
+                self.state.say_leased();
                 Ok(())
             }
             ToEquipment::Seen(seen) => {
@@ -171,6 +172,7 @@ impl View<'_> {
         let now = state.now;
         if let Some(command) = state.puncher.expire(now) {
             state.command(command);
+            state.say_leased();
         }
         let room = state.room();
         if !hole::expire(now, self.slots, room, &mut |command| state.command(command)) {

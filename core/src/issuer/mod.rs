@@ -251,11 +251,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
     /// (`None`): [`LeaseClient`](crate::nat::lease::LeaseClient) says so. The server is told, and
     /// shows whether the port leads anywhere.
     pub fn set_leased(&mut self, now: Instant, port: Option<u16>) {
-        let mut view = self.view(now);
-        let state = &mut *view.state;
-        state.puncher.lease(state.now, port.unwrap_or(0), state.observed);
+        let state = &mut *self.view(now).state;
+        state.puncher.lease(port.unwrap_or(0), state.observed);
         state.say_leased();
-        view.expire_holes();
     }
 
     /// Application data for a connection; as for the acceptor's `send`.
