@@ -226,7 +226,7 @@ impl View<'_> {
         let newest = peer.session.is_newest(header.counter);
         let opened = peer.open(now, kind, message)?;
         let (id, before) = (peer.id, peer.path);
-        let moved = newest && peer.follow(path);
+        let moved = newest && peer.follow(now, path);
         let path = peer.path;
         if moved {
             let beside = path.stream().and(Some(before)).filter(|one| one.stream().is_none());
@@ -336,7 +336,7 @@ impl View<'_> {
         let Some(slot) = self.slots.get_mut(index) else { return };
         if let (Some((path, until)), Some(peer)) = (slot.beside.take(), &mut slot.peer)
             && self.state.now < until
-            && peer.follow(path)
+            && peer.follow(self.state.now, path)
         {
             peer.say(PeerMessage::Alive);
             self.state.event(AcceptorEvent::PathChanged { connection, path });

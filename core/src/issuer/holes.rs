@@ -138,7 +138,7 @@ impl View<'_> {
         let Ok(slot) = find(self.slots, connection) else { return };
         let Some(peer) = &mut slot.peer else { return };
         slot.candidate = None;
-        if peer.follow(path) {
+        if peer.follow(self.state.now, path) {
             peer.say(PeerMessage::Alive);
             self.state.event(IssuerEvent::PathChanged { connection, path });
             self.close_way(index, Some(socket));

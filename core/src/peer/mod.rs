@@ -110,6 +110,11 @@ pub enum CloseCause {
     CounterExhausted,
 }
 
+/// So often a connection follows the other end to another port at once; from then on, only when its path
+/// has been silent for [`MOVED_AFTER`].
+const FREE_MOVES: u8 = 8;
+const MOVED_AFTER: Duration = Duration::from_secs(1);
+
 /// What an opened message was.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Opened<'d> {
@@ -129,6 +134,10 @@ pub(crate) struct Peer {
     asked: Instant,
     /// A control message that is due.
     due: Option<PeerMessage>,
+    /// When the newest authentic message came by its path.
+    here: Instant,
+    /// How often it has moved to another path.
+    moves: u8,
     /// How often the other end has asked whether we are there, and said nothing else since.
     asked_us: u8,
     /// The longest silence over a punched path, in seconds.
@@ -151,7 +160,8 @@ impl Peer {
         let session = Session::new(now, root, direction, peer_index);
         let (heard, sent, asked) = (now, now, now);
         let (due, asked_us, quiet) = (None, 0, ALIVE_AFTER);
-        Self { id, session, path, sends, heard, sent, asked, due, asked_us, quiet }
+        let (here, moves) = (now, 0);
+        Self { id, session, path, sends, heard, sent, asked, due, here, moves, asked_us, quiet }
     }
 
     /// The server advises keepalives this far apart: where that is little, our NAT forgets soon. Two
@@ -185,13 +195,28 @@ impl Peer {
 
     /// The newest authentic message has come by `path`: ours go there from now on. Says whether that
     /// is another one.
-    pub(crate) fn follow(&mut self, path: Path) -> bool {
-        let same = match (self.path, path) {
-            (Path::Stream { stream: one, .. }, Path::Stream { stream: other, .. }) => one == other,
-            (one, other) => one == other,
+    ///
+    /// After some moves, another port of the same address is followed only when the path has been
+    /// silent: behind one box that gives both ends a port for each destination, and turns their packets
+    /// round, every move of one end shows the other a new port, without an end.
+    pub(crate) fn follow(&mut self, now: Instant, path: Path) -> bool {
+        let (same, near) = match (self.path, path) {
+            (Path::Stream { stream: one, .. }, Path::Stream { stream: other, .. }) => {
+                (one == other, false)
+            }
+            (Path::Datagram { remote: one, .. }, Path::Datagram { remote: other, .. }) => {
+                (self.path == path, one.ip() == other.ip())
+            }
+            _ => (false, false),
         };
+        let stays = near && self.moves >= FREE_MOVES && now < self.here.after(MOVED_AFTER);
+        if !same && stays {
+            return false;
+        }
+        self.here = now;
         if !same {
             self.path = path;
+            self.moves = self.moves.saturating_add(1);
         }
         !same
     }
