@@ -111,11 +111,8 @@
 #![no_std]
 
 mod addr;
-mod app;
 mod counters;
 mod node;
-#[cfg(feature = "streams")]
-mod sessions;
 #[cfg(all(feature = "sizes", target_pointer_width = "32"))]
 mod sizes;
 mod storage;
@@ -124,9 +121,9 @@ mod turn;
 mod udp;
 mod view;
 
-pub use app::{App, Change, Outlet, Peer, Unsent};
 pub use counters::Counters;
-pub use node::{Node, Options};
+pub use genkan_turn::{App, Change, Outlet, Peer, Unsent};
 #[cfg(feature = "streams")]
-pub use sessions::{Service, Session, Sessions, StreamStorage, Streams};
+pub use genkan_turn::{Service, Session, Sessions, StreamStorage, Streams};
+pub use node::{Node, Options};
 pub use storage::{Handles, PACKETS, Storage, TCP_RING, UDP_RING};

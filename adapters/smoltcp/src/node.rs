@@ -3,15 +3,15 @@
 use core::net::SocketAddr;
 
 use genkan_core::{Instant, MAX_FRAME, Machine, SocketId};
+use genkan_turn::App;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::phy::Device;
 
 use crate::addr::{own, time};
-use crate::app::App;
 use crate::counters::Counters;
 use crate::storage::Handles;
 use crate::tcp::Wire;
-use crate::turn::Turn;
+use crate::turn::{self, Turn};
 use crate::udp::Port;
 use crate::view::{Lasting, View};
 
@@ -125,18 +125,15 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
         let begun = core::mem::replace(&mut self.begun, true);
         let (options, told) = (self.options, self.told);
         let mut turn = self.turn(iface, sockets, app);
-        let main = if begun { options.port } else { turn.begin(&options) };
-        let local = own(turn.view.iface).map(|ip| SocketAddr::new(ip.into(), main));
+        let main = if begun { options.port } else { turn.stack.begin(&options) };
+        let local = own(turn.stack.iface).map(|ip| SocketAddr::new(ip.into(), main));
         if local != told {
-            turn.machine.handle_bound(turn.view.now, SocketId::MAIN, local);
+            turn.machine.handle_bound(turn.now, SocketId::MAIN, local);
         }
-        let mut wake = turn.arrivals(device);
-        let now = turn.view.now;
-        if turn.machine.poll_timeout().is_some_and(|wakeup| wakeup.at <= now) {
-            turn.machine.handle_timeout(now);
-        }
-        wake = wake.min(turn.drain(device));
-        wake = wake.min(turn.deadline());
+        let mut wake = turn::arrivals(&mut turn, device);
+        turn.timeout();
+        wake = wake.min(turn::drain(&mut turn, device));
+        wake = wake.min(turn::deadline(&mut turn));
         (self.options.port, self.told) = (main, local);
         wake
     }
@@ -156,6 +153,6 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
             lasting: &mut self.lasting,
             scratch: &mut self.scratch,
         };
-        Turn { machine: &mut self.machine, app, view }
+        Turn { machine: &mut self.machine, app, stack: view, now: self.now }
     }
 }

@@ -1,9 +1,9 @@
 //! The figures of the README: bytes on a 32-bit target with Ethernet and IPv4 alone.
 
+use genkan_turn::{Sessions, StreamStorage};
 use smoltcp::iface::{Interface, SocketStorage};
 
 use crate::node::Node;
-use crate::sessions::{Sessions, StreamStorage};
 use crate::storage::Storage;
 
 macro_rules! sizes {

@@ -13,6 +13,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_core::{Instant, StreamId, StreamState};
+use genkan_turn::{Encode, Tcp, TcpChange};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
 
@@ -52,21 +53,13 @@ enum Usage {
     },
 }
 
-/// What the machine must know.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Change {
-    State(StreamId, StreamState),
-    /// The connection at this place of the table has come in.
-    Caller(usize, SocketAddr),
-}
-
 impl Wire {
     pub(crate) const fn new(handle: SocketHandle) -> Self {
         Self { handle, usage: Usage::Free }
     }
 
     /// The machine's name for it, while frames may be read and written.
-    pub(crate) const fn open(&self) -> Option<StreamId> {
+    const fn open(&self) -> Option<StreamId> {
         match self.usage {
             Usage::Open(id) => Some(id),
             _ => None,
@@ -80,7 +73,7 @@ impl<'s> View<'_, 's> {
         Some(self.sockets.get_mut::<Socket<'s>>(wire.handle))
     }
 
-    pub(crate) fn tcp_and_scratch(&mut self, index: usize) -> Option<(&mut Socket<'s>, &mut [u8])> {
+    fn tcp_and_scratch(&mut self, index: usize) -> Option<(&mut Socket<'s>, &mut [u8])> {
         let wire = self.wires.get(index)?;
         Some((self.sockets.get_mut::<Socket<'s>>(wire.handle), &mut self.scratch[..]))
     }
@@ -98,133 +91,6 @@ impl<'s> View<'_, 's> {
             _ => false,
         };
         self.wires.iter().position(named)
-    }
-
-    /// Begins a connection; false when that cannot be.
-    pub(crate) fn connect(&mut self, id: StreamId, remote: SocketAddr) -> bool {
-        let Some((index, port)) = self.free().zip(self.free_ports(1, true)) else {
-            tally(&mut self.lasting.counters.exhausted);
-            return false;
-        };
-        let (Some(remote), Some(wire)) = (endpoint(remote), self.wires.get_mut(index)) else {
-            return false;
-        };
-        let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
-        let begun = socket.connect(self.iface.context(), remote, any(port)).is_ok();
-        if begun {
-            wire.usage = Usage::Connecting(id);
-            prepare(socket);
-        }
-        begun
-    }
-
-    /// Lets a connection end in order.
-    pub(crate) fn leave(&mut self, id: StreamId) {
-        let until = self.now.after(LINGER);
-        if let Some(wire) = self.find(id).and_then(|index| self.wires.get_mut(index)) {
-            self.sockets.get_mut::<Socket<'s>>(wire.handle).close();
-            wire.usage = Usage::Leaving { until, parting: false };
-        }
-    }
-
-    /// Breaks a connection off.
-    pub(crate) fn reset(&mut self, index: usize) {
-        if let Some(wire) = self.wires.get_mut(index) {
-            self.sockets.get_mut::<Socket<'s>>(wire.handle).abort();
-            wire.usage = Usage::Free;
-        }
-    }
-
-    /// Begins to listen: the local address, or `None` when no socket is free for that.
-    pub(crate) fn listen(&mut self) -> Option<SocketAddr> {
-        let port = match self.lasting.listen_port {
-            0 => self.free_ports(1, true)?,
-            port => port,
-        };
-        self.unlisten();
-        self.lasting.listening = Some(port);
-        self.attend();
-        if !self.wires.iter().any(|wire| wire.usage == Usage::Listening) {
-            tally(&mut self.lasting.counters.exhausted);
-            self.lasting.listening = None;
-            return None;
-        }
-        Some(self.local(port))
-    }
-
-    pub(crate) fn unlisten(&mut self) {
-        self.lasting.listening = None;
-        for wire in self.wires.iter_mut() {
-            if matches!(wire.usage, Usage::Listening | Usage::Calling) {
-                self.sockets.get_mut::<Socket<'s>>(wire.handle).abort();
-                wire.usage = Usage::Free;
-            }
-        }
-    }
-
-    /// Has a free socket listen, where none does.
-    pub(crate) fn attend(&mut self) {
-        let Some(port) = self.lasting.listening else { return };
-        if self.wires.iter().any(|wire| wire.usage == Usage::Listening) {
-            return;
-        }
-        if let Some(wire) = self.free().and_then(|index| self.wires.get_mut(index)) {
-            let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
-            if socket.listen(any(port)).is_ok() {
-                prepare(socket);
-                wire.usage = Usage::Listening;
-            }
-        }
-    }
-
-    /// The machine takes the caller at `index`.
-    pub(crate) fn adopt(&mut self, index: usize, id: StreamId) {
-        if let Some(wire) = self.wires.get_mut(index) {
-            wire.usage = Usage::Open(id);
-            self.sockets.get_mut::<Socket<'s>>(wire.handle).set_timeout(None);
-        }
-    }
-
-    /// Looks at the connection at `index`, whose frames have all been read.
-    pub(crate) fn change(&mut self, index: usize) -> Option<Change> {
-        let now = self.now;
-        let usage = self.wires.get(index)?.usage;
-        let twin = usage == Usage::Listening && self.is_twin(index);
-        let socket = self.tcp(index)?;
-        let (state, remote) = (socket.state(), socket.remote_endpoint());
-        let stands = matches!(state, State::Established | State::CloseWait);
-        let over = !matches!(state, State::SynSent | State::SynReceived | State::Established);
-        let (usage, change) = match usage {
-            Usage::Listening if state == State::Listen => return None,
-            Usage::Calling if state == State::Listen => (Usage::Listening, None),
-            Usage::Listening if twin => {
-                forget(socket);
-                (Usage::Free, None)
-            }
-            Usage::Listening | Usage::Calling => match remote {
-                Some(remote) if stands => {
-                    (Usage::Calling, Some(Change::Caller(index, remote.into())))
-                }
-                _ if over => (Usage::Free, None),
-                _ => (Usage::Calling, None),
-            },
-            Usage::Connecting(id) if stands => {
-                socket.set_timeout(None);
-                (Usage::Open(id), Some(Change::State(id, StreamState::Connected)))
-            }
-            Usage::Connecting(id) if over => {
-                (Usage::Free, Some(Change::State(id, StreamState::Closed)))
-            }
-            Usage::Open(id) if over => {
-                socket.close();
-                let leaving = Usage::Leaving { until: now.after(LINGER), parting: false };
-                (leaving, Some(Change::State(id, StreamState::Closed)))
-            }
-            Usage::Leaving { until, parting } => (part(socket, now, until, parting), None),
-            Usage::Free | Usage::Connecting(_) | Usage::Open(_) => return None,
-        };
-        self.wires.get_mut(index)?.usage = usage;
-        change
     }
 
     /// Whether another socket has this connection already. One that is only leaving gives way.
@@ -248,8 +114,168 @@ impl<'s> View<'_, 's> {
         false
     }
 
-    /// Whether a payload that takes so many bytes fits into a connection's ring.
-    pub(crate) fn has_payload_room(&self, id: StreamId, length: usize) -> bool {
+    /// When a connection is given up at the latest.
+    pub(crate) fn wires_deadline(&self) -> Option<Instant> {
+        let leaving = self.wires.iter().filter_map(|wire| match wire.usage {
+            Usage::Leaving { until, .. } => Some(until),
+            _ => None,
+        });
+        leaving.min()
+    }
+}
+
+impl<'s> Tcp for View<'_, 's> {
+    fn wires(&self) -> usize {
+        self.wires.len()
+    }
+
+    fn open(&self, index: usize) -> Option<StreamId> {
+        self.wires.get(index).and_then(Wire::open)
+    }
+
+    // In the ring, where a frame lies there in one piece.
+    fn read(&mut self, index: usize, handle: &mut dyn FnMut(&mut [u8]) -> usize) -> bool {
+        let Some((socket, scratch)) = self.tcp_and_scratch(index) else { return false };
+        let waiting = socket.recv_queue();
+        if waiting == 0 {
+            return false;
+        }
+        let mut piece = 0;
+        let in_place = |bytes: &mut [u8]| {
+            piece = bytes.len();
+            let consumed = handle(bytes);
+            (consumed, consumed)
+        };
+        let mut consumed = socket.recv(in_place).unwrap_or(0);
+        if consumed == 0 && piece < waiting {
+            // The frame goes over the ring's end.
+            let length = socket.peek_slice(scratch).unwrap_or(0);
+            consumed = scratch.get_mut(..length).map_or(0, handle);
+            discard(socket, consumed);
+        }
+        consumed > 0
+    }
+
+    fn connect(&mut self, id: StreamId, remote: SocketAddr) -> bool {
+        let Some((index, port)) = self.free().zip(self.free_ports(1, true)) else {
+            tally(&mut self.lasting.counters.exhausted);
+            return false;
+        };
+        let (Some(remote), Some(wire)) = (endpoint(remote), self.wires.get_mut(index)) else {
+            return false;
+        };
+        let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
+        let begun = socket.connect(self.iface.context(), remote, any(port)).is_ok();
+        if begun {
+            wire.usage = Usage::Connecting(id);
+            prepare(socket);
+        }
+        begun
+    }
+
+    fn leave(&mut self, id: StreamId) {
+        let until = self.now.after(LINGER);
+        if let Some(wire) = self.find(id).and_then(|index| self.wires.get_mut(index)) {
+            self.sockets.get_mut::<Socket<'s>>(wire.handle).close();
+            wire.usage = Usage::Leaving { until, parting: false };
+        }
+    }
+
+    fn refuse(&mut self, index: usize) {
+        tally(&mut self.lasting.counters.refused);
+        if let Some(wire) = self.wires.get_mut(index) {
+            self.sockets.get_mut::<Socket<'s>>(wire.handle).abort();
+            wire.usage = Usage::Free;
+        }
+    }
+
+    fn listen(&mut self) -> Option<SocketAddr> {
+        let port = match self.lasting.listen_port {
+            0 => self.free_ports(1, true)?,
+            port => port,
+        };
+        self.unlisten();
+        self.lasting.listening = Some(port);
+        self.attend();
+        if !self.wires.iter().any(|wire| wire.usage == Usage::Listening) {
+            tally(&mut self.lasting.counters.exhausted);
+            self.lasting.listening = None;
+            return None;
+        }
+        Some(self.local(port))
+    }
+
+    fn unlisten(&mut self) {
+        self.lasting.listening = None;
+        for wire in self.wires.iter_mut() {
+            if matches!(wire.usage, Usage::Listening | Usage::Calling) {
+                self.sockets.get_mut::<Socket<'s>>(wire.handle).abort();
+                wire.usage = Usage::Free;
+            }
+        }
+    }
+
+    fn attend(&mut self) {
+        let Some(port) = self.lasting.listening else { return };
+        if self.wires.iter().any(|wire| wire.usage == Usage::Listening) {
+            return;
+        }
+        if let Some(wire) = self.free().and_then(|index| self.wires.get_mut(index)) {
+            let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
+            if socket.listen(any(port)).is_ok() {
+                prepare(socket);
+                wire.usage = Usage::Listening;
+            }
+        }
+    }
+
+    fn adopt(&mut self, index: usize, id: StreamId) {
+        if let Some(wire) = self.wires.get_mut(index) {
+            wire.usage = Usage::Open(id);
+            self.sockets.get_mut::<Socket<'s>>(wire.handle).set_timeout(None);
+        }
+    }
+
+    fn change(&mut self, index: usize) -> Option<TcpChange> {
+        let now = self.now;
+        let usage = self.wires.get(index)?.usage;
+        let twin = usage == Usage::Listening && self.is_twin(index);
+        let socket = self.tcp(index)?;
+        let (state, remote) = (socket.state(), socket.remote_endpoint());
+        let stands = matches!(state, State::Established | State::CloseWait);
+        let over = !matches!(state, State::SynSent | State::SynReceived | State::Established);
+        let (usage, change) = match usage {
+            Usage::Listening if state == State::Listen => return None,
+            Usage::Calling if state == State::Listen => (Usage::Listening, None),
+            Usage::Listening if twin => {
+                forget(socket);
+                (Usage::Free, None)
+            }
+            Usage::Listening | Usage::Calling => match remote {
+                Some(remote) if stands => (Usage::Calling, Some(TcpChange::Caller(remote.into()))),
+                _ if over => (Usage::Free, None),
+                _ => (Usage::Calling, None),
+            },
+            Usage::Connecting(id) if stands => {
+                socket.set_timeout(None);
+                (Usage::Open(id), Some(TcpChange::State(id, StreamState::Connected)))
+            }
+            Usage::Connecting(id) if over => {
+                (Usage::Free, Some(TcpChange::State(id, StreamState::Closed)))
+            }
+            Usage::Open(id) if over => {
+                socket.close();
+                let leaving = Usage::Leaving { until: now.after(LINGER), parting: false };
+                (leaving, Some(TcpChange::State(id, StreamState::Closed)))
+            }
+            Usage::Leaving { until, parting } => (part(socket, now, until, parting), None),
+            Usage::Free | Usage::Connecting(_) | Usage::Open(_) => return None,
+        };
+        self.wires.get_mut(index)?.usage = usage;
+        change
+    }
+
+    fn has_payload_room(&self, id: StreamId, length: usize) -> bool {
         let Some(wire) = self.wires.iter().find(|wire| wire.open() == Some(id)) else {
             return false;
         };
@@ -257,13 +283,7 @@ impl<'s> View<'_, 's> {
         socket.send_queue() <= QUEUE_LIMIT && has_room(socket, length)
     }
 
-    /// Writes a frame of `length` bytes to a connection, whole or not at all.
-    pub(crate) fn write(
-        &mut self,
-        id: StreamId,
-        length: usize,
-        encode: &mut dyn FnMut(&mut [u8]) -> bool,
-    ) -> bool {
+    fn write(&mut self, id: StreamId, length: usize, encode: &mut Encode<'_>) -> bool {
         let Some(wire) = self.wires.iter().find(|wire| wire.open() == Some(id)) else {
             return false;
         };
@@ -282,14 +302,19 @@ impl<'s> View<'_, 's> {
         let Some(room) = self.scratch.get_mut(..length) else { return false };
         encode(room) && socket.send_slice(room).is_ok()
     }
+}
 
-    /// When a connection is given up at the latest.
-    pub(crate) fn wires_deadline(&self) -> Option<Instant> {
-        let leaving = self.wires.iter().filter_map(|wire| match wire.usage {
-            Usage::Leaving { until, .. } => Some(until),
-            _ => None,
+/// Takes bytes off the front of a ring, over its end where need be.
+fn discard(socket: &mut Socket<'_>, mut count: usize) {
+    while count > 0 {
+        let taken = socket.recv(|bytes| {
+            let taken = bytes.len().min(count);
+            (taken, taken)
         });
-        leaving.min()
+        match taken {
+            Ok(taken @ 1..) => count -= taken,
+            _ => return,
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use genkan_core::{Instant, MAX_DATAGRAM, SocketId};
+use genkan_turn::{Encode, Udp, Unplaced};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::udp::{SendError, Socket};
 
@@ -30,15 +31,6 @@ pub(crate) struct Port {
     /// What its ring for sending held at the last look, in bytes, and since when it has not moved.
     held: usize,
     since: Instant,
-}
-
-/// Why there is no room for a datagram.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Unplaced {
-    /// Not now.
-    Full,
-    /// It could never leave.
-    Lost,
 }
 
 impl Port {
@@ -61,36 +53,8 @@ impl<'s> View<'_, 's> {
         }
     }
 
-    /// Opens `count` sockets on consecutive ports: the first one's address.
-    pub(crate) fn bind(&mut self, first: SocketId, count: u8) -> Option<SocketAddr> {
-        self.unbind(first, count);
-        let is_free = |entry: &&Port| {
-            entry.id.is_none() && !self.sockets.get::<Socket<'s>>(entry.handle).is_open()
-        };
-        let free = self.ports.iter().filter(is_free).count();
-        let Some(port) = self.free_ports(count.into(), false).filter(|_| free >= count.into())
-        else {
-            tally(&mut self.lasting.counters.exhausted);
-            return None;
-        };
-        for offset in 0..u16::from(count) {
-            self.open_port(SocketId(first.0.wrapping_add(offset)), port + offset);
-        }
-        Some(self.local(port))
-    }
-
-    /// Lets sockets go; they close when what they hold has left.
-    pub(crate) fn unbind(&mut self, first: SocketId, count: u8) {
-        for entry in self.ports.iter_mut() {
-            let number = entry.id.map(|id| id.0.wrapping_sub(first.0));
-            if number.is_some_and(|number| number < count.into()) {
-                entry.id = None;
-            }
-        }
-    }
-
     /// The next datagram that the socket at `index` has, moved to the front of the scratch room.
-    pub(crate) fn receive(&mut self, index: usize) -> Option<(SocketId, SocketAddr, usize)> {
+    fn fetch(&mut self, index: usize) -> Option<(SocketId, SocketAddr, usize)> {
         loop {
             let entry = self.ports.get(index)?;
             let (bytes, meta) = self.sockets.get_mut::<Socket<'s>>(entry.handle).recv().ok()?;
@@ -108,44 +72,6 @@ impl<'s> View<'_, 's> {
             room.copy_from_slice(bytes);
             return Some((id, meta.endpoint.into(), room.len()));
         }
-    }
-
-    /// Room for a datagram, in the ring of the socket that it is to leave from.
-    pub(crate) fn datagram(
-        &mut self,
-        id: SocketId,
-        remote: SocketAddr,
-        hops: Option<u8>,
-        length: usize,
-    ) -> Result<&mut [u8], Unplaced> {
-        let hops = hops.filter(|hops| *hops > 0);
-        let remote = endpoint(remote).filter(|remote| reaches(self.iface, &remote.addr));
-        let entry = self.ports.iter().find(|port| port.id == Some(id));
-        let (Some(entry), Some(remote)) = (entry, remote) else {
-            tally(&mut self.lasting.counters.unsendable);
-            return Err(Unplaced::Lost);
-        };
-        let socket = self.sockets.get_mut::<Socket<'s>>(entry.handle);
-        if socket.hop_limit() != hops {
-            if socket.send_queue() > 0 {
-                return Err(Unplaced::Full);
-            }
-            socket.set_hop_limit(hops);
-        }
-        socket.send(length, remote).map_err(|error| match error {
-            SendError::BufferFull => Unplaced::Full,
-            SendError::Unaddressable => Unplaced::Lost,
-        })
-    }
-
-    /// Whether a datagram of any length fits into a socket's ring, however the free room lies.
-    pub(crate) fn has_datagram_room(&self, id: SocketId) -> bool {
-        let Some(entry) = self.ports.iter().find(|port| port.id == Some(id)) else { return false };
-        let socket = self.sockets.get::<Socket<'s>>(entry.handle);
-        let held = socket.send_queue();
-        let free = socket.payload_send_capacity().saturating_sub(held);
-        let lone = socket.hop_limit().is_none() && free >= 2 * MAX_DATAGRAM;
-        socket.can_send() && (held == 0 || lone)
     }
 
     /// Before packets leave: notes what the rings hold.
@@ -186,5 +112,84 @@ impl<'s> View<'_, 's> {
     pub(crate) fn ports_deadline(&self) -> Option<Instant> {
         let held = self.ports.iter().filter(|entry| entry.held > 0);
         held.map(|entry| entry.since.after(STALLED)).min()
+    }
+}
+
+impl<'s> Udp for View<'_, 's> {
+    fn bind(&mut self, first: SocketId, count: u8) -> Option<SocketAddr> {
+        self.unbind(first, count);
+        let is_free = |entry: &&Port| {
+            entry.id.is_none() && !self.sockets.get::<Socket<'s>>(entry.handle).is_open()
+        };
+        let free = self.ports.iter().filter(is_free).count();
+        let Some(port) = self.free_ports(count.into(), false).filter(|_| free >= count.into())
+        else {
+            tally(&mut self.lasting.counters.exhausted);
+            return None;
+        };
+        for offset in 0..u16::from(count) {
+            self.open_port(SocketId(first.0.wrapping_add(offset)), port + offset);
+        }
+        Some(self.local(port))
+    }
+
+    // They close when what they hold has left.
+    fn unbind(&mut self, first: SocketId, count: u8) {
+        for entry in self.ports.iter_mut() {
+            let number = entry.id.map(|id| id.0.wrapping_sub(first.0));
+            if number.is_some_and(|number| number < count.into()) {
+                entry.id = None;
+            }
+        }
+    }
+
+    fn ports(&self) -> usize {
+        self.ports.len()
+    }
+
+    fn receive(&mut self, index: usize) -> Option<(SocketId, SocketAddr, &mut [u8])> {
+        let (id, remote, length) = self.fetch(index)?;
+        Some((id, remote, self.scratch.get_mut(..length)?))
+    }
+
+    fn send_datagram(
+        &mut self,
+        id: SocketId,
+        remote: SocketAddr,
+        hops: Option<u8>,
+        length: usize,
+        encode: &mut Encode<'_>,
+    ) -> Result<(), Unplaced> {
+        let hops = hops.filter(|hops| *hops > 0);
+        let remote = endpoint(remote).filter(|remote| reaches(self.iface, &remote.addr));
+        let entry = self.ports.iter().find(|port| port.id == Some(id));
+        let (Some(entry), Some(remote)) = (entry, remote) else {
+            tally(&mut self.lasting.counters.unsendable);
+            return Err(Unplaced::Lost);
+        };
+        let socket = self.sockets.get_mut::<Socket<'s>>(entry.handle);
+        if socket.hop_limit() != hops {
+            if socket.send_queue() > 0 {
+                return Err(Unplaced::Full);
+            }
+            socket.set_hop_limit(hops);
+        }
+        let room = socket.send(length, remote).map_err(|error| match error {
+            SendError::BufferFull => Unplaced::Full,
+            SendError::Unaddressable => Unplaced::Lost,
+        })?;
+        // The room has just the length.
+        encode(room);
+        Ok(())
+    }
+
+    // However the free room lies.
+    fn has_datagram_room(&self, id: SocketId) -> bool {
+        let Some(entry) = self.ports.iter().find(|port| port.id == Some(id)) else { return false };
+        let socket = self.sockets.get::<Socket<'s>>(entry.handle);
+        let held = socket.send_queue();
+        let free = socket.payload_send_capacity().saturating_sub(held);
+        let lone = socket.hop_limit().is_none() && free >= 2 * MAX_DATAGRAM;
+        socket.can_send() && (held == 0 || lone)
     }
 }

@@ -40,18 +40,6 @@ pub(crate) struct View<'v, 's> {
 }
 
 impl<'s> View<'_, 's> {
-    pub(crate) const fn lend(&mut self) -> View<'_, 's> {
-        View {
-            now: self.now,
-            iface: self.iface,
-            sockets: self.sockets,
-            ports: self.ports,
-            wires: self.wires,
-            lasting: self.lasting,
-            scratch: self.scratch,
-        }
-    }
-
     /// The first of `count` consecutive ports that no socket of the application's set uses for the
     /// same protocol.
     pub(crate) fn free_ports(&mut self, count: u16, tcp: bool) -> Option<u16> {

@@ -19,7 +19,7 @@ const PACKETS: usize = 8;
 pub type Streams<'a, const STREAMS: usize> = StreamStack<'a, Vec<Slot<'a>, STREAMS>>;
 
 /// Memory for the streams of `SESSIONS` connections, `STREAMS` each, with so many bytes for each
-/// direction of a stream. As [`Storage`](crate::Storage), a `static` of it takes no flash.
+/// direction of a stream. All zeros, so that a `static` of it takes no flash.
 #[derive(Debug)]
 pub struct StreamStorage<
     'a,

@@ -7,11 +7,10 @@ use genkan_core::{
     Issuer, IssuerEvent, IssuerSlot, MAX_FRAME, Machine, Path, Payload, SendError,
 };
 
-use crate::udp::Unplaced;
-use crate::view::View;
+use crate::sockets::{Stack, Unplaced};
 
-/// The application of a machine, as [`Node::poll`](crate::Node::poll) sees it. With byte streams,
-/// [`Sessions`](crate::Sessions) is one.
+/// The application of a machine, as the adapter's `Node::poll` sees it. With byte streams, `Sessions`
+/// is one.
 pub trait App<M: Machine> {
     /// The machine tells something.
     fn event(&mut self, now: Instant, machine: &mut M, event: M::Event);
@@ -116,7 +115,7 @@ peer!(Issuer, IssuerSlot, IssuerEvent);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Unsent {
-    /// The ring has no room: try again in the next [`App::pump`].
+    /// The socket has no room: try again in the next [`App::pump`].
     Full,
     /// The machine refuses.
     Refused(SendError),
@@ -126,7 +125,9 @@ pub enum Unsent {
 pub struct Outlet<'o, 's, M> {
     /// The machine.
     pub machine: &'o mut M,
-    pub(crate) view: View<'o, 's>,
+    // Any stack's, so that applications need not name it.
+    pub(crate) stack: &'o mut (dyn Stack + 's),
+    pub(crate) now: Instant,
     pub(crate) sent: bool,
 }
 
@@ -140,13 +141,13 @@ impl<M: Peer> Outlet<'_, '_, M> {
     /// Whether a payload of any length could be sent on a connection's path now.
     pub fn has_room(&mut self, connection: ConnectionId) -> bool {
         match self.machine.connection(connection).map(|info| info.path) {
-            Some(Path::Datagram { socket, .. }) => self.view.has_datagram_room(socket),
-            Some(Path::Stream { stream, .. }) => self.view.has_payload_room(stream, MAX_FRAME),
+            Some(Path::Datagram { socket, .. }) => self.stack.has_datagram_room(socket),
+            Some(Path::Stream { stream, .. }) => self.stack.has_payload_room(stream, MAX_FRAME),
             None => false,
         }
     }
 
-    /// Sends a payload on a connection, sealed straight into the socket's ring. On a datagram path it
+    /// Sends a payload on a connection, sealed straight into the socket's ring where it has one. On a datagram path it
     /// may be lost on the way, as any datagram.
     ///
     /// # Errors
@@ -157,27 +158,23 @@ impl<M: Peer> Outlet<'_, '_, M> {
         channel: Channel,
         bytes: &[u8],
     ) -> Result<(), Unsent> {
-        let view = &mut self.view;
         let mut payload =
-            self.machine.send(view.now, connection, channel, bytes).map_err(Unsent::Refused)?;
+            self.machine.send(self.now, connection, channel, bytes).map_err(Unsent::Refused)?;
         let length = payload.len();
-        match payload.path() {
+        let path = payload.path();
+        let encode = &mut |room: &mut [u8]| payload.encode(room).is_ok();
+        let placed = match path {
             Path::Datagram { socket, remote } => {
-                match view.datagram(socket, remote, None, length) {
-                    Ok(room) => {
-                        // The room has just the length.
-                        let _ = payload.encode(room);
-                    }
-                    Err(Unplaced::Full) => return Err(Unsent::Full),
-                    Err(Unplaced::Lost) => {}
-                }
+                self.stack.send_datagram(socket, remote, None, length, encode)
             }
             Path::Stream { stream, .. } => {
-                let fits = view.has_payload_room(stream, length);
-                if !fits || !view.write(stream, length, &mut |room| payload.encode(room).is_ok()) {
-                    return Err(Unsent::Full);
-                }
+                let fits = self.stack.has_payload_room(stream, length);
+                let written = fits && self.stack.write(stream, length, encode);
+                written.then_some(()).ok_or(Unplaced::Full)
             }
+        };
+        if placed == Err(Unplaced::Full) {
+            return Err(Unsent::Full);
         }
         payload.commit();
         self.sent = true;

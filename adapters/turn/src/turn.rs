@@ -1,0 +1,201 @@
+//! What happens in one turn, whatever the sockets.
+
+use genkan_core::{Command, Instant, Machine, Received, SocketId, StreamState};
+
+use crate::app::{App, Outlet};
+use crate::sockets::{Stack, TcpChange, Unplaced};
+
+/// Rounds of draining, after which a machine or application that always wants more has to wait for
+/// the next turn.
+pub const ROUNDS: usize = 64;
+
+/// All that a turn works on.
+#[derive(Debug)]
+pub struct Turn<'t, M, A, S> {
+    /// The machine.
+    pub machine: &'t mut M,
+    /// The application.
+    pub app: &'t mut A,
+    /// The sockets.
+    pub stack: S,
+    /// The time.
+    pub now: Instant,
+}
+
+impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
+    /// Has everything done that can be done now: what has come is handled, each piece with all its
+    /// consequences, then the machine is drained in its order, and the application sends. Whether
+    /// anything but datagrams and frames came of it, so that there may be more; and when the
+    /// application wants to be called.
+    pub fn round(&mut self) -> (bool, Instant) {
+        self.datagrams();
+        self.streams();
+        let mut busy = self.settle();
+        busy |= self.frames();
+        busy |= self.changes();
+        let stack = &mut self.stack;
+        let mut outlet = Outlet { machine: self.machine, stack, now: self.now, sent: false };
+        let wake = self.app.pump(self.now, &mut outlet);
+        busy |= outlet.sent;
+        (busy, wake)
+    }
+
+    /// Tells the machine the time when it has asked for that; whether it had.
+    pub fn timeout(&mut self) -> bool {
+        let due = self.machine.poll_timeout().is_some_and(|wakeup| wakeup.at <= self.now);
+        if due {
+            self.machine.handle_timeout(self.now);
+        }
+        due
+    }
+
+    fn datagrams(&mut self) {
+        let now = self.now;
+        for index in 0..self.stack.ports() {
+            while let Some((socket, remote, datagram)) = self.stack.receive(index) {
+                let received = self.machine.handle_datagram(now, socket, remote, datagram);
+                if let Received::Payload { connection, channel, plaintext } = received {
+                    tell(now, self.machine, self.app);
+                    self.app.payload(now, connection, channel, plaintext);
+                }
+                self.settle();
+            }
+        }
+    }
+
+    fn streams(&mut self) {
+        for index in 0..self.stack.wires() {
+            while self.frame_in(index) {
+                self.settle();
+            }
+        }
+    }
+
+    /// Hands one frame to the machine; whether there was one.
+    fn frame_in(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let Some(id) = self.stack.open(index) else { return false };
+        let (machine, app) = (&mut *self.machine, &mut *self.app);
+        self.stack.read(index, &mut |bytes| {
+            let input = machine.handle_stream(now, id, bytes);
+            if let Received::Payload { connection, channel, plaintext } = input.received {
+                tell(now, machine, app);
+                app.payload(now, connection, channel, plaintext);
+            }
+            input.consumed
+        })
+    }
+
+    /// What need not wait for room in a stream.
+    fn settle(&mut self) -> bool {
+        let mut busy = false;
+        for _ in 0..ROUNDS {
+            let mut more = self.commands();
+            more |= self.transmits();
+            more |= tell(self.now, self.machine, self.app);
+            if !more {
+                break;
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    fn commands(&mut self) -> bool {
+        let mut busy = false;
+        let (now, stack) = (self.now, &mut self.stack);
+        while let Some(command) = self.machine.poll_command() {
+            busy = true;
+            match command {
+                Command::Connect { stream, remote } => {
+                    let begun = stack.connect(stream, remote);
+                    if !begun {
+                        self.machine.handle_stream_state(now, stream, StreamState::Closed);
+                    }
+                }
+                Command::Shutdown { stream } => stack.leave(stream),
+                Command::Listen { socket } => {
+                    let local = stack.listen();
+                    self.machine.handle_bound(now, socket, local);
+                }
+                Command::Unlisten { .. } => stack.unlisten(),
+                Command::Bind { first, count } => {
+                    let local = stack.bind(first, count);
+                    self.machine.handle_bound(now, first, local);
+                }
+                Command::Unbind { first, count } => stack.unbind(first, count),
+                // None that this version knows.
+                _ => {}
+            }
+        }
+        busy
+    }
+
+    fn transmits(&mut self) -> bool {
+        let mut busy = false;
+        while let Some(mut transmit) = self.machine.poll_transmit(self.now) {
+            let (socket, remote) = (transmit.socket(), transmit.remote());
+            let (hops, length) = (transmit.hop_limit(), transmit.len());
+            let encode = &mut |room: &mut [u8]| transmit.encode(room).is_ok();
+            match self.stack.send_datagram(socket, remote, hops, length, encode) {
+                Ok(()) => transmit.commit(),
+                Err(Unplaced::Lost) => transmit.abandon(),
+                // It stays queued in the machine.
+                Err(Unplaced::Full) => break,
+            }
+            busy = true;
+        }
+        busy
+    }
+
+    fn frames(&mut self) -> bool {
+        let mut busy = false;
+        for index in 0..self.stack.wires() {
+            let Some(id) = self.stack.open(index) else { continue };
+            while let Some(mut frame) = self.machine.poll_frame(self.now, id) {
+                let length = frame.len();
+                if !self.stack.write(id, length, &mut |room| frame.encode(room).is_ok()) {
+                    break;
+                }
+                frame.commit();
+                busy = true;
+            }
+        }
+        busy
+    }
+
+    /// What has become of connections.
+    fn changes(&mut self) -> bool {
+        let mut busy = false;
+        let now = self.now;
+        for index in 0..self.stack.wires() {
+            match self.stack.change(index) {
+                Some(TcpChange::State(id, state)) => {
+                    self.machine.handle_stream_state(now, id, state);
+                }
+                Some(TcpChange::Caller(remote)) => {
+                    match self.machine.handle_accept(now, SocketId::LISTENER, remote) {
+                        Some(id) => self.stack.adopt(index, id),
+                        None => self.stack.refuse(index),
+                    }
+                }
+                None => continue,
+            }
+            busy = true;
+            self.settle();
+        }
+        self.stack.attend();
+        busy
+    }
+}
+
+/// Gives the application the machine's events. Before a payload, too: the one that confirms a
+/// connection comes right with it.
+fn tell<M: Machine, A: App<M>>(now: Instant, machine: &mut M, app: &mut A) -> bool {
+    let mut busy = false;
+    while let Some(event) = machine.poll_event() {
+        busy = true;
+        app.event(now, machine, event);
+    }
+    busy
+}
