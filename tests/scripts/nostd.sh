@@ -5,4 +5,5 @@ set -eu
 . tests/scripts/firmware.sh
 
 firmware_build
-firmware_build -p genkan-core -p genkan-stream -p genkan-smoltcp --features defmt,stream,smoltcp
+firmware_build -p genkan-core -p genkan-stream -p genkan-smoltcp -p genkan-nal \
+    --features defmt,stream,smoltcp,nal

@@ -56,12 +56,19 @@
 //!   silence.
 //! * **A caller is accepted when a place is free for it**, not before; until then the stack keeps it, if
 //!   it does.
-//! * A stack whose calls block holds up the node for as long, and whoever shares its loop.
+//! * A stack whose calls block holds up the node for as long, and whoever shares its loop. With
+//!   `std-embedded-nal` 0.4 connecting blocks, and so does reading from accepted connections, for
+//!   ever: there, use [`Node::dialling`].
 //! * A machine's datagrams leave in its order: one that the stack has no room for holds up those
 //!   behind it until the next turn.
 //!
 //! Which addresses can be reached, over IPv4 or IPv6, is the stack's affair. IPv4 addresses that
 //! are written as IPv6 ones are understood.
+//!
+//! # Memory
+//!
+//! A place for a TCP connection takes 2.5 KiB, one for a UDP socket some bytes, the node itself 1.3
+//! KiB, all besides the machine; what sockets take in the stack is the stack's affair.
 //!
 //! # Features
 //!

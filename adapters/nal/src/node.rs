@@ -91,7 +91,7 @@ impl<M: Machine, S: Nal + TcpFullStack, const UDP: usize, const TCP: usize> Node
 
 impl<M: Machine, S: Nal, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP> {
     /// As [`Node::new`], on a stack that cannot listen: enough for an acceptor. An issuer is then
-    /// reached by hole punching alone.
+    /// reached by hole punching alone. [`Options::listening`] would be waited for without end.
     pub const fn dialling(machine: M, options: Options) -> Self {
         Self::with(machine, options, None)
     }

@@ -2,7 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use embedded_nal::{TcpClientStack, TcpFullStack, UdpClientStack, UdpFullStack, nb};
+use embedded_nal::{TcpClientStack, TcpFullStack, UdpClientStack, UdpFullStack};
 use genkan_core::{Instant, MAX_FRAME};
 
 use crate::counters::Counters;
@@ -20,12 +20,15 @@ impl<S: UdpFullStack + TcpClientStack> Nal for S {}
 pub(crate) type UdpOf<S> = <S as UdpClientStack>::UdpSocket;
 pub(crate) type TcpOf<S> = <S as TcpClientStack>::TcpSocket;
 
+/// A connection that has come in, and from where.
+type Caller<S> = (TcpOf<S>, SocketAddr);
+
 /// How a stack takes callers, where it can.
 pub(crate) struct Door<S: Nal> {
     /// A listener on that port.
     pub(crate) open: fn(&mut S, u16) -> Option<TcpOf<S>>,
     /// The next caller.
-    pub(crate) accept: fn(&mut S, &mut TcpOf<S>) -> Option<(TcpOf<S>, SocketAddr)>,
+    pub(crate) accept: fn(&mut S, &mut TcpOf<S>) -> Option<Caller<S>>,
 }
 
 impl<S: Nal + TcpFullStack> Door<S> {
@@ -45,14 +48,8 @@ fn open<S: Nal + TcpFullStack>(stack: &mut S, port: u16) -> Option<TcpOf<S>> {
     None
 }
 
-fn accept<S: Nal + TcpFullStack>(
-    stack: &mut S,
-    listener: &mut TcpOf<S>,
-) -> Option<(TcpOf<S>, SocketAddr)> {
-    match stack.accept(listener) {
-        Ok(caller) => Some(caller),
-        Err(nb::Error::WouldBlock | nb::Error::Other(_)) => None,
-    }
+fn accept<S: Nal + TcpFullStack>(stack: &mut S, listener: &mut TcpOf<S>) -> Option<Caller<S>> {
+    stack.accept(listener).ok()
 }
 
 /// What lasts from turn to turn besides the tables of sockets.

@@ -263,3 +263,11 @@ fn the_interval_is_the_application_s_choice() {
     world.pass(SECOND * 30);
     assert!(wake(&mut world) <= Duration::from_millis(10), "{:?}", wake(&mut world));
 }
+
+/// As the crate's head says.
+#[test]
+fn a_node_takes_the_memory_that_is_told() {
+    let size = |places: usize| 1_400 + 2_560 * places;
+    assert!(size_of::<Node<(), Memory, 1, 0>>() < size(0));
+    assert!(size_of::<Node<(), Memory, 1, 2>>() < size(2));
+}

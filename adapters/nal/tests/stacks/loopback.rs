@@ -1,11 +1,12 @@
 //! The operating system's stack, through `std-embedded-nal`, on the loopback and in real time.
 
 use core::net::SocketAddr;
+use core::sync::atomic::{AtomicBool, Ordering};
+use core::time::Duration;
 use std::io::{Read, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use genkan_core::punch::Ability;
 use genkan_core::{Path, Target};
