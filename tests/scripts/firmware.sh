@@ -11,7 +11,7 @@ need_packages "rustc-web>=$msrv" "cargo-web>=$msrv" "rust-web-src>=$msrv" rust-w
 firmware_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/nostd
 
 # In benches/size, whose profile is a firmware's: `core` is built from source, and neither `alloc` nor
-# `std` is in reach.
+# `std` is in reach. Built, or what `firmware_verb` says.
 firmware_build() {
     local target flags=()
     for target in "${firmware_targets[@]}"; do flags+=(--target "$target"); done
@@ -21,7 +21,7 @@ firmware_build() {
         export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
         export RUSTFLAGS='-C linker=rust-lld -C link-arg=-Tlink.x -C link-arg=--emit-relocs
             -C link-arg=--gc-sections --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact"'
-        /usr/bin/cargo build --locked --release -Zbuild-std=core --target-dir "$firmware_dir" \
+        /usr/bin/cargo "${firmware_verb:-build}" --locked --release -Zbuild-std=core --target-dir "$firmware_dir" \
             "${flags[@]}" "$@"
     )
 }
