@@ -6,7 +6,7 @@
 //!              bridge   DHCP, DNS, NAT          └─ 203.0.113.2 router ─ 192.0.2.2 user
 //! ```
 //!
-//! [`Home`] is all of that, [`Board`] the emulated machine. What it logs is decoded here; when a test
+//! `Home` is all of that, `Board` the emulated machine. What it logs is decoded here; when a test
 //! fails, its log, its flash and what was captured on either side of the router are kept.
 #![cfg(all(target_os = "linux", feature = "machine"))]
 
