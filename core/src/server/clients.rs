@@ -175,6 +175,8 @@ impl ClientSlot {
     /// where the host address has changed.
     pub(super) fn move_to(&mut self, place: Place) {
         let (before, after) = (self.place.address(), place.address());
+        // Which port of another address leads here nobody has seen.
+        self.leads &= before.ip() == after.ip();
         if self.look != Look::Never && before.ip() != after.ip() {
             self.look = Look::Moved;
             self.profile = [0; 12];
@@ -304,4 +306,22 @@ const fn index_bytes(index: usize) -> [u8; 4] {
 pub(super) const fn parts(handle: u32) -> (usize, u8) {
     let [generation, a, b, c] = handle.to_be_bytes();
     (u32::from_be_bytes([0, a, b, c]) as usize, generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leased_port_leads_nowhere_at_another_address() {
+        let at = |ip, port| SocketAddr::from(([192, 0, 2, ip], port));
+        let place = Place::new(at(1, 4_600));
+        let mut slot = ClientSlot { has_place: true, place, ..ClientSlot::EMPTY };
+        slot.set_leased(50_000);
+        slot.leads = true;
+        slot.move_to(Place::new(at(1, 4_700)));
+        assert_eq!(slot.reached_at(), Some(at(1, 50_000)));
+        slot.move_to(Place::new(at(2, 4_700)));
+        assert_eq!(slot.reached_at(), Some(at(2, 4_700)));
+    }
 }

@@ -62,7 +62,8 @@ impl View<'_> {
         let Some(slot) = self.clients.get(at) else { return };
         // Nearly always, and soon seen.
         let tells = !same_port || next && slot.mapping() == Mapping::AddressAndPortDependent;
-        if !tells || !slot.registered || slot.over_stream {
+        // A port that the box has opened comes and goes, but not by silence.
+        if !tells || slot.leads || !slot.registered || slot.over_stream {
             return;
         }
         // Each entry's end is that long after it was heard of. Both are in whole seconds.
@@ -77,6 +78,9 @@ impl View<'_> {
     /// than the session's, costs as much as a paired issuer's request, and is shorter than the wish.
     pub(super) fn life(&mut self, at: usize, life: &Life) -> Result<(), Discard> {
         let now = self.state.now;
+        if (1..1_024).contains(&life.port) {
+            return Err(Discard::ForbiddenAddress);
+        }
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         // Behind another address, or another port, it must be asked for its NAT first.
         let known = !matches!(slot.look, Look::Never | Look::Moved);

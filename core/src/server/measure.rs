@@ -190,12 +190,19 @@ impl View<'_> {
     /// What an equipment says that its box has opened for it. It is looked at anew with the word that
     /// follows, its registration or what it can do. No probe goes to a port below 1,024.
     pub(super) fn leases(&mut self, at: usize, port: u16) -> Result<(), Discard> {
+        let idle = self.idle(at);
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         if (1..1_024).contains(&port) {
             return Err(Discard::ForbiddenAddress);
         }
         if slot.set_leased(port) {
             self.state.measurements.retain(|one| one.at != at);
+            if port == slot.place.address().port() {
+                // A keepalive came from there before this word: no silence has ended a mapping.
+                let lifetime = slot.lifetime().or_longer();
+                slot.set_profile(&NatProfile { lifetime, ..slot.profile() });
+                self.keep_heard(at, idle);
+            }
         }
         Ok(())
     }

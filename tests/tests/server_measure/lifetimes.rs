@@ -33,7 +33,7 @@ fn tell(
 fn a_probe_goes_to_the_port_that_was_named_and_is_no_longer_than_the_wish() {
     let mut booth = Booth::new(false);
     let mut lamp = known(&mut booth);
-    for port in [1, 443, 5_001, 65_535] {
+    for port in [1_024, 5_001, 65_535] {
         let wish = lamp.evil.transport(&life(port, 0));
         let (received, sent) = booth.tell(SocketId::MAIN, lamp.at, &wish);
         assert_eq!(received, Received::Control);
@@ -51,6 +51,10 @@ fn a_probe_goes_to_the_port_that_was_named_and_is_no_longer_than_the_wish() {
         assert_eq!(tag, siphash(&key[..16], &[signed]));
     }
     assert_eq!(tell(&mut booth, &mut lamp, &life(0, MIDDLE)), (Received::Control, vec![]));
+    let forbidden = (Received::Discarded(Discard::ForbiddenAddress), vec![]);
+    for port in [1, 443, 1_023] {
+        assert_eq!(tell(&mut booth, &mut lamp, &life(port, 0)), forbidden, "{port}");
+    }
 }
 
 /// Ports of others behind the same address are nobody's to knock at without end.
@@ -59,11 +63,11 @@ fn whoever_asks_for_ever_gets_sixteen_probes_and_four_a_second() {
     let mut booth = Booth::new(false);
     let mut lamp = known(&mut booth);
     let mut probes = 0;
-    for n in 0..1_000_u16 {
+    for port in 5_000..6_000 {
         booth.desk.now = booth.desk.now.after(Duration::from_millis(10));
-        let (received, sent) = tell(&mut booth, &mut lamp, &life(n, 0));
+        let (received, sent) = tell(&mut booth, &mut lamp, &life(port, 0));
         let limited = received == Received::Discarded(Discard::RateLimited);
-        assert_eq!(sent.len(), usize::from(!limited && n != 0));
+        assert_eq!(sent.len(), usize::from(!limited));
         assert!(sent.iter().all(|sent| sent.to.ip() == lamp.at.ip()));
         probes += sent.len();
     }
@@ -168,4 +172,39 @@ fn keepalives_after_a_silence_tell_how_long_a_mapping_lives() {
     assert_eq!(keep(70, 4_600, 0), Some([60, 0]));
     assert_eq!(keep(80, 9_000, 0), Some([60, 120]));
     assert_eq!(keep(40, 9_100, 0), Some([0, 60]), "contradicts");
+}
+
+/// An acceptor says what it has leased after its keepalives have come from there (LSE-1).
+#[test]
+fn a_port_that_changes_for_a_lease_tells_nothing_of_a_lifetime() {
+    let mut booth = Booth::new(true);
+    let ip = sa(HOME).ip();
+    let mut lamp = booth.greet(2, Role::Acceptor, sa(HOME));
+    booth.register(&mut lamp, 4_600, LARGE);
+    let mut drawn = 4_600;
+    let mut look = |booth: &mut Booth, lamp: &mut Guest, status| {
+        booth.measure(lamp, true, status, |probe| {
+            drawn += 1_000 + drawn % 77;
+            (SocketAddr::new(ip, drawn), 40_000 + u16::from(probe.socket))
+        });
+        measured(booth).last().unwrap().lifetime
+    };
+    look(&mut booth, &mut lamp, 0);
+    let keep = |booth: &mut Booth, lamp: &mut Guest, port: u16| {
+        booth.desk.now = booth.desk.now.after(Duration::from_secs(25));
+        lamp.at.set_port(port);
+        let keepalive = lamp.evil.keepalive(None);
+        let (_, sent) = booth.tell(SocketId::MAIN, lamp.at, &keepalive);
+        let challenge = sent.iter().find(|sent| sent.bytes[0] == Kind::Challenge as u8).unwrap();
+        let cookie: [u8; 6] = challenge.bytes[6..12].try_into().unwrap();
+        let echo = lamp.evil.keepalive(Some(&cookie));
+        booth.tell(SocketId::MAIN, lamp.at, &echo);
+        measured(booth).last().map(|nat| nat.lifetime.at_most())
+    };
+    assert_eq!(keep(&mut booth, &mut lamp, 50_000), Some(30));
+    booth.say(&mut lamp, &ToServer::Leased(50_000));
+    booth.register(&mut lamp, 4_600, LARGE);
+    assert_eq!(look(&mut booth, &mut lamp, 6).at_most(), 0);
+    // The box has lost it.
+    assert_eq!(keep(&mut booth, &mut lamp, 9_000), None);
 }
