@@ -26,6 +26,8 @@ use crate::net::Net;
 pub(crate) const HEAD_START: Duration = Duration::from_millis(100);
 /// Where a box announces that it has lost its leases (RFC 6886 section 3.2.1, RFC 6887 section 14.1).
 const ANNOUNCEMENTS: u16 = 5_350;
+/// As many of them are read at once: whoever floods the network must not hold the node up.
+const AT_ONCE: usize = 16;
 /// The longest message of PCP (RFC 6887 section 7), and one byte to tell a longer one.
 const ROOM: usize = 1_101;
 
@@ -125,9 +127,9 @@ impl Leaser {
                 }
             }
         }
-        while let Some(socket) = &self.announcements
-            && let Ok((length, from)) = socket.recv_from(&mut room)
-        {
+        for _ in 0..AT_ONCE {
+            let Some(socket) = &self.announcements else { break };
+            let Ok((length, from)) = socket.recv_from(&mut room) else { break };
             if canonical(from) == self.gateway {
                 self.client.handle_answer(now, room.get(..length).unwrap_or_default());
             }
