@@ -8,7 +8,7 @@ use core::time::Duration;
 use genkan_core::{AcceptorEvent, IssuerEvent, Path};
 use genkan_sim::matrix::{KINDS, Kind};
 use genkan_sim::nat::Hairpin;
-use genkan_sim::{Death, Faults, NatConfig, Verdict, Via};
+use genkan_sim::{Death, Faults, Filtering, NatConfig, Verdict, Via};
 use genkan_tests::punch::{Meeting, Pair};
 use genkan_tests::scene::{Door, HOP, PATIENCE};
 
@@ -135,8 +135,8 @@ fn a_server_that_has_restarted_lets_equipment_meet_again() {
     }
 }
 
-fn turning(hairpin: Hairpin) -> NatConfig {
-    let mut config = kind("port").config(0.0);
+fn turning(name: &str, hairpin: Hairpin) -> NatConfig {
+    let mut config = kind(name).config(0.0);
     config.hairpin = hairpin;
     config
 }
@@ -145,7 +145,7 @@ fn turning(hairpin: Hairpin) -> NatConfig {
 #[test]
 fn two_behind_one_box_meet_where_it_turns_their_packets_round() {
     let together = |hairpin| {
-        let meeting = Meeting::between(Some(turning(hairpin)), None);
+        let meeting = Meeting::between(Some(turning("port", hairpin)), None);
         Meeting { together: true, ..meeting }
     };
     let outcome = together(Hairpin::ExternalSource).run();
@@ -168,6 +168,23 @@ fn lamp_changes(pair: &Pair) -> Vec<Path> {
         _ => None,
     };
     pair.lamp_events().into_iter().filter_map(change).collect()
+}
+
+/// Behind a box that gives both ends a port for each destination, what one sends to where it sees the
+/// other comes from a port that the other has not seen: eight times they follow, then they stay.
+#[test]
+fn two_behind_one_box_do_not_follow_each_other_without_end() {
+    for name in ["first", "random", "seq+1"] {
+        let mut turns = turning(name, Hairpin::ExternalSource);
+        turns.behaviour.filtering = Filtering::EndpointIndependent;
+        let meeting = Meeting { together: true, ..Meeting::between(Some(turns), None) };
+        let mut pair = meeting.prepared();
+        assert!(pair.meet().is_punched(), "{name}");
+        assert!(pair.talk(), "{name}");
+        pair.fleet.world.run_for(secs(120));
+        let changes = [phone_changes(&pair).len(), lamp_changes(&pair).len()];
+        assert!(changes.into_iter().all(|each| (8..=20).contains(&each)), "{name}: {changes:?}");
+    }
 }
 
 /// Where TCP is first, the punched path takes its place, and not a word is lost meanwhile.
