@@ -348,9 +348,12 @@ static void tell(const genkan_event *event, uint64_t now) {
   }
 }
 
-static void tell_all(uint64_t now) {
+/* Whether there was anything. */
+static int tell_all(uint64_t now) {
   genkan_event event;
-  while (genkan_poll_event(acceptor, &event) == GENKAN_ERROR_OK) tell(&event, now);
+  int did = 0;
+  for (; genkan_poll_event(acceptor, &event) == GENKAN_ERROR_OK; did = 1) tell(&event, now);
+  return did;
 }
 
 /* Sends what a connection's streams have to send, as far as its path has room. */
@@ -387,33 +390,42 @@ int node_start(const genkan_config *config) {
   return error == GENKAN_ERROR_OK && open_socket(GENKAN_SOCKET_MAIN, 0) != NULL;
 }
 
-void node_turn(void) {
+/* Events first: what is answered to them leaves with the rest. Whether anything was done, so that
+ * there may be more. */
+static int drain(uint64_t now) {
   static uint8_t buffer[GENKAN_MAX_FRAME];
-  uint64_t now = board_micros();
   genkan_command command;
   genkan_datagram head;
   size_t length;
-  int i;
-  for (i = 0; i < TCPS; i++) {
-    if (tcps[i].pcb != NULL && tcps[i].connected) read_tcp(&tcps[i], now);
+  int i, did = tell_all(now);
+  for (i = 0; i < CONNECTIONS; i++) {
+    if (sessions[i].streams != NULL) pump(&sessions[i], now);
   }
-  genkan_handle_timeout(acceptor, now);
-  while (genkan_poll_command(acceptor, &command) == GENKAN_ERROR_OK) carry_out(&command, now);
+  for (; genkan_poll_command(acceptor, &command) == GENKAN_ERROR_OK; did = 1) carry_out(&command, now);
   while (genkan_next_datagram(acceptor, now, &head) == GENKAN_ERROR_OK) {
     if (genkan_write_datagram(acceptor, now, &head, buffer, sizeof buffer) != GENKAN_ERROR_OK) break;
     send_datagram(head.socket, &head.remote, head.hop_limit, buffer, head.length);
+    did = 1;
   }
   for (i = 0; i < TCPS; i++) {
     struct tcp *tcp = &tcps[i];
     while (tcp->pcb != NULL && has_room(tcp) &&
            genkan_write_frame(acceptor, now, tcp->id, buffer, sizeof buffer, &length) == GENKAN_ERROR_OK) {
       write_tcp(tcp, buffer, length, now);
+      did = 1;
     }
   }
-  tell_all(now);
-  for (i = 0; i < CONNECTIONS; i++) {
-    if (sessions[i].streams != NULL) pump(&sessions[i], now);
+  return did;
+}
+
+void node_turn(void) {
+  uint64_t now = board_micros();
+  int i;
+  for (i = 0; i < TCPS; i++) {
+    if (tcps[i].pcb != NULL && tcps[i].connected) read_tcp(&tcps[i], now);
   }
+  genkan_handle_timeout(acceptor, now);
+  while (drain(now)) continue;
   for (i = 0; i < TCPS; i++) {
     if (tcps[i].pcb != NULL && tcps[i].connected) tcp_output(tcps[i].pcb);
   }

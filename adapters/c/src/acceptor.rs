@@ -43,6 +43,8 @@ const _: () = assert!(GENKAN_MAX_CERTIFICATE == genkan_core::wire::certificate::
 #[derive(Debug)]
 pub struct genkan_acceptor {
     pub(crate) machine: Acceptor<&'static mut [AcceptorSlot], Source>,
+    /// Bytes of the memory that it and its connections have.
+    taken: usize,
 }
 
 /// What brings a session with the server back after a reboot. It is a secret.
@@ -122,7 +124,8 @@ fn make(
     slots: &'static mut [AcceptorSlot],
     entropy: Source,
 ) {
-    place.write(genkan_acceptor { machine: Acceptor::new(now, config, slots, entropy) });
+    let taken = GENKAN_ACCEPTOR_BASE + size_of_val(slots);
+    place.write(genkan_acceptor { machine: Acceptor::new(now, config, slots, entropy), taken });
 }
 
 /// Wipes an acceptor's secrets and gives its memory back. The pointer is of no use any more.
@@ -133,8 +136,17 @@ fn make(
 pub unsafe extern "C" fn genkan_acceptor_destroy(acceptor: *mut genkan_acceptor) -> genkan_error {
     answer(|| {
         check(acceptor)?;
-        // SAFETY: a valid acceptor by the caller's promise, which is not used afterwards.
-        unsafe { ptr::drop_in_place(acceptor) };
+        // SAFETY: a valid acceptor by the caller's promise, which is not used afterwards. It lies at
+        // the front of the memory, and nothing refers to the connections' slots behind it any more.
+        unsafe {
+            let taken = (*acceptor).taken;
+            ptr::drop_in_place(acceptor);
+            // The slots are only borrowed, and not every secret is of a type that wipes itself.
+            // Volatile, or the compiler would leave out what nobody reads.
+            for index in 0..taken {
+                acceptor.cast::<u8>().add(index).write_volatile(0);
+            }
+        }
         Ok(())
     })
 }

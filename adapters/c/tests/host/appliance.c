@@ -268,9 +268,12 @@ static void tell(const genkan_event *event, uint64_t now) {
   fflush(stdout);
 }
 
-static void tell_all(uint64_t now) {
+/* Whether there was anything. */
+static int tell_all(uint64_t now) {
   genkan_event event;
-  while (genkan_poll_event(acceptor, &event) == GENKAN_ERROR_OK) tell(&event, now);
+  int did = 0;
+  for (; genkan_poll_event(acceptor, &event) == GENKAN_ERROR_OK; did = 1) tell(&event, now);
+  return did;
 }
 
 static void send_datagram(uint16_t name, const genkan_address *remote, int hops, const uint8_t *bytes, size_t length) {
@@ -312,17 +315,22 @@ static void pump(struct session *session, uint64_t now) {
   }
 }
 
-static void drain(uint64_t now) {
+/* Whether anything was done, so that there may be more. */
+static int drain_once(uint64_t now) {
   static uint8_t buffer[GENKAN_MAX_DATAGRAM];
   genkan_command command;
   genkan_datagram head;
   size_t length;
-  int i;
-  while (genkan_poll_command(acceptor, &command) == GENKAN_ERROR_OK) carry_out(&command, now);
+  int i, did = tell_all(now);
+  for (i = 0; i < CONNECTIONS; i++) {
+    if (sessions[i].open) pump(&sessions[i], now);
+  }
+  for (; genkan_poll_command(acceptor, &command) == GENKAN_ERROR_OK; did = 1) carry_out(&command, now);
   while (genkan_next_datagram(acceptor, now, &head) == GENKAN_ERROR_OK) {
     check_datagram(acceptor, now, &head);
     MUST(genkan_write_datagram(acceptor, now, &head, buffer, sizeof buffer));
     send_datagram(head.socket, &head.remote, head.hop_limit, buffer, head.length);
+    did = 1;
   }
   for (i = 0; i < TCPS; i++) {
     struct tcp *tcp = &tcps[i];
@@ -332,15 +340,17 @@ static void drain(uint64_t now) {
       MUST(genkan_write_frame(acceptor, now, tcp->id, tcp->out + tcp->out_length, sizeof tcp->out - tcp->out_length,
                               &length));
       tcp->out_length += length;
+      did = 1;
     }
-  }
-  tell_all(now);
-  for (i = 0; i < CONNECTIONS; i++) {
-    if (sessions[i].open) pump(&sessions[i], now);
   }
   for (i = 0; i < TCPS; i++) {
     if (tcps[i].fd >= 0 && tcps[i].connected) flush_tcp(&tcps[i]);
   }
+  return did;
+}
+
+static void drain(uint64_t now) {
+  while (drain_once(now)) continue;
 }
 
 /* The earlier of what acceptor and streams wait for, as milliseconds from now; -1: nothing. */
@@ -491,6 +501,7 @@ int main(int count, char **arguments) {
   MUST(genkan_deregister(acceptor, micros()));
   drain(micros());
   MUST(genkan_acceptor_destroy(acceptor));
+  check_wiped(acceptor_memory, sizeof acceptor_memory);
   for (i = 0; i < SOCKETS; i++) close_udp(sockets[i].name, 1);
   for (i = 0; i < TCPS; i++) {
     if (tcps[i].fd >= 0) close_tcp(&tcps[i]);

@@ -107,6 +107,12 @@ void check_refusals(const genkan_config *config, uint8_t *memory, size_t size, u
   ANSWERS(genkan_certificate(acceptor, bytes, sizeof bytes, &length), GENKAN_ERROR_NOTHING);
   ANSWERS(genkan_restore_certificate(acceptor, bytes, 100), GENKAN_ERROR_CERTIFICATE_MALFORMED);
   MUST(genkan_acceptor_destroy(acceptor));
+  check_wiped(memory, size);
+}
+
+void check_wiped(const uint8_t *memory, size_t size) {
+  size_t i;
+  for (i = 0; i < size; i++) ANSWERS(memory[i], 0);
 }
 
 void check_certificate(genkan_acceptor *acceptor) {

@@ -22,6 +22,9 @@
 /* What genkan_acceptor_init and its like refuse. `memory` suffices for `connections`. */
 void check_refusals(const genkan_config *config, uint8_t *memory, size_t size, uint16_t connections);
 
+/* Nothing is left in memory that was zero before an acceptor was made there, and then destroyed. */
+void check_wiped(const uint8_t *memory, size_t size);
+
 /* A certificate was accepted: it can be read, and taken again unless it was damaged. */
 void check_certificate(genkan_acceptor *acceptor);
 
