@@ -101,9 +101,18 @@ impl<'s> View<'_, 's> {
                 let _ = socket.bind(endpoint);
                 entry.held = 0;
             }
-            if entry.id.is_none() && entry.held == 0 && socket.is_open() {
+        }
+        self.close_forgotten();
+    }
+
+    /// Closes what the machine has let go and what holds nothing any more.
+    fn close_forgotten(&mut self) {
+        for entry in self.ports.iter_mut().filter(|entry| entry.id.is_none()) {
+            let socket = self.sockets.get_mut::<Socket<'s>>(entry.handle);
+            if socket.is_open() && socket.send_queue() == 0 {
                 socket.close();
                 socket.set_hop_limit(None);
+                entry.held = 0;
             }
         }
     }
@@ -133,7 +142,7 @@ impl<'s> Udp for View<'_, 's> {
         Some(self.local(port))
     }
 
-    // They close when what they hold has left.
+    // They close when what they hold has left: mostly now, and the next to be bound can have them.
     fn unbind(&mut self, first: SocketId, count: u8) {
         for entry in self.ports.iter_mut() {
             let number = entry.id.map(|id| id.0.wrapping_sub(first.0));
@@ -141,6 +150,7 @@ impl<'s> Udp for View<'_, 's> {
                 entry.id = None;
             }
         }
+        self.close_forgotten();
     }
 
     fn ports(&self) -> usize {
@@ -191,5 +201,86 @@ impl<'s> Udp for View<'_, 's> {
         let free = socket.payload_send_capacity().saturating_sub(held);
         let lone = socket.hop_limit().is_none() && free >= 2 * MAX_DATAGRAM;
         socket.can_send() && (held == 0 || lone)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
+mod tests {
+    use genkan_core::MAX_FRAME;
+    use smoltcp::iface::{Config, Interface, SocketSet, SocketStorage};
+    use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
+    use smoltcp::time;
+    use smoltcp::wire::HardwareAddress;
+
+    use super::*;
+    use crate::Storage;
+    use crate::counters::Counters;
+    use crate::view::Lasting;
+
+    /// No network.
+    struct Nowhere;
+
+    enum Never {}
+
+    impl RxToken for Never {
+        fn consume<R, F: FnOnce(&[u8]) -> R>(self, _: F) -> R {
+            match self {}
+        }
+    }
+
+    impl TxToken for Never {
+        fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, _: usize, _: F) -> R {
+            match self {}
+        }
+    }
+
+    impl Device for Nowhere {
+        type RxToken<'a> = Never;
+        type TxToken<'a> = Never;
+
+        fn receive(&mut self, _: time::Instant) -> Option<(Never, Never)> {
+            None
+        }
+
+        fn transmit(&mut self, _: time::Instant) -> Option<Never> {
+            None
+        }
+
+        fn capabilities(&self) -> DeviceCapabilities {
+            let mut all = DeviceCapabilities::default();
+            all.medium = Medium::Ip;
+            all.max_transmission_unit = 1_500;
+            all
+        }
+    }
+
+    /// The machine lets sockets go and asks for others in one breath, before packets leave.
+    #[test]
+    fn sockets_that_are_let_go_can_be_had_at_once() {
+        let mut rings = <Storage<5, 1>>::new();
+        let mut places = [const { SocketStorage::EMPTY }; 6];
+        let mut sockets = SocketSet::new(&mut places[..]);
+        let mut ports = rings.install(&mut sockets).udp.map(Port::new);
+        let config = Config::new(HardwareAddress::Ip);
+        let mut iface = Interface::new(config, &mut Nowhere, time::Instant::ZERO);
+        let counters = Counters::default();
+        let mut lasting = Lasting { seed: 1, counters, listening: None, listen_port: 0 };
+        let mut view = View {
+            now: Instant::START,
+            iface: &mut iface,
+            sockets: &mut sockets,
+            ports: &mut ports,
+            wires: &mut [],
+            lasting: &mut lasting,
+            scratch: &mut [0; MAX_FRAME],
+        };
+        view.open_port(SocketId::MAIN, 4_000);
+        for first in [10, 10, 20, 30] {
+            assert!(view.bind(SocketId(first), 4).is_some(), "{first}");
+            view.unbind(SocketId(first), 4);
+        }
+        assert!(view.bind(SocketId(40), 5).is_none());
+        assert_eq!(view.lasting.counters.exhausted, 1);
     }
 }
