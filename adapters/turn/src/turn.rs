@@ -37,6 +37,9 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         let mut outlet = Outlet { machine: self.machine, stack, now: self.now, sent: false };
         let wake = self.app.pump(self.now, &mut outlet);
         busy |= outlet.sent;
+        // It may have told the machine its wishes.
+        busy |= self.settle();
+        busy |= self.frames();
         (busy, wake)
     }
 

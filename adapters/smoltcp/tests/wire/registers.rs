@@ -27,11 +27,19 @@ pub(crate) struct Log<E> {
     pub(crate) payloads: Vec<(ConnectionId, Vec<u8>)>,
     pub(crate) outbox: Vec<(ConnectionId, Vec<u8>)>,
     pub(crate) full: usize,
+    /// To be closed the next time that it may send.
+    pub(crate) ends: Vec<ConnectionId>,
 }
 
 impl<E> Log<E> {
     pub(crate) const fn new() -> Self {
-        Self { events: Vec::new(), payloads: Vec::new(), outbox: Vec::new(), full: 0 }
+        Self {
+            events: Vec::new(),
+            payloads: Vec::new(),
+            outbox: Vec::new(),
+            full: 0,
+            ends: Vec::new(),
+        }
     }
 }
 
@@ -44,7 +52,10 @@ impl<M: Peer> App<M> for Log<M::Event> {
         self.payloads.push((connection, bytes.to_vec()));
     }
 
-    fn pump(&mut self, _: Instant, outlet: &mut Outlet<'_, '_, M>) -> Instant {
+    fn pump(&mut self, now: Instant, outlet: &mut Outlet<'_, '_, M>) -> Instant {
+        for connection in self.ends.drain(..) {
+            outlet.machine.close(now, connection);
+        }
         while let Some((connection, bytes)) = self.outbox.first() {
             if outlet.send(*connection, Channel::Datagram, bytes).is_err() {
                 self.full += 1;

@@ -170,6 +170,23 @@ fn too_few_fresh_ports_are_none() {
     assert_eq!(left, 1, "only the main socket is left open");
 }
 
+/// What an application tells the machine while it may send leaves in the same turn.
+#[test]
+fn a_connection_that_is_closed_while_sending_ends_at_once() {
+    let mut trio = trio(12, public(), None);
+    let (name, _) = trio.connect().expect("a connection");
+    trio.world.pass(SECOND * 3);
+    let connected = |event: &AcceptorEvent| match event {
+        AcceptorEvent::Connected { connection, .. } => Some(*connection),
+        _ => None,
+    };
+    let theirs = trio.lamp.borrow().app.events.iter().find_map(connected).expect("a connection");
+    trio.lamp.borrow_mut().app.ends.push(theirs);
+    let phone = Rc::clone(&trio.phone);
+    let closed = |event: &IssuerEvent| matches!(event, IssuerEvent::Closed { connection, .. } if *connection == name);
+    assert!(trio.world.until(SECOND, || phone.borrow().app.events.iter().any(closed)));
+}
+
 /// While one caller is being served the next one finds an ear.
 #[test]
 fn two_dial_backs_come_at_once() {
