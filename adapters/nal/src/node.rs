@@ -108,6 +108,7 @@ impl<M: Machine, S: Nal, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP
             tells_ends: false,
             datagrams: 0,
             pieces: 0,
+            emptied: false,
         };
         Self {
             machine,
@@ -209,7 +210,8 @@ fn drain<M: Machine, A: App<M>, S: Nal>(turn: &mut Turn<'_, M, A, View<'_, S>>) 
         if turn.stack.lasting.datagrams == 0 || turn.stack.lasting.pieces == 0 {
             break;
         }
-        if !busy {
+        // The machine may have another frame for a buffer that has become empty.
+        if !busy && !core::mem::take(&mut turn.stack.lasting.emptied) {
             return wake;
         }
     }

@@ -171,20 +171,26 @@ impl<S: Nal> Tcp for View<'_, S> {
         let (Some(wire), lasting) = (self.wires.get_mut(index), &mut *self.lasting) else {
             return false;
         };
-        if let Some(left) = lasting.pieces.checked_sub(1) {
-            lasting.pieces = left;
-            lasting.tells_ends |= wire.fill(self.stack, lasting.tells_ends);
+        loop {
+            let before = wire.filled;
+            if let Some(left) = lasting.pieces.checked_sub(1) {
+                lasting.pieces = left;
+                lasting.tells_ends |= wire.fill(self.stack, lasting.tells_ends);
+            }
+            let filled = wire.filled;
+            let Some(bytes) = wire.input.get_mut(..filled).filter(|bytes| !bytes.is_empty()) else {
+                return false;
+            };
+            let consumed = handle(bytes).min(filled);
+            bytes.copy_within(consumed.., 0);
+            wire.filled = filled - consumed;
+            // No frame is as long: the bytes are not ours.
+            wire.ended |= wire.filled == MAX_FRAME;
+            // A frame may come in pieces, and the stack may announce only the first.
+            if consumed > 0 || filled == before {
+                return consumed > 0;
+            }
         }
-        let filled = wire.filled;
-        let Some(bytes) = wire.input.get_mut(..filled).filter(|bytes| !bytes.is_empty()) else {
-            return false;
-        };
-        let consumed = handle(bytes).min(filled);
-        bytes.copy_within(consumed.., 0);
-        wire.filled = filled - consumed;
-        // No frame is as long: the bytes are not ours.
-        wire.ended |= wire.filled == MAX_FRAME;
-        consumed > 0
     }
 
     fn write(&mut self, id: StreamId, length: usize, encode: &mut Encode<'_>) -> bool {
@@ -272,7 +278,9 @@ impl<S: Nal> Tcp for View<'_, S> {
                 }
             }
             Usage::Open(id) => {
+                let queued = wire.queued;
                 wire.flush(self.stack);
+                self.lasting.emptied |= wire.queued < queued;
                 if !wire.ended {
                     return None;
                 }

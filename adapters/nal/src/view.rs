@@ -68,6 +68,8 @@ pub(crate) struct Lasting<S: Nal> {
     /// up the others.
     pub(crate) datagrams: u16,
     pub(crate) pieces: u16,
+    /// A TCP connection's buffer has become empty.
+    pub(crate) emptied: bool,
 }
 
 pub(crate) struct View<'v, S: Nal> {

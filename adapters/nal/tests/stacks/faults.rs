@@ -215,6 +215,21 @@ fn streams_pass_whatever_the_stack_does() {
     }
 }
 
+/// A turn reads everything that is there, however small the pieces are that the stack gives.
+#[test]
+fn a_turn_reads_until_nothing_comes() {
+    let took = |pieces| {
+        let moods = Moods { pieces, ..Moods::default() };
+        let mut world = World::new(Setting { moods, ..Setting::default() });
+        world.connect();
+        let begun = world.now;
+        world.carry();
+        world.now.since(begun)
+    };
+    let (whole, pieces) = (took(false), took(true));
+    assert!(pieces < whole * 2, "{pieces:?} instead of {whole:?}");
+}
+
 /// A port that is taken costs another try.
 #[test]
 fn ports_that_are_taken_are_passed_over() {

@@ -20,6 +20,8 @@ pub(crate) struct Moods {
     pub(crate) blocked: f64,
     /// A stream takes as many bytes as it likes.
     pub(crate) partial: bool,
+    /// A read of a stream brings few bytes.
+    pub(crate) pieces: bool,
     /// Chance that a port is taken.
     pub(crate) taken: f64,
     /// Nothing to read is an error of UDP and zero bytes of TCP, as with smoltcp-nal 0.7.
@@ -278,7 +280,8 @@ impl TcpClientStack for Memory {
         let MemoryTcp::Open { reads, .. } = socket else { return Err(Trouble.into()) };
         let net = &mut *self.net.borrow_mut();
         let pipe = &mut net.pipes[*reads];
-        let length = pipe.bytes.len().min(room.len());
+        let most = if net.moods.pieces { 50 } else { usize::MAX };
+        let length = pipe.bytes.len().min(room.len()).min(most);
         for (place, byte) in room.iter_mut().zip(pipe.bytes.drain(..length)) {
             *place = byte;
         }
