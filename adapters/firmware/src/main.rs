@@ -68,6 +68,10 @@ const SOCKETS: usize = UDP + TCP + 2;
 /// How long the main loop may take for one turn. Handshakes take the longest.
 const TURN: Duration = Duration::from_secs(4);
 
+/// While there is no registration, the server's name is looked up again after this long: it may
+/// have moved.
+const LOOK_UP: Duration = Duration::from_secs(60);
+
 /// All memory but the stack.
 static DEVICE: ConstStaticCell<Lan9118> = ConstStaticCell::new(Lan9118::OFF);
 static RINGS: ConstStaticCell<Storage<UDP, TCP>> = ConstStaticCell::new(Storage::new());
@@ -122,12 +126,19 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
     let sessions = sessions(store, seed)?;
     defmt::info!("stack {=usize} bytes, at the start", stack::deepest());
     stack::paint();
+    // Devices that lost their server together do not ask together.
+    let pause = LOOK_UP + Duration::from_millis(seed % 8_192);
+    let mut look_up_at = clock::now().after(pause);
     loop {
         watchdog.feed();
         let now = clock::now();
         let wake = node.poll(now, &mut net.iface, device, sockets, sessions);
         let wake = wake.min(net.poll(now, &settings.host, device, sockets));
-        if core::mem::take(&mut sessions.service.lost) {
+        let lost = core::mem::take(&mut sessions.service.lost);
+        if sessions.service.registered {
+            look_up_at = now.after(pause);
+        } else if lost || look_up_at <= now {
+            look_up_at = now.after(pause);
             net.look_up(now);
         }
         if net.found.take().is_some_and(|found| found != server) {

@@ -154,6 +154,11 @@ impl Net {
                 Ok(address) => self.found = Some(address),
                 Err(_) => {
                     let asked = dns.start_query(self.iface.context(), host, DnsQueryType::A);
+                    if let Err(error) = &asked {
+                        let error = defmt::Debug2Format(error);
+                        defmt::warn!("{=str} cannot be asked for: {}; trying on", host, error);
+                        self.wanted = Some(now.after(RETRY));
+                    }
                     self.query = asked.ok();
                 }
             }

@@ -48,6 +48,8 @@ pub struct Appliance {
     calls: &'static mut Calls,
     /// The server does not answer: it may have another address.
     pub lost: bool,
+    /// The server has it in its list.
+    pub registered: bool,
     /// The stack is to be looked at, and why.
     pub mark: Option<&'static str>,
 }
@@ -55,7 +57,8 @@ pub struct Appliance {
 impl Appliance {
     /// One that keeps what it must in this store.
     pub const fn new(store: Store, calls: &'static mut Calls) -> Self {
-        Self { store, thermostat: Thermostat::new(), calls, lost: false, mark: None }
+        let thermostat = Thermostat::new();
+        Self { store, thermostat, calls, lost: false, registered: false, mark: None }
     }
 
     /// Keeps what an event brings, so that it is in the flash when this returns.
@@ -91,12 +94,14 @@ impl Service<Machine, STREAMS> for Appliance {
         };
         match event {
             AcceptorEvent::Registered { observed, over } => {
+                self.registered = true;
                 let observed = defmt::Display2Format(&observed);
                 defmt::info!("registered, seen as {} over {}", observed, over);
             }
             AcceptorEvent::RegistrationLost => {
                 defmt::warn!("the server does not answer; trying on");
                 self.lost = true;
+                self.registered = false;
             }
             AcceptorEvent::Connected { path, .. } => defmt::info!("connected, {}", path),
             AcceptorEvent::PathChanged { path, .. } => defmt::info!("now {}", path),

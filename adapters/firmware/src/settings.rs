@@ -86,6 +86,9 @@ pub enum Missing {
     Entropy,
 }
 
+/// The server is missing or wrong.
+const NO_SERVER: Missing = Missing::Argument("server=NAME:PORT");
+
 impl From<Broken> for Missing {
     fn from(broken: Broken) -> Self {
         Self::Flash(broken)
@@ -105,11 +108,7 @@ impl Settings {
         let boots = store.number(Key::Boots)?.saturating_add(1);
         store.write_number(Key::Boots, boots)?;
         let text = str::from_utf8(store.read(Key::Server)?.unwrap_or_default());
-        let (host, port) = text.ok().and_then(|text| text.rsplit_once(':')).unwrap_or_default();
-        let wrong = Missing::Argument("server=NAME:PORT");
-        let (Ok(host), Ok(port)) = (String::try_from(host), port.parse()) else {
-            return Err(wrong);
-        };
+        let (host, port) = text.ok().and_then(name_and_port).ok_or(NO_SERVER)?;
         let secret = store.array(Key::Identity)?.ok_or(Missing::Entropy)?;
         let flags = store.number(Key::Flags)?;
         let mut anchors = Anchors { floor: store.number(Key::Floor)?, ..Anchors::default() };
@@ -191,7 +190,9 @@ fn provision(
     entropy: &mut dyn Entropy,
     arguments: &Arguments,
 ) -> Result<(), Missing> {
-    let server = arguments.server.as_ref().ok_or(Missing::Argument("server=NAME:PORT"))?;
+    // What could not be read back would be kept for good.
+    let server = arguments.server.as_ref().filter(|text| name_and_port(text).is_some());
+    let server = server.ok_or(NO_SERVER)?;
     let authority = arguments.authority.ok_or(Missing::Argument("authority=HEX"))?;
     let (mut secret, mut early_key) = ([0; 32], [0; 16]);
     entropy.fill(&mut secret).map_err(|_| Missing::Entropy)?;
@@ -207,6 +208,12 @@ fn provision(
     store.write(Key::Server, server.as_bytes())?;
     defmt::info!("provisioned for {=str}", server.as_str());
     Ok(())
+}
+
+/// The parts of a server's address; none when one is missing.
+fn name_and_port(text: &str) -> Option<(String<LONGEST_SERVER>, u16)> {
+    let (host, port) = text.rsplit_once(':').filter(|(host, _)| !host.is_empty())?;
+    Some((String::try_from(host).ok()?, port.parse().ok()?))
 }
 
 fn arguments() -> Result<Arguments, Missing> {
