@@ -69,7 +69,7 @@ static struct tcp *tcp_of(genkan_stream_id id) {
   return NULL;
 }
 
-static void tell_all(uint64_t now);
+static int tell_all(uint64_t now);
 
 static void deliver(const genkan_received *received, uint64_t now) {
   struct session *session;
