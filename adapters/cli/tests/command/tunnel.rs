@@ -124,7 +124,9 @@ fn a_local_port_reaches_the_service_for_many_clients_at_once() {
     });
     assert_eq!(through(&door, b""), b"");
     let connected = house.appliance.event("connected");
-    assert_eq!(connected["path"], "tcp");
+    // Dial-back and hole are tried side by side; on one machine either may be there first.
+    let path = text(&connected, "path");
+    assert!(["tcp", "udp"].contains(&path.as_str()), "{path}");
     assert_eq!(user.stop(), 0);
     assert_eq!(house.appliance.event("closed")["cause"], "closed-by-peer");
     assert_eq!(house.appliance.stop(), 0);
