@@ -141,9 +141,9 @@ impl Attempt {
             (self.open, self.extra) = (0, false);
             if self.step == Step::Opening {
                 (self.burst, self.step) = (None, Step::Rest);
+                // The same instruction is worth another try.
+                self.last = None;
             }
-            // The same instruction is worth another try.
-            self.last = None;
         }
     }
 
@@ -241,7 +241,12 @@ impl Attempt {
     #[must_use]
     pub fn poll_timeout(&self, now: Instant) -> Option<Instant> {
         let answer = (!self.answers.is_empty()).then_some(now);
-        let waits = self.burst.is_some() && self.step != Step::Opening;
+        let answer_owed = match self.step {
+            Step::Opening => true,
+            Step::Open => self.opening,
+            _ => false,
+        };
+        let waits = self.burst.is_some() && !answer_owed;
         let burst = waits.then(|| self.not_before.unwrap_or(now));
         earliest(earliest(answer, burst), self.answer_again).map(|at| at.max(now))
     }
@@ -263,6 +268,8 @@ impl Attempt {
         }
         loop {
             match self.step {
+                // The answer that is still to come is about the sockets of a burst before.
+                Step::Open if self.opening => return None,
                 Step::Open => {
                     let extra = burst.bracket.extra_sockets();
                     let count = burst.sockets.saturating_add(extra);

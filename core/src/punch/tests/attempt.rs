@@ -182,9 +182,24 @@ fn bursts_are_counted() {
     let mut opened = 0_u8;
     for round in 0..200 {
         attempt.handle_burst(Burst::from_fresh(round, 1, 4_000, Bracket::None));
-        opened += u8::from(attempt.poll(Instant::START).is_some());
+        let action = attempt.poll(Instant::START);
+        opened += u8::from(matches!(action, Some(Action::Open { .. })));
+        attempt.handle_opened(0);
     }
     assert_eq!(opened, MAX_BURSTS);
+}
+
+/// Else the answer about the sockets before would be taken for the one about these.
+#[test]
+fn nothing_is_opened_while_an_answer_is_owed() {
+    let now = Instant::START;
+    let mut attempt = Attempt::new(Budget { packets: 9, sockets: 4 });
+    attempt.handle_burst(Burst::from_fresh(0, 1, 4_000, Bracket::None));
+    assert!(matches!(attempt.poll(now), Some(Action::Open { count: 1, .. })));
+    attempt.handle_burst(Burst::from_fresh(1, 2, 4_000, Bracket::None));
+    assert_eq!((attempt.poll(now), attempt.poll_timeout(now)), (None, None));
+    attempt.handle_opened(4_600);
+    assert!(matches!(attempt.poll(now), Some(Action::Open { count: 2, .. })));
 }
 
 #[test]
