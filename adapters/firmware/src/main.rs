@@ -6,7 +6,7 @@
 //!
 //! | file | what it is | in a product |
 //! |---|---|---|
-//! | `main.rs` | start and main loop | the same |
+//! | `main.rs` | start and main loop | the same, with a logger that needs no debugger |
 //! | `service.rs` | what is kept and logged, streams to the service | the same, with another service |
 //! | `net.rs` | DHCP, DNS, the cable | the same |
 //! | `store.rs` | values in flash, safe against power cuts | the same |
@@ -65,7 +65,8 @@ const UDP: usize = 5;
 const TCP: usize = SESSIONS + 1;
 /// Besides: DHCP and DNS.
 const SOCKETS: usize = UDP + TCP + 2;
-/// How long the main loop may take for one turn. Handshakes take the longest.
+/// How long the main loop may take for one turn: a few handshakes on this board as it is emulated. Time
+/// them on yours.
 const TURN: Duration = Duration::from_secs(4);
 
 /// While there is no registration, the server's name is looked up again after this long: it may
@@ -142,7 +143,7 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
             net.look_up(now);
         }
         if net.found.take().is_some_and(|found| found != server) {
-            // The session and whoever is connected can be taken up again from flash.
+            // The session with the server is taken up again from flash; who is connected asks anew.
             return Err("the server has another address");
         }
         if let Some(when) = sessions.service.mark.take() {
