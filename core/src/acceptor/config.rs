@@ -37,7 +37,8 @@ pub struct AcceptorConfig {
     pub punch: Option<Ability>,
     /// Find out after a measurement of the NAT how long it keeps a silent mapping, so that the server
     /// can advise an interval of keepalives that fits (PROTOCOL.md, NAT-8). It takes one of the
-    /// measurement's sockets for up to 12 minutes and 16 datagrams, at most once in six hours.
+    /// measurement's sockets for up to 12 minutes and 12 datagrams (25 where most are lost), at most
+    /// once in six hours.
     pub lifetime: bool,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 11).
