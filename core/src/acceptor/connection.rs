@@ -97,7 +97,8 @@ impl ConnectionSlot {
 
     /// Empties the slot; ids that named it are stale from now on.
     pub(super) fn free(&mut self) {
-        *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+        let generation = self.generation.wrapping_add(1);
+        *self = Self { generation, way: self.way.freed(), ..Self::EMPTY };
     }
 
     pub(super) fn enter(&mut self, stage: Stage, until: Option<Instant>) {

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::connection::{CONFIRM, ConnectionSlot, Stage};
 use super::outbound::Ticket;
 use super::{AcceptorEvent, View};
-use crate::hole::{self, ATTEMPT, Hole, Holed, Opening, Packet};
+use crate::hole::{self, ATTEMPT, Holed, Opening, Packet};
 use crate::id::SocketId;
 use crate::link::Transport;
 use crate::machine::{Discard, Received};
@@ -97,8 +97,7 @@ impl View<'_> {
                 slot: index,
                 kept: slot.path_socket(),
             };
-            let hole = Hole::open(now, peer, &opening).ok_or(Discard::ForbiddenAddress)?;
-            slot.way.hole = Some(hole);
+            slot.way.open(now, peer, &opening)?;
             if slot.is_unanswered() {
                 slot.until = slot.until.max(Some(now.after(ATTEMPT)));
             }
@@ -231,7 +230,7 @@ impl View<'_> {
         let now = self.state.now;
         let Some((due, answer)) = self.due() else { return };
         let answers = answer.is_some();
-        self.state.puncher.sent(now, &due.packet);
+        self.state.puncher.sent(now, &due);
         let Some(slot) = due.slot.and_then(|index| self.slots.get_mut(index)) else {
             return self.state.puncher.gauge.sent(now);
         };

@@ -5,6 +5,7 @@
 //! watch.rs      how long the NAT keeps a silent mapping
 //! names.rs      numbers of the sockets that it opens
 //! words.rs      what it has to say to the server about it
+//! slot.rs       what each connection slot has for it
 //! way.rs        what is done for all connections at once
 //! mod.rs        one connection's hole
 //! ```
@@ -16,6 +17,9 @@
 
 mod measure;
 mod names;
+mod slot;
+#[cfg(test)]
+mod tests;
 mod watch;
 mod way;
 mod words;
@@ -36,7 +40,8 @@ use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
 
 pub(crate) use measure::Gauge;
 pub(crate) use names::may_hear;
-pub(crate) use way::{Due, Holed, Puncher, Way, advance, expire};
+pub(crate) use slot::{Holed, Way};
+pub(crate) use way::{Due, Puncher, advance, expire};
 pub(crate) use words::Words;
 
 /// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 8 s.
@@ -148,6 +153,13 @@ impl Hole {
             round: 0,
             ports: [None; 2],
         })
+    }
+
+    /// An answer about these sockets of the hole before is still to come.
+    fn owed(mut self, opening: Option<SocketId>) -> Self {
+        self.opening = opening;
+        self.attempt.opening = opening.is_some();
+        self
     }
 
     /// The peer's IP address.

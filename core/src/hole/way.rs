@@ -1,10 +1,8 @@
-//! What the connection slots of both kinds of equipment have for holes, and what is done for all
-//! slots at once.
+//! What is done for all connection slots at once, and for the measurement beside them.
 
 use core::net::SocketAddr;
 
-use super::names::{number, socket};
-use super::{Gauge, Hole, Packet, Words, names};
+use super::{Gauge, Holed, Packet, Words};
 use crate::addr::AddressPolicy;
 use crate::id::SocketId;
 use crate::limit::Bucket;
@@ -16,74 +14,6 @@ use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
 use crate::wire::punch::{Detect, MEASUREMENT};
 use crate::wire::{DETECT_LEN, Kind};
-
-/// One connection's way through the NATs.
-#[derive(Debug)]
-pub(crate) struct Way {
-    /// While it is looked for.
-    pub(crate) hole: Option<Hole>,
-    /// Sockets of this slot's numbers were opened.
-    bound: bool,
-    /// The request whose attempt is over; 0: none. There is one attempt for each.
-    done: u32,
-}
-
-impl Way {
-    pub(crate) const NONE: Self = Self { hole: None, bound: false, done: 0 };
-
-    /// Lets the hole go, and the sockets but this one.
-    pub(crate) fn close(
-        &mut self,
-        slot: usize,
-        keep: Option<SocketId>,
-        command: &mut dyn FnMut(Command),
-    ) {
-        if let Some(hole) = self.hole.take() {
-            self.done = hole.request();
-        }
-        if !self.bound {
-            return;
-        }
-        let base = names::base(slot);
-        let kept = keep.and_then(|socket| number(base, socket)).unwrap_or(0);
-        self.bound = kept > 0;
-        let mut unbind = |first: u8, count: u8| {
-            if count > 0 {
-                command(Command::Unbind { first: socket(base, first), count });
-            }
-        };
-        match kept.checked_sub(1) {
-            None => unbind(1, u8::MAX),
-            Some(before) => {
-                unbind(1, before);
-                unbind(kept.saturating_add(1), u8::MAX.saturating_sub(kept));
-            }
-        }
-    }
-
-    /// Whether the attempt for this request is over.
-    pub(crate) const fn is_done(&self, request: u32) -> bool {
-        self.done == request
-    }
-
-    /// Whether datagrams from there may be the peer's: the hole leads there.
-    pub(crate) fn leads_to(&self, remote: SocketAddr) -> bool {
-        self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip())
-    }
-
-    /// When the hole has something due.
-    pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
-        self.hole.as_ref().map(|hole| hole.deadline(now))
-    }
-}
-
-/// A connection slot, as far as its way is concerned.
-pub(crate) trait Holed {
-    fn way(&self) -> &Way;
-    fn way_mut(&mut self) -> &mut Way;
-    /// The socket of the path that carries the connection, where that is a punched one.
-    fn path_socket(&self) -> Option<SocketId>;
-}
 
 /// A packet that is due.
 #[derive(Clone, Copy, Debug)]
@@ -128,6 +58,8 @@ pub(crate) struct Puncher {
     /// Of the packets of all holes together, answers not counted (threat T14): what one attempt
     /// alone may send, so that a router is not troubled more by many.
     pace: Bucket,
+    /// The slot that is served first: the one behind that which has waited for the pace last.
+    turn: usize,
 }
 
 /// How often a lease is said to a server that does not react.
@@ -143,6 +75,7 @@ impl Puncher {
         Self {
             policy,
             pace: Bucket::EMPTY,
+            turn: 0,
             ability,
             gauge: Gauge::new(watches),
             words: Words::new(),
@@ -274,8 +207,8 @@ impl Puncher {
         local: Option<SocketAddr>,
     ) {
         self.gauge.bound(socket, local);
-        for hole in slots.iter_mut().filter_map(|slot| slot.way_mut().hole.as_mut()) {
-            hole.bound(socket, local);
+        for way in slots.iter_mut().map(Holed::way_mut) {
+            way.opened(socket, local);
         }
     }
 
@@ -287,9 +220,9 @@ impl Puncher {
         server: SocketAddr,
     ) -> Option<Due> {
         let free = self.pace.available_at(RATE) <= now;
-        let holes = slots.iter().enumerate();
-        let mut due = holes.filter_map(|(slot, held)| {
-            let (socket, packet) = held.way().hole.as_ref()?.packet()?;
+        let first = self.turn.min(slots.len());
+        let mut due = (first..slots.len()).chain(0..first).filter_map(|slot| {
+            let (socket, packet) = slots.get(slot)?.way().hole.as_ref()?.packet()?;
             if packet.is_counted() && !free {
                 return None;
             }
@@ -306,10 +239,16 @@ impl Puncher {
         })
     }
 
-    /// A packet of a hole has left.
-    pub(crate) fn sent(&mut self, now: Instant, packet: &Packet) {
-        if packet.is_counted() {
+    /// A packet of a hole has left. As long as packets may leave at once those of one burst do, in a
+    /// row; from then on the holes take turns.
+    pub(crate) fn sent(&mut self, now: Instant, due: &Due) {
+        if due.packet.is_counted() {
             let _taken = self.pace.take(now, RATE);
+            if let Some(slot) = due.slot
+                && self.pace.available_at(RATE) > now
+            {
+                self.turn = slot.saturating_add(1);
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use super::outbound::Ticket;
 use super::request::{ConnectionSlot, Stage};
 use super::{IssuerEvent, View};
-use crate::hole::{self, Hole, Holed, Opening, Packet};
+use crate::hole::{self, Holed, Opening, Packet};
 use crate::id::{ConnectionId, SocketId};
 use crate::link::Transport;
 use crate::machine::{Command, Discard, Received};
@@ -88,8 +88,7 @@ impl View<'_> {
                 slot: index,
                 kept: slot.path_socket(),
             };
-            let hole = Hole::open(now, peer, &opening).ok_or(Discard::ForbiddenAddress)?;
-            slot.way.hole = Some(hole);
+            slot.way.open(now, peer, &opening)?;
         }
         if slot.accepted {
             slot.repeat = None; // It has all that the server has to say.
@@ -220,7 +219,7 @@ impl View<'_> {
         let now = self.state.now;
         let due = self.due();
         if let Some(due) = &due {
-            self.state.puncher.sent(now, &due.packet);
+            self.state.puncher.sent(now, due);
         }
         match due.map(|due| due.slot) {
             Some(Some(index)) => {

@@ -117,7 +117,8 @@ impl ConnectionSlot {
 
     /// Empties the slot; ids that named it are stale from now on.
     pub(super) fn free(&mut self) {
-        *self = Self { generation: self.generation.wrapping_add(1), ..Self::EMPTY };
+        let generation = self.generation.wrapping_add(1);
+        *self = Self { generation, way: self.way.freed(), ..Self::EMPTY };
     }
 
     /// The first connection request, with the address that a dial-back comes to.

@@ -77,8 +77,9 @@ pub struct Attempt {
     open: u8,
     /// Whether two more are, for detection packets alone.
     extra: bool,
-    /// Whether [`Attempt::handle_opened`] is waited for.
-    opening: bool,
+    /// Whether [`Attempt::handle_opened`] is waited for; from the beginning, where it is owed to the
+    /// attempt before.
+    pub(crate) opening: bool,
     local: u16,
     bursts_left: u8,
     /// The bursts share one allowance, so that a server cannot hurry an end with many of them.
