@@ -11,12 +11,15 @@
 
 pub(crate) mod payload;
 pub(crate) mod slots;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::crypto::keys::{Direction, Root};
 use crate::id::{EquipmentId, SocketId, StreamId};
+use crate::limit::{Bucket, Rate};
 use crate::machine::{Channel, Discard};
 use crate::session::{Header, Session};
 use crate::time::{Instant, earliest};
@@ -110,9 +113,9 @@ pub enum CloseCause {
     CounterExhausted,
 }
 
-/// So often a connection follows the other end to another port at once; from then on, only when its path
-/// has been silent for [`MOVED_AFTER`].
-const FREE_MOVES: u8 = 8;
+/// So often a connection follows the other end to another port at once; beyond that, only when its path
+/// has been silent for [`MOVED_AFTER`]. One comes back each minute: connections may last for months.
+const FREE_MOVES: Rate = Rate::new(8, 60_000);
 const MOVED_AFTER: Duration = Duration::from_secs(1);
 
 /// What an opened message was.
@@ -136,8 +139,8 @@ pub(crate) struct Peer {
     due: Option<PeerMessage>,
     /// When the newest authentic message came by its path.
     here: Instant,
-    /// How often it has moved to another path.
-    moves: u8,
+    /// The free moves to another path.
+    moves: Bucket,
     /// How often the other end has asked whether we are there, and said nothing else since.
     asked_us: u8,
     /// The longest silence over a punched path, in seconds.
@@ -160,7 +163,7 @@ impl Peer {
         let session = Session::new(now, root, direction, peer_index);
         let (heard, sent, asked) = (now, now, now);
         let (due, asked_us, quiet) = (None, 0, ALIVE_AFTER);
-        let (here, moves) = (now, 0);
+        let (here, moves) = (now, Bucket::EMPTY);
         Self { id, session, path, sends, heard, sent, asked, due, here, moves, asked_us, quiet }
     }
 
@@ -209,14 +212,14 @@ impl Peer {
             }
             _ => (false, false),
         };
-        let stays = near && self.moves >= FREE_MOVES && now < self.here.after(MOVED_AFTER);
-        if !same && stays {
+        let spent = self.moves.available_at(FREE_MOVES) > now;
+        if !same && near && spent && now < self.here.after(MOVED_AFTER) {
             return false;
         }
         self.here = now;
         if !same {
             self.path = path;
-            self.moves = self.moves.saturating_add(1);
+            let _free = self.moves.take(now, FREE_MOVES);
         }
         !same
     }
