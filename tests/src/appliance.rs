@@ -17,7 +17,7 @@ use genkan_core::{
 };
 use genkan_sim::SimEntropy;
 
-use crate::evil::{Desk, SERVER_LINK, body, drain, hmac, responder, root, sa, seal};
+use crate::evil::{Desk, SERVER_LINK, body, drain, hmac, responder, root, sa, seal, siphash};
 use crate::scene::PASSWORD;
 
 /// The server's address.
@@ -124,6 +124,22 @@ impl Appliance {
         let counter = self.counter;
         self.counter += 1;
         seal(&key, Kind::ServerTransport, self.index, counter, body)
+    }
+
+    /// The server wants the address proven.
+    pub fn challenge(&mut self, cookie: [u8; 6]) -> Received<'static> {
+        let mut bytes = vec![Kind::Challenge as u8, 0];
+        bytes.extend(self.index.to_be_bytes());
+        bytes.extend(cookie);
+        let key = hmac(&self.root, &[b"keepalive down"]);
+        bytes.extend(siphash(&key[..16], &[&bytes]));
+        self.hear(&mut bytes)
+    }
+
+    /// The kinds of all that the appliance has to send now.
+    pub fn kinds(&mut self) -> Vec<Kind> {
+        let sent = drain(&mut self.lamp, self.now);
+        sent.iter().filter_map(|(_, bytes)| Kind::of(bytes).ok()).collect()
     }
 
     /// The server says what may be no message.

@@ -5,11 +5,13 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
-use genkan_core::wire::message::{ConnectNotify, Reason, Role, ToEquipment, ToServer, Verdict};
+use genkan_core::wire::message::{
+    ConnectNotify, Reason, Registered, Role, ToEquipment, ToServer, Verdict,
+};
 use genkan_core::wire::{Kind, OFFER_LEN};
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Command, Delivery, Discard, Identity,
-    Machine, ServerAddress, SocketId, StaticKey, StreamId, StreamState,
+    Machine, Received, ServerAddress, SocketId, StaticKey, StreamId, StreamState,
 };
 use genkan_sim::SimEntropy;
 use genkan_tests::appliance::{Appliance, SERVER};
@@ -324,4 +326,39 @@ fn t30_strangers_never_take_the_last_slot_of_a_device_with_paired_issuers() {
     assert_eq!(refused.dialled, None);
     let welcome = friend.offer(&lamp.lamp.id(), &plain_offer(None), 3);
     assert_eq!(lamp.notify(3, sa(PHONE), &welcome).verdict, Some(Verdict::Accepted));
+}
+
+/// A server that has learned how long the NAT keeps a mapping says so at any time.
+#[test]
+fn advice_that_nobody_asked_for_answers_nothing() {
+    let advice = |port, interval| {
+        let observed = SocketAddr::new(sa(HOME).ip(), port);
+        ToEquipment::Registered(Registered { observed, interval, register_every: 8 })
+    };
+    let mut lamp = Appliance::default();
+    // Before a Register has left, and before an Echo has.
+    lamp.lamp.set_early_key(lamp.now, [8; 16]);
+    lamp.tell(&advice(4_600, 60));
+    let said = lamp.said();
+    let key = |said: &ToServer<'_>| match said {
+        ToServer::Register(register) => register.early_key,
+        _ => None,
+    };
+    assert_eq!(said.iter().map(key).collect::<Vec<_>>(), [Some([8; 16])]);
+    lamp.tell(&advice(4_600, 60));
+    assert_eq!(lamp.challenge([7; 6]), Received::Control);
+    lamp.tell(&advice(4_601, 60));
+    assert_eq!(lamp.kinds(), [Kind::Echo]);
+    // Nor after it has left: it is unanswered, and something that wants an answer follows it soon.
+    lamp.tell(&advice(4_601, 60));
+    let due = lamp.lamp.poll_timeout().map(|wakeup| wakeup.at.since(lamp.now));
+    assert_eq!(due, Some(Duration::from_secs(1)));
+    // It tells its application where it is seen, and takes the interval once there is nothing else.
+    let events: Vec<_> = core::iter::from_fn(|| lamp.lamp.poll_event()).collect();
+    let moved = |event: &AcceptorEvent| matches!(event, AcceptorEvent::Registered { observed, .. } if observed.port() == 4_601);
+    assert_eq!(events.iter().filter(|event| moved(event)).count(), 1, "{events:?}");
+    let mut idle = Appliance::default();
+    idle.tell(&advice(4_600, 1_000));
+    let due = idle.lamp.poll_timeout().map(|wakeup| wakeup.at.since(idle.now).as_secs());
+    assert!(due.is_some_and(|due| (800..=1_000).contains(&due)), "{due:?}");
 }

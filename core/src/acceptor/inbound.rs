@@ -127,7 +127,9 @@ impl View<'_> {
                 let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
                 let peers = open.filter_map(|slot| slot.peer.as_mut());
                 peers.for_each(|peer| peer.keep_within(now, interval));
-                if self.state.registration.told_key != self.state.admission.policy.early_key {
+                let told =
+                    self.state.registration.told_key == self.state.admission.policy.early_key;
+                if !told && self.state.registration.due == Due::Nothing {
                     self.state.registration.say(Due::Register);
                 }
                 if news {

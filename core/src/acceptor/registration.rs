@@ -109,6 +109,8 @@ pub(crate) struct Registration {
     failures: u8,
     /// How often what is due was sent without an answer.
     pub(super) tries: u8,
+    /// A Register has left since something else was due: a Registered answers it.
+    asked: bool,
     pub(super) interval: Duration,
     register_every: u8,
     since_register: u8,
@@ -148,6 +150,7 @@ impl Registration {
             fallback,
             failures: 0,
             tries: 0,
+            asked: false,
             interval: Duration::from_secs(25),
             register_every: 1,
             since_register: 0,
@@ -267,6 +270,7 @@ impl Registration {
     pub(super) const fn say(&mut self, due: Due) {
         self.due = due;
         self.tries = 0;
+        self.asked = false;
         self.deadline = None;
     }
 
@@ -281,6 +285,7 @@ impl Registration {
     pub(super) fn sent(&mut self, now: Instant, jitter: u16) {
         self.tries = self.tries.saturating_add(1);
         let due = core::mem::replace(&mut self.due, Due::Nothing);
+        self.asked |= due == Due::Register;
         self.deadline = match due {
             Due::Keepalive { wants_answer: false } => {
                 self.tries = 0;
@@ -293,22 +298,28 @@ impl Registration {
         };
     }
 
-    /// The server has answered a registration.
+    /// The server has answered a registration, or advises another interval by itself. Then what is due
+    /// or not answered yet is so still.
     pub(super) fn registered(&mut self, now: Instant, answer: &Registered, jitter: u16) {
         self.stage = Stage::Registered;
         self.failures = 0;
-        self.since_register = 0;
         self.interval =
             Duration::from_secs(u64::from(answer.interval.clamp(INTERVAL.0, INTERVAL.1)));
         self.register_every = answer.register_every.max(1);
         self.observed = Some(answer.observed);
-        self.answered(now, jitter);
+        if self.asked {
+            self.since_register = 0;
+        }
+        if self.asked || (self.due == Due::Nothing && self.tries == 0) {
+            self.answered(now, jitter);
+        }
     }
 
     /// The server has answered; the next keepalive is due after the interval.
     pub(super) fn answered(&mut self, now: Instant, jitter: u16) {
         self.due = Due::Nothing;
         self.tries = 0;
+        self.asked = false;
         self.deadline = Some(now.after(self.pause(jitter)));
     }
 
@@ -325,9 +336,9 @@ impl Registration {
         } else {
             Due::Register
         };
-        let tries = self.tries;
+        let (tries, asked) = (self.tries, self.asked);
         self.say(due);
-        self.tries = tries;
+        (self.tries, self.asked) = (tries, asked);
     }
 
     /// A fresh handshake came to nothing: try again after a while.
