@@ -26,7 +26,8 @@ use crate::net::Net;
 pub(crate) const HEAD_START: Duration = Duration::from_millis(100);
 /// Where a box announces that it has lost its leases (RFC 6886 section 3.2.1, RFC 6887 section 14.1).
 const ANNOUNCEMENTS: u16 = 5_350;
-/// As many of them are read at once: whoever floods the network must not hold the node up.
+/// As many datagrams are read from each socket in a turn: whoever floods the network must not hold the
+/// node up.
 const AT_ONCE: usize = 16;
 /// The longest message of PCP (RFC 6887 section 7), and one byte to tell a longer one.
 const ROOM: usize = 1_101;
@@ -67,6 +68,8 @@ pub(crate) struct Leaser {
     told: Option<LeaseNews>,
     /// The box has answered, or there is none.
     settled: bool,
+    /// Not all that has come was read in the last turn.
+    more: bool,
 }
 
 impl Leaser {
@@ -105,36 +108,45 @@ impl Leaser {
             Some(socket)
         });
         let client = LeaseClient::new(now, inside, nonce);
-        Ok(Some(Self { client, socket, announcements, gateway, told: None, settled: false }))
+        let (told, settled, more) = (None, false, false);
+        Ok(Some(Self { client, socket, announcements, gateway, told, settled, more }))
     }
 
     /// Reads what has come, and sends what is due.
     pub(crate) fn turn(&mut self, now: Instant) {
-        let mut room = [0; ROOM];
-        loop {
-            match self.socket.recv(&mut room) {
-                Ok(length) => {
-                    let answer = room.get(..length).unwrap_or_default();
-                    self.client.handle_answer(now, answer);
-                    self.settled |=
-                        self.client.lease(now).is_some() || self.client.refused().is_some();
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // Nobody listens there; asking again is the client's business.
-                Err(_) => {
-                    self.settled = true;
-                    break;
-                }
-            }
-        }
-        for _ in 0..AT_ONCE {
-            let Some(socket) = &self.announcements else { break };
-            let Ok((length, from)) = socket.recv_from(&mut room) else { break };
-            if canonical(from) == self.gateway {
-                self.client.handle_answer(now, room.get(..length).unwrap_or_default());
-            }
-        }
+        let read = (0..AT_ONCE).take_while(|_| self.read_answer(now)).count();
+        let heard = (0..AT_ONCE).take_while(|_| self.read_announcement(now)).count();
+        // The poll tells of a socket once, however much is left in it.
+        self.more = read.max(heard) == AT_ONCE;
         self.send(now);
+    }
+
+    /// Reads one datagram of the box's. Says whether there was one.
+    fn read_answer(&mut self, now: Instant) -> bool {
+        let mut room = [0; ROOM];
+        match self.socket.recv(&mut room) {
+            Ok(length) => {
+                self.client.handle_answer(now, room.get(..length).unwrap_or_default());
+                self.settled |= self.client.lease(now).is_some() || self.client.refused().is_some();
+                true
+            }
+            Err(error) => {
+                // Otherwise nobody listens there; asking again is the client's business.
+                self.settled |= error.kind() != io::ErrorKind::WouldBlock;
+                false
+            }
+        }
+    }
+
+    /// Reads one announcement. Says whether there was one.
+    fn read_announcement(&mut self, now: Instant) -> bool {
+        let mut room = [0; ROOM];
+        let Some(socket) = &self.announcements else { return false };
+        let Ok((length, from)) = socket.recv_from(&mut room) else { return false };
+        if canonical(from) == self.gateway {
+            self.client.handle_answer(now, room.get(..length).unwrap_or_default());
+        }
+        true
     }
 
     fn send(&mut self, now: Instant) {
@@ -171,7 +183,7 @@ impl Leaser {
     /// When to call [`Leaser::turn`] and [`Leaser::news`] at the latest.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         let ends = self.client.lease(now).map(|lease| lease.until);
-        [ends, self.client.poll_timeout()].into_iter().flatten().min()
+        [ends, self.client.poll_timeout(), self.more.then_some(now)].into_iter().flatten().min()
     }
 
     /// Gives the port back.
@@ -214,6 +226,7 @@ fn gateway_of(table: &str) -> Option<Ipv4Addr> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
@@ -231,5 +244,38 @@ mod tests {
         assert_eq!(of(&[near]), None);
         assert_eq!(of(&["what is this", ""]), None);
         assert_eq!(gateway_of(""), None);
+    }
+
+    /// And nothing that has come is forgotten.
+    #[test]
+    fn a_flood_takes_many_turns() {
+        let gateway = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let socket = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let (to, gateway_at) = (socket.local_addr().unwrap(), gateway.local_addr().unwrap());
+        socket.connect(gateway_at).unwrap();
+        let heard = UdpSocket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let announced = heard.local_addr().unwrap();
+        let now = Instant::from_millis(1_000);
+        let mut leaser = Leaser {
+            client: LeaseClient::new(now, to, [7; 12]),
+            socket,
+            announcements: Some(heard),
+            gateway: gateway_at,
+            told: None,
+            settled: false,
+            more: false,
+        };
+        for (flooded, turns) in [(to, 3), (announced, 3)] {
+            for _ in 0..2 * AT_ONCE + 1 {
+                gateway.send_to(&[0; 3], flooded).unwrap();
+            }
+            for turn in 1..=turns {
+                leaser.turn(now);
+                assert_eq!(leaser.deadline(now) == Some(now), turn < turns, "{flooded} {turn}");
+            }
+            let left = [&leaser.socket, leaser.announcements.as_ref().unwrap()]
+                .map(|socket| socket.recv(&mut [0; ROOM]).is_ok());
+            assert_eq!(left, [false; 2]);
+        }
     }
 }

@@ -113,7 +113,8 @@ impl<R: Role> Loop<R> {
                 self.control.nudge.wake();
                 break;
             }
-            self.net.wait(Some(until.since(now)))?;
+            let wait = leaser.deadline(now).map_or(until, |due| due.min(until));
+            self.net.wait(Some(wait.since(now)))?;
         }
         Ok(())
     }
