@@ -377,10 +377,10 @@ fn a_request_ends_a_watch() {
     assert!(pair.outcome(pair.told(request)).is_punched(), "{}", pair.fleet.story());
     pair.fleet.hang_up(pair.phone, request);
     pair.fleet.world.run_for(secs(30));
-    assert_eq!(pair.fleet.world.open_sockets(pair.lamp), 1);
     // The first silence would have ended by now.
     let kept = pair.since().filter(|entry| entry.bytes.get(17) == Some(&6));
     assert_eq!(kept.count(), 0);
+    assert_eq!(pair.fleet.world.open_sockets(pair.lamp), 1);
 }
 
 /// It looks like a box that forgets soon, for some hours.
