@@ -83,6 +83,11 @@
 //!
 //! # Features
 //!
+//! `punch` (default): equipment measures its NAT, punches holes and finds out how long its NAT keeps a
+//! mapping. Without it an issuer or acceptor is smaller, registers, and meets others over TCP alone;
+//! servers and what they know of others' NATs stay the same, and so does the interface: what asks for
+//! punching is without effect ([`AcceptorConfig::punch`], [`IssuerConfig::punch`], leased ports).
+//!
 //! `log` and `defmt` say what the machines tell and discard, at debug level, and `defmt` makes every
 //! public type format itself; both may be on. `inspect` lets tests and
 //! dissectors read session roots out of the machines; firmware never enables it.
@@ -111,6 +116,10 @@ mod crypto;
 mod entropy;
 mod error;
 mod frame;
+#[cfg(feature = "punch")]
+mod hole;
+#[cfg(not(feature = "punch"))]
+#[path = "hole/none.rs"]
 mod hole;
 mod id;
 #[cfg(feature = "inspect")]

@@ -4,6 +4,10 @@
 //! An issuer that is heard over a hole gets the communication request there, until its first message
 //! confirms the session.
 
+#[cfg(all(test, not(feature = "punch")))]
+#[path = "unpunched.rs"]
+mod unpunched;
+
 use core::net::SocketAddr;
 
 use super::connection::{CONFIRM, ConnectionSlot, Stage};
@@ -25,8 +29,7 @@ impl View<'_> {
     pub(super) fn bound(&mut self, socket: SocketId, local: Option<SocketAddr>) {
         if socket == SocketId::MAIN {
             self.state.registration.local = local;
-            self.state.puncher.main_port = local.map_or(0, |local| local.port());
-            return;
+            return self.state.puncher.main_bound(local);
         }
         self.state.puncher.opened(self.slots, socket, local);
         self.advance_holes();
@@ -62,7 +65,7 @@ impl View<'_> {
 
     /// The server's instruction for a request that was admitted; for any other it is passed over.
     fn punch(&mut self, punch: &Punch) -> Result<(), Discard> {
-        let ability = self.state.puncher.ability.ok_or(Discard::Unexpected)?;
+        let ability = self.state.puncher.ability().ok_or(Discard::Unexpected)?;
         let now = self.state.now;
         // Whoever waits goes first: an old connection may have had the number at another server.
         let waits = |slot: &ConnectionSlot| slot.is_unanswered() && slot.request == punch.request;

@@ -161,6 +161,7 @@ impl View<'_> {
         who: EquipmentId,
         offer: &Offer,
     ) -> Option<Verdict> {
+        self.state.puncher.ability()?;
         let theirs = |slot: &super::ConnectionSlot| {
             let key = renewal_key(&slot.punch_key, notify.offer);
             let same = |peer: &Peer| peer.id == who && peer.session.peer_index == offer.index;
@@ -177,7 +178,7 @@ impl View<'_> {
         slot.over = over;
         slot.address = Some(crate::addr::canonical(notify.issuer));
         slot.renewing = Some(offer.punch_key);
-        slot.way.hole = None;
+        slot.way.forget();
         Some(Verdict::Accepted)
     }
 

@@ -99,7 +99,7 @@ impl State {
             capabilities: capability::NOTIFY_DATAGRAM
                 | capability::NOTIFY_STREAM
                 | capability::DIAL_BACK
-                | self.puncher.ability.map_or(0, Ability::to_bits),
+                | self.puncher.ability().map_or(0, Ability::to_bits),
             early_key: self.admission.policy.early_key,
         })
     }

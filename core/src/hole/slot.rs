@@ -41,6 +41,13 @@ impl Way {
         Ok(())
     }
 
+    /// Lets the hole go, and leaves the sockets to the next one.
+    pub(crate) fn forget(&mut self) {
+        if let Some(hole) = self.hole.take() {
+            self.owed = hole.opening;
+        }
+    }
+
     /// Lets the hole go, and the sockets but this one.
     pub(crate) fn close(
         &mut self,
@@ -48,10 +55,8 @@ impl Way {
         keep: Option<SocketId>,
         command: &mut dyn FnMut(Command),
     ) {
-        if let Some(hole) = self.hole.take() {
-            self.done = hole.request();
-            self.owed = hole.opening;
-        }
+        self.done = self.hole.as_ref().map_or(self.done, Hole::request);
+        self.forget();
         if !self.bound {
             return;
         }

@@ -41,18 +41,18 @@ impl Due {
 /// What an equipment has for measuring and punching, beside its connections.
 #[derive(Debug)]
 pub(crate) struct Puncher {
-    pub(crate) ability: Option<Ability>,
+    ability: Option<Ability>,
     pub(crate) gauge: Gauge,
     pub(crate) words: Words,
     /// The port that the registered socket is bound to; 0: not known.
-    pub(crate) main_port: u16,
+    main_port: u16,
     /// The port that the box has opened for it; 0: none.
     leased: u16,
     /// How often that is said yet, unless the server asks for a measurement.
     leased_again: u8,
     /// The keys that authenticate keepalives and detection packets in the session with the server.
-    pub(crate) key_up: [u8; 16],
-    pub(crate) key_down: [u8; 16],
+    key_up: [u8; 16],
+    key_down: [u8; 16],
     /// Where the equipment may send to.
     pub(crate) policy: AddressPolicy,
     /// Of the packets of all holes together, answers not counted (threat T14): what one attempt
@@ -85,6 +85,16 @@ impl Puncher {
             key_up: [0; 16],
             key_down: [0; 16],
         }
+    }
+
+    /// What the equipment can do.
+    pub(crate) const fn ability(&self) -> Option<Ability> {
+        self.ability
+    }
+
+    /// The registered socket is bound to this address, as far as that is known.
+    pub(crate) fn main_bound(&mut self, local: Option<SocketAddr>) {
+        self.main_port = local.map_or(0, |local| local.port());
     }
 
     /// Another session over datagrams stands: what its server can do, it will say.

@@ -59,7 +59,7 @@ impl View<'_> {
     /// The server's instruction for a request that waits, or whose connection TCP carries or is to
     /// get another path.
     fn punch(&mut self, punch: &Punch) -> Result<(), Discard> {
-        let ability = self.state.puncher.ability.ok_or(Discard::Unexpected)?;
+        let ability = self.state.puncher.ability().ok_or(Discard::Unexpected)?;
         let now = self.state.now;
         let wanted = |slot: &ConnectionSlot| {
             let stage = match slot.stage {

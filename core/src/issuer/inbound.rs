@@ -140,7 +140,7 @@ impl View<'_> {
                 slot.asked = true;
                 slot.due = false;
                 // What the server says of holes may have been lost: it says so again when asked.
-                let holes = over == Transport::Datagram && self.state.puncher.ability.is_some();
+                let holes = over == Transport::Datagram && self.state.puncher.ability().is_some();
                 if plan.accepted && (!holes || slot.hopeless.is_some() || slot.way.hole.is_some()) {
                     slot.repeat = None;
                 }
@@ -185,7 +185,7 @@ impl View<'_> {
         }
         self.state.listener = local.map_or(Listener::Failed, Listener::Open);
         let datagrams = self.state.transport != RequestTransport::Stream;
-        let punches = datagrams && self.state.puncher.ability.is_some();
+        let punches = datagrams && self.state.puncher.ability().is_some();
         if local.is_some() || punches {
             self.reach_server();
         } else {

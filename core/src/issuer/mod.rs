@@ -93,6 +93,8 @@ pub(crate) struct State {
     pub(crate) bad_certificate: bool,
     /// Counter and tag of what was sent last over datagrams: a hint must echo them.
     pub(crate) last: Option<(u64, [u8; 16])>,
+    /// The key of keepalives that come in the session with the server.
+    pub(crate) key_down: [u8; 16],
     pub(crate) puncher: Puncher,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
@@ -116,7 +118,7 @@ pub(crate) enum Listener {
 impl State {
     /// Says what this device can do, where that is anything.
     pub(crate) fn say_ability(&mut self) {
-        if let Some(ability) = self.puncher.ability {
+        if let Some(ability) = self.puncher.ability() {
             self.puncher.words.can(ability.to_bits());
         }
     }
@@ -202,6 +204,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             next_request: u32::from(first) << 8,
             bad_certificate: false,
             last: None,
+            key_down: [0; 16],
             puncher: Puncher::new(config.punch, config.addresses, false),
             unconfirmed: false,
             events: Deque::new(),
@@ -360,9 +363,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
         match (socket, local) {
             (SocketId::LISTENER, _) => self.view(now).bound(local),
-            (SocketId::MAIN, _) => {
-                self.state.puncher.main_port = local.map_or(0, |local| local.port())
-            }
+            (SocketId::MAIN, _) => self.state.puncher.main_bound(local),
             _ => self.view(now).opened(socket, local),
         }
     }

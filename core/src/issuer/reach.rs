@@ -122,12 +122,14 @@ impl View<'_> {
                 let keys = session.map(|session| {
                     [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
                 });
-                self.state.puncher.session_up(keys.unwrap_or_default());
+                let keys = keys.unwrap_or_default();
+                self.state.key_down = keys[1];
+                self.state.puncher.session_up(keys);
                 self.state.say_ability();
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
             // Only datagrams punch holes: they go on being tried where the equipment can.
-            Transport::Stream if self.state.puncher.ability.is_some() => {}
+            Transport::Stream if self.state.puncher.ability().is_some() => {}
             Transport::Stream => self.state.datagram.stop(),
         }
         let now = self.state.now;
@@ -174,7 +176,7 @@ impl View<'_> {
         if !self.state.datagram.is_up() || challenge.handle != self.state.datagram.index() {
             return Err(Discard::UnknownSession);
         }
-        if !crate::crypto::equal(&challenge.tag(&self.state.puncher.key_down), &tag) {
+        if !crate::crypto::equal(&challenge.tag(&self.state.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
         self.lost(Transport::Datagram);
@@ -212,7 +214,7 @@ impl View<'_> {
         self.state.retry_at = None;
         // A dial-back may overtake the server's Response: the two still punch, beside TCP.
         let beside = |slot: &ConnectionSlot| slot.stage == Stage::Open && slot.is_over_tcp();
-        if self.state.puncher.ability.is_none() || !self.slots.iter().any(beside) {
+        if self.state.puncher.ability().is_none() || !self.slots.iter().any(beside) {
             self.state.datagram.stop();
         }
         self.drop_stream();

@@ -54,9 +54,9 @@ impl View<'_> {
         let until = self.state.now.after(self.state.deadline);
         let Some(slot) = self.slots.get(index) else { return };
         let target = Target { early_key: slot.early_key, ..Target::new(slot.target) };
-        if self.state.puncher.ability.is_some() && self.seal_offer(index, &target).is_ok() {
+        if self.state.puncher.ability().is_some() && self.seal_offer(index, &target).is_ok() {
             if let Some(slot) = self.slots.get_mut(index) {
-                slot.way.hole = None;
+                slot.way.forget();
             }
             self.reach_server();
         }

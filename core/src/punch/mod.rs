@@ -35,6 +35,7 @@ mod tests;
 pub use self::ability::{Ability, Detector};
 pub use self::action::{Action, Budget, Found};
 pub use self::attempt::Attempt;
+#[cfg(feature = "punch")]
 pub(crate) use self::attempt::RATE;
 pub use self::burst::{Bracket, Burst, Moment};
 pub use self::coordinator::{Coordinator, ROUNDS};

@@ -11,6 +11,10 @@
 //! and acceptor know; the index is the issuer's for the session. All Punch datagrams of one end and
 //! status are alike: one that is replayed proves nothing but what the first one proved, and the
 //! session that follows is what counts (threat T18).
+#![cfg_attr(
+    not(any(feature = "punch", test)),
+    expect(dead_code, reason = "only who punches writes them")
+)]
 
 use super::codec::{Reader, Writer};
 use super::{DETECT_LEN, Kind, PUNCH_LEN, TAG_LEN};
