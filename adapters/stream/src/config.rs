@@ -29,6 +29,7 @@ pub(crate) const PREFIX_LEN: u8 = 30;
 
 /// Which end of the session this is; it fixes the inner addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Role {
     /// The end that requested the connection: 10.71.0.1.
     Issuer,
@@ -58,6 +59,7 @@ impl Role {
 
 /// Timeouts of one end, in microseconds. Values out of range are clamped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Config {
     /// How long a handshake may take until the stream ends as timed out; 1 s to 1 h, default 20 s.
     pub open_timeout: u64,

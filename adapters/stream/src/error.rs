@@ -7,6 +7,7 @@ use core::fmt;
 
 /// How a stream stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StreamState {
     /// The handshake is under way; nothing can be sent or received yet.
@@ -25,6 +26,7 @@ pub enum StreamState {
 
 /// Why a stream ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum EndReason {
     /// Both ends finished and everything was delivered.
@@ -43,6 +45,7 @@ pub enum EndReason {
 
 /// Why [`connect`](crate::StreamStack::connect) opened nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ConnectError {
     /// Port 0 cannot be connected to.
@@ -53,6 +56,7 @@ pub enum ConnectError {
 
 /// Why [`listen`](crate::StreamStack::listen) refused a port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum ListenError {
     /// Port 0 cannot be listened on.
@@ -63,6 +67,7 @@ pub enum ListenError {
 
 /// Why a call about one stream failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum StreamError {
     /// The handle was freed, or belongs to another stack.
@@ -76,6 +81,7 @@ pub enum StreamError {
 
 /// A buffer given to a slot is shorter than [`MIN_BUFFER`](crate::MIN_BUFFER).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct BufferTooSmall;
 
 impl fmt::Display for EndReason {

@@ -12,6 +12,7 @@ use crate::config::{INNER_MTU, Role};
 
 /// Why a packet was dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[non_exhaustive]
 pub enum Discard {
     /// Longer than [`INNER_MTU`].

@@ -36,6 +36,7 @@ const END_OF_TIME: u64 = 1 << 61;
 /// calls with it fail with [`StreamError::Stale`](crate::StreamError::Stale), even when the slot is
 /// in use again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct StreamHandle {
     pub(crate) index: u16,
     pub(crate) generation: u32,
@@ -61,6 +62,7 @@ impl StreamHandle {
 
 /// What became of a packet given to [`StreamStack::handle_packet`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Received {
     /// A TCP segment of the inner network.
     Accepted,
@@ -70,6 +72,7 @@ pub enum Received {
 
 /// How many packets of each kind one end has seen since it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Counters {
     /// Segments that were accepted.
     pub accepted: u64,

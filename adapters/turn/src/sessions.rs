@@ -133,6 +133,13 @@ impl<const STREAMS: usize> Session<'_, STREAMS> {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<const STREAMS: usize> defmt::Format for Session<'_, STREAMS> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Session {=usize} of {}", self.index, self.connection);
+    }
+}
+
 /// The streams of all connections, and the service that they are for. It takes as many sessions as
 /// the machine has slots for connections; a connection beyond that can only exchange datagrams.
 pub struct Sessions<'a, V, const SESSIONS: usize, const STREAMS: usize> {

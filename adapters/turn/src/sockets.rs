@@ -12,6 +12,7 @@ pub type Encode<'e> = dyn FnMut(&mut [u8]) -> bool + 'e;
 
 /// Why a datagram was not sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Unplaced {
     /// Not now: it stays where it is.
     Full,
@@ -101,6 +102,7 @@ impl<T: Udp + Tcp> Stack for T {}
 
 /// What the machine must know of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum TcpChange {
     /// It stands, or is no more.
     State(StreamId, StreamState),
