@@ -74,7 +74,8 @@
 //! # What a turn does
 //!
 //! Packets are taken from the device one by one, each with all its consequences, so that short rings
-//! suffice for what comes in. What the machine wants to send is encrypted straight into the ring of
+//! suffice for what comes in; at most eight, each of which may be a handshake: a watchdog must allow for
+//! so many. What the machine wants to send is encrypted straight into the ring of
 //! the socket that it leaves from; where a ring is full, it stays in the machine. Frames of TCP
 //! connections are decrypted in the ring when they lie there in one piece.
 //!
@@ -91,7 +92,9 @@
 //!
 //! # What is not done
 //!
-//! * A machine's datagrams leave in its order: one whose ring is full holds up those behind it.
+//! * A machine's datagrams leave in its order: one whose ring is full holds up those behind it, also those
+//!   of other sockets. A ring holds one of the longest. So one that waits for a neighbour which does not
+//!   answer ARP can hold up all of the machine's datagrams, for 2.5 s.
 //! * Errors that ICMP brings are not seen: a closed port is noticed by silence.
 //! * One ARP request or neighbour solicitation leaves per second, whatever the number of neighbours.
 //! * Rings are sent in order: a datagram whose neighbour is not known yet holds up those behind it in

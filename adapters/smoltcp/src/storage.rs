@@ -34,9 +34,12 @@ impl<const BYTES: usize> UdpRing<BYTES> {
 
 /// The sockets' rings: `UDP` and `TCP` sockets with so many bytes in each direction.
 ///
-/// An acceptor takes one socket of each kind at least. For each attempt to punch holes it may want up
-/// to [`Limits::SMALL`](genkan_core::punch::Limits::SMALL) more UDP sockets, and for each connection
-/// one TCP socket: for dial-backs, and for the registration where UDP is blocked. An issuer takes two
+/// An acceptor takes one socket of each kind at least. The UDP sockets that it may have open at once are
+/// the main one, two of a measurement, and for each connection as many as it has for punching
+/// ([`Limits::SMALL`](genkan_core::punch::Limits::SMALL): four; one of them stays with a punched
+/// connection): 1 + 2 + 4 × connections. With fewer an attempt that comes at the same time as another,
+/// or as a measurement, may fail and be made again: [`Counters::exhausted`](crate::Counters). And it
+/// takes one TCP socket for each connection: for dial-backs, and for the registration where UDP is blocked. An issuer takes two
 /// TCP sockets at least, one of which listens while the other reaches the server where UDP is blocked;
 /// a connection over TCP keeps one. A server takes one for each caller, and one to listen.
 #[derive(Debug)]

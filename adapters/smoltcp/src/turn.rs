@@ -9,8 +9,8 @@ use crate::addr::{instant, time};
 use crate::node::Options;
 use crate::view::View;
 
-/// Packets taken in one turn.
-const ARRIVALS: usize = 32;
+/// Packets taken in one turn. Each may be a handshake: so many bound how long a turn takes, for a watchdog.
+const ARRIVALS: usize = 8;
 /// How soon the next turn is when something is due that this one could not do.
 const FLOOR: core::time::Duration = core::time::Duration::from_millis(1);
 
