@@ -7,6 +7,10 @@
 /* Tenths of degrees Celsius. */
 enum { LOWEST = 50, HIGHEST = 300 };
 
+/* A stream gives its place back when no whole request has come within so many microseconds, or when
+ * nothing of the answer is taken for as long: browsers open streams that they may never use. */
+static const uint64_t patience = 15000000;
+
 /* One appliance has one room. It moves a tenth towards its target in six seconds. */
 static struct {
   int target, room;
@@ -118,6 +122,7 @@ static void write_answer(struct thermostat_request *request, genkan_streams *str
   genkan_error error = genkan_stream_send(streams, request->stream, (const uint8_t *)request->text + request->sent,
                                           request->length - request->sent, &taken);
   request->sent += taken;
+  if (taken > 0) request->since = now;
   if (error != GENKAN_ERROR_OK || request->sent == request->length) {
     /* What is queued is still delivered; a stream that is over already is simply given back. */
     genkan_stream_release(streams, now, request->stream);
@@ -136,8 +141,13 @@ void thermostat_serve(struct thermostat_visitor *visitor, genkan_streams *stream
       memset(request, 0, sizeof *request);
       request->stream = stream;
       request->taken = 1;
+      request->since = now;
     }
     if (request->taken && !request->answered) read_request(request, streams);
     if (request->taken && request->answered) write_answer(request, streams, now);
+    if (request->taken && now - request->since >= patience) {
+      genkan_stream_abort(streams, request->stream);
+      request->taken = 0;
+    }
   }
 }

@@ -13,6 +13,7 @@ struct thermostat_request {
   genkan_stream_handle stream;
   uint8_t taken;
   uint8_t answered;
+  uint64_t since; /* When it came, or something of the answer was taken last. */
   size_t length;
   size_t sent;
   char text[1024];
