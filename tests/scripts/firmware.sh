@@ -5,7 +5,8 @@
 
 firmware_targets=(thumbv7em-none-eabi thumbv7m-none-eabi thumbv6m-none-eabi riscv32imac-unknown-none-elf)
 msrv=$(sed -n 's/^rust-version = "\([0-9.]*\)"$/\1/p' Cargo.toml)
-need_packages "rustc-web>=$msrv" "cargo-web>=$msrv" "rust-web-src>=$msrv" rust-web-llvm lld-22
+need_packages "rustc-web>=$msrv" "cargo-web>=$msrv" "rust-web-src>=$msrv" "rust-web-clippy>=$msrv" \
+    rust-web-llvm lld-22
 
 # A folder of its own: two compilers in one would rebuild each other's work.
 firmware_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/nostd
@@ -18,7 +19,8 @@ firmware_build() {
     echo "$*"
     (
         cd benches/size || exit 1
-        export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
+        # Its Clippy, too.
+        export PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
         export RUSTFLAGS='-C linker=rust-lld -C link-arg=-Tlink.x -C link-arg=--emit-relocs
             -C link-arg=--gc-sections --cfg sha2_backend="soft" --cfg sha2_backend_soft="compact"'
         /usr/bin/cargo "${firmware_verb:-build}" --locked --release -Zbuild-std=core --target-dir "$firmware_dir" \
