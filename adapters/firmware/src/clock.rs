@@ -59,9 +59,17 @@ pub fn stack_time(now: Instant) -> smoltcp::time::Instant {
     smoltcp::time::Instant::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX))
 }
 
-/// Raises the alarm's interrupt after so long, a minute at most; call it with interrupts held back,
-/// right before sleeping.
-pub fn alarm(after: Duration) {
+/// Sleeps for so long, a minute at most, or until any interrupt that was let through.
+pub fn wait(longest: Duration) {
+    // The alarm ends the sleep even if it comes before it begins, because it is pending then.
+    interrupt::free(|_| {
+        alarm(longest);
+        cortex_m::asm::wfi();
+    });
+}
+
+/// Raises the alarm's interrupt after so long.
+fn alarm(after: Duration) {
     let micros = after.min(Duration::from_secs(60)).as_micros();
     let ticks = u32::try_from(micros).unwrap_or(u32::MAX).saturating_mul(TICKS_PER_MICRO as u32);
     ALARM_CONTROL.write(0);

@@ -83,8 +83,9 @@ impl Lan9118 {
         FIFO_INT.write(0x4800_0000);
         RX_CFG.write(0);
         TX_CFG.write(2);
-        // Full duplex, sending and receiving; frames to its own address and broadcasts.
-        mac_write(MAC_CR, 1 << 20 | 1 << 3 | 1 << 2);
+        // Full duplex, sending and receiving; frames to its own address, broadcasts, and multicasts:
+        // IPv6 finds neighbours and routers by those.
+        mac_write(MAC_CR, 1 << 20 | 1 << 19 | 1 << 3 | 1 << 2);
         phy_write(PHY_MASK, PHY_LINK_EVENTS);
         INT_EN.write(INTERRUPTS);
         let [a, b, c, d] = mac_read(ADDRL).to_le_bytes();

@@ -13,7 +13,9 @@
 //! | `settings.rs` | what the device is told at its first start | its own way of being told |
 //! | `http.rs`, `thermostat.rs` | the service | its own |
 //! | `stack.rs` | how deep the stack has been | the same |
-//! | `panic.rs`, `watchdog.rs` | a fault ends in a reset, with a reason | the same, other registers |
+//! //! | `server.rs` | which of its name's addresses the server is used at | the same |
+//! | `panic.rs`, `watchdog.rs`, `memory.x` | a fault ends in a reset, with a reason | the same, other registers |
+//! | `kept.rs` | what survives a reset, and pauses between them | the same |
 //! | `lan9118.rs`, `clock.rs`, `board.rs` | drivers | the chip's own |
 //! | `flash.rs` | flash, emulated in RAM | the chip's own driver |
 //! | `entropy.rs` | **the host's randomness** | **the chip's true random number generator** |
@@ -26,10 +28,12 @@ mod clock;
 mod entropy;
 mod flash;
 mod http;
+mod kept;
 mod lan9118;
 mod net;
 mod panic;
 mod provoke;
+mod server;
 mod service;
 mod settings;
 mod stack;
@@ -38,11 +42,11 @@ mod thermostat;
 mod watchdog;
 
 use core::convert::Infallible;
-use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use cortex_m_rt::entry;
 use defmt_semihosting as _;
+use genkan_core::punch::Limits;
 use genkan_core::{AcceptorSlot, Entropy as _, Instant};
 use genkan_smoltcp::{Handles, Node, Options, Storage};
 use genkan_stream::Role;
@@ -54,20 +58,23 @@ use crate::entropy::HostEntropy;
 use crate::flash::Flash;
 use crate::lan9118::Lan9118;
 use crate::net::Net;
+use crate::server::Server;
 use crate::service::{Appliance, Calls, Machine, Memory, SESSIONS, Streams};
 use crate::settings::{Provoke, Settings};
 use crate::store::{Key, Store};
 use crate::watchdog::Watchdog;
 
-/// The main one, and four to punch holes with.
-const UDP: usize = 5;
+/// The main one, two for a measurement, and for each connection those that punch its hole; it keeps one
+/// of them.
+const UDP: usize = 1 + 2 + SESSIONS * Limits::SMALL.sockets as usize;
 /// A dial-back for each connection, and the registration where UDP is blocked.
 const TCP: usize = SESSIONS + 1;
 /// Besides: DHCP and DNS.
 const SOCKETS: usize = UDP + TCP + 2;
-/// How long the main loop may take for one turn: a few handshakes on this board as it is emulated. Time
-/// them on yours.
-const TURN: Duration = Duration::from_secs(4);
+/// How long the main loop may take for one turn: see *The watchdog* in `core/docs/PORTING.md`.
+const TURN: Duration = Duration::from_secs(16);
+/// A start that has run for so long was a good one: a reset after that is no loop.
+const GOOD_RUN: Duration = Duration::from_secs(30);
 
 /// While there is no registration, the server's name is looked up again after this long: it may
 /// have moved.
@@ -91,7 +98,7 @@ fn main() -> ! {
     let mut watchdog = Watchdog::start(TURN);
     clock::start();
     stack::paint();
-    tell_last_reason();
+    begin(&mut watchdog);
     let Err(failure) = run(&mut watchdog);
     panic::reset(format_args!("{failure}"))
 }
@@ -112,18 +119,19 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
 
     // Nothing can be done before the server's address is known.
     net.look_up(clock::now());
-    let server = loop {
-        watchdog.feed();
-        let now = clock::now();
+    let mut server = loop {
+        let now = turn_begins(watchdog);
         let wake = net.poll_alone(now, &settings.host, device, sockets);
-        if let Some(server) = net.found.take() {
+        let found = net.found.take();
+        if let Some(server) = found.and_then(|answers| Server::choose(&answers, seed)) {
             break server;
         }
         sleep(device, wake);
     };
 
     let handles = RINGS.take().install(sockets);
-    let node = node(settings, server, &mut store, handles, seed);
+    let node = node(settings, &server, handles, seed);
+    restore(node.machine_mut(), &mut store);
     let sessions = sessions(store, seed)?;
     defmt::info!("stack {=usize} bytes, at the start", stack::deepest());
     stack::paint();
@@ -131,8 +139,7 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
     let pause = LOOK_UP + Duration::from_millis(seed % 8_192);
     let mut look_up_at = clock::now().after(pause);
     loop {
-        watchdog.feed();
-        let now = clock::now();
+        let now = turn_begins(watchdog);
         let wake = node.poll(now, &mut net.iface, device, sockets, sessions);
         let wake = wake.min(net.poll(now, &settings.host, device, sockets));
         let lost = core::mem::take(&mut sessions.service.lost);
@@ -142,8 +149,15 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
             look_up_at = now.after(pause);
             net.look_up(now);
         }
-        if net.found.take().is_some_and(|found| found != server) {
-            // The session with the server is taken up again from flash; who is connected asks anew.
+        if let Some(answers) = net.found.take() {
+            server.looked_up(&answers);
+        }
+        if sessions.service.registered {
+            server.answers();
+        }
+        // The session with the server is taken up again from flash; a connection would not be, and
+        // needs no server while it stands.
+        if server.is_elsewhere() && !sessions.iter().any(|it| it.connection().is_some()) {
             return Err("the server has another address");
         }
         if let Some(when) = sessions.service.mark.take() {
@@ -160,10 +174,17 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
 // What is made once is made in functions of their own, so that what they have on the stack meanwhile
 // is not there for ever.
 
+/// Tells how the last start ended, and waits as long as a start after that one must.
 #[inline(never)]
-fn tell_last_reason() {
-    if let Some(reason) = panic::last_reason() {
+fn begin(watchdog: &mut Watchdog) {
+    let start = kept::start();
+    if let Some(reason) = start.reason {
         defmt::warn!("the last start ended with {=str}", reason.as_str());
+    }
+    let end = clock::now().after(start.pause);
+    while clock::now() < end {
+        watchdog.feed();
+        clock::wait(end.since(clock::now()).min(TURN / 2));
     }
 }
 
@@ -178,7 +199,8 @@ fn settings(
     })?;
     let identity = settings.identity();
     let id = defmt::Display2Format(&identity.key.id());
-    defmt::info!("this is {}, started for the {=u64}. time", id, identity.boots);
+    let (powered, resets) = (identity.boots >> 16, identity.boots as u16);
+    defmt::info!("this is {}, start {=u64}.{=u16}", id, powered, resets);
     Ok(SETTINGS.init(settings))
 }
 
@@ -195,13 +217,19 @@ fn network(device: &mut Lan9118, seed: u64) -> (&'static mut SocketSet<'static>,
 #[inline(never)]
 fn node(
     settings: &Settings,
-    server: Ipv4Addr,
-    store: &mut Store,
+    server: &Server,
     handles: Handles<UDP, TCP>,
     seed: u64,
 ) -> &'static mut Node<Machine, UDP, TCP> {
     let slots = [const { AcceptorSlot::EMPTY }; SESSIONS];
-    let mut acceptor = Machine::new(clock::now(), settings.config(server), slots, HostEntropy);
+    let acceptor = Machine::new(clock::now(), settings.config(server.address), slots, HostEntropy);
+    NODE.init(Node::new(acceptor, handles, Options::equipment(seed as u32)))
+}
+
+/// What the acceptor knew before. Not while it is made: a signature is checked, which takes another
+/// 6 kB of stack.
+#[inline(never)]
+fn restore(acceptor: &mut Machine, store: &mut Store) {
     if let Ok(Some(certificate)) = store.read(Key::Certificate) {
         // One that has expired is fetched anew.
         let _ = acceptor.restore_certificate(certificate);
@@ -209,7 +237,6 @@ fn node(
     if let Ok(Some(session)) = settings::session(store) {
         acceptor.restore_session(&session);
     }
-    NODE.init(Node::new(acceptor, handles, Options::equipment(seed as u32)))
 }
 
 /// The streams of its connections, and the thermostat at their end.
@@ -223,14 +250,23 @@ fn sessions(store: Store, seed: u64) -> Result<&'static mut Streams, &'static st
     Ok(sessions)
 }
 
+/// Has the watchdog know that the main loop has come round. Now.
+fn turn_begins(watchdog: &mut Watchdog) -> Instant {
+    watchdog.feed();
+    let now = clock::now();
+    if now.since(Instant::START) >= GOOD_RUN {
+        kept::run_well();
+    }
+    now
+}
+
 /// Sleeps until a frame comes, the link changes, or `wake`; at most half a turn of the watchdog.
 fn sleep(device: &Lan9118, wake: Instant) {
     // An interrupt that comes from here on ends the sleep, because it is pending then.
     cortex_m::interrupt::free(|_| {
         let left = wake.since(clock::now()).min(TURN / 2);
         if !left.is_zero() && device.arm() {
-            clock::alarm(left);
-            cortex_m::asm::wfi();
+            clock::wait(left);
         }
     });
 }

@@ -2,7 +2,6 @@
 //!
 //! Genkan's adapter has its sockets in the same set, and neither knows the other's.
 
-use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use genkan_core::Instant;
@@ -12,6 +11,7 @@ use smoltcp::wire::{DnsQueryType, EthernetAddress, HardwareAddress, IpAddress, I
 
 use crate::clock::stack_time;
 use crate::lan9118::Lan9118;
+use crate::server::Answers;
 
 /// After this long another answer is asked for, when a name could not be looked up.
 const RETRY: Duration = Duration::from_secs(2);
@@ -28,9 +28,11 @@ pub struct Net {
     /// A name shall be looked up, then.
     wanted: Option<Instant>,
     has_link: bool,
+    /// DHCP was begun anew, and the address of before is kept meanwhile.
+    is_asking: bool,
     glance_at: Instant,
-    /// What was found; for the application to take.
-    pub found: Option<Ipv4Addr>,
+    /// The name's addresses; for the application to take.
+    pub found: Option<Answers>,
 }
 
 impl Net {
@@ -53,6 +55,7 @@ impl Net {
             query: None,
             wanted: None,
             has_link: false,
+            is_asking: false,
             glance_at: now,
             found: None,
         }
@@ -106,8 +109,10 @@ impl Net {
         }
         self.has_link = has_link;
         defmt::info!("the cable is {=str}", if has_link { "in" } else { "out" });
-        if has_link && self.iface.ipv4_addr().is_none() {
-            // Ask at once, without the pause that has grown meanwhile.
+        if has_link {
+            // The other end may be another network: ask at once. The address is kept until there is
+            // an answer. One that has run out meanwhile was given to nobody else, as nobody answers.
+            self.is_asking = self.iface.ipv4_addr().is_some();
             sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).reset();
         }
         true
@@ -119,9 +124,11 @@ impl Net {
             match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
                 None => return false,
                 Some(dhcpv4::Event::Configured(lease)) => {
+                    self.is_asking = false;
                     defmt::info!("address {}, router {}", lease.address, lease.router);
                     (Some(lease.address), lease.router, lease.dns_servers.first().copied())
                 }
+                Some(dhcpv4::Event::Deconfigured) if self.is_asking => return false,
                 Some(dhcpv4::Event::Deconfigured) => {
                     defmt::info!("no address");
                     (None, None, None)
@@ -151,7 +158,7 @@ impl Net {
         if self.query.is_none() && self.wanted.is_some_and(|at| at <= now) {
             self.wanted = None;
             match host.parse() {
-                Ok(address) => self.found = Some(address),
+                Ok(address) => self.found = Some(Answers::from_iter([address])),
                 Err(_) => {
                     let asked = dns.start_query(self.iface.context(), host, DnsQueryType::A);
                     if let Err(error) = &asked {
@@ -168,9 +175,8 @@ impl Net {
         match dns.get_query_result(query) {
             Err(dns::GetQueryResultError::Pending) => return false,
             Ok(found) => {
-                let first = found.first().copied();
-                self.found = first.map(|IpAddress::Ipv4(address)| address);
-                defmt::info!("{=str} is {}", host, first);
+                defmt::info!("{=str} is {}", host, found);
+                self.found = Some(found.into_iter().map(|IpAddress::Ipv4(it)| it).collect());
             }
             Err(dns::GetQueryResultError::Failed) => {
                 defmt::warn!("{=str} is not found; trying on", host);

@@ -1,80 +1,18 @@
-//! A panic, a fault or a hang ends in a reset, and the next start says why.
-//!
-//! The reason is kept in RAM that nobody initialises. It survives the reset, not a power cut.
+//! A panic, a fault, a stack that is too deep or a hang ends in a reset, and the next start says why.
 
-use core::cell::UnsafeCell;
-use core::fmt::{self, Write as _};
-use core::mem::MaybeUninit;
+use core::arch::naked_asm;
+use core::fmt;
 use core::panic::PanicInfo;
 
 use cortex_m::peripheral::SCB;
-use cortex_m_rt::{ExceptionFrame, exception};
-use heapless::String;
 
-/// Longest reason in bytes; what is longer is cut off.
-const LENGTH: usize = 160;
-/// Whatever else is in that RAM, hardly this.
-const MAGIC: u32 = 0x6765_6e6b;
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Note {
-    magic: u32,
-    length: usize,
-    text: [u8; LENGTH],
-}
-
-struct Kept(UnsafeCell<MaybeUninit<Note>>);
-
-// SAFETY: it is written by code that never returns and by the start, before interrupts are used; this
-// processor has one core.
-unsafe impl Sync for Kept {}
-
-#[unsafe(link_section = ".uninit.reason")]
-static KEPT: Kept = Kept(UnsafeCell::new(MaybeUninit::uninit()));
-
-/// Text that is cut off where it does not fit.
-struct Cut<'a>(&'a mut Note);
-
-impl fmt::Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let Note { length, text: kept, .. } = &mut *self.0;
-        for &byte in text.as_bytes() {
-            let Some(place) = kept.get_mut(*length) else { return Ok(()) };
-            *place = byte;
-            *length += 1;
-        }
-        Ok(())
-    }
-}
+use crate::kept;
 
 /// Notes the reason and resets.
 pub fn reset(reason: fmt::Arguments<'_>) -> ! {
     cortex_m::interrupt::disable();
-    let mut note = Note { magic: MAGIC, length: 0, text: [0; LENGTH] };
-    // It cannot fail.
-    let _ = Cut(&mut note).write_fmt(reason);
-    // SAFETY: interrupts are off and this never returns, so nobody else uses it. Volatile, because
-    // whoever reads it is no part of this run.
-    unsafe { KEPT.0.get().cast::<Note>().write_volatile(note) };
+    kept::keep_reason(reason);
     SCB::sys_reset()
-}
-
-/// Why the last start ended, once; `None` after a power cut or a reset from outside.
-pub fn last_reason() -> Option<String<LENGTH>> {
-    let kept = KEPT.0.get().cast::<Note>();
-    // SAFETY: nobody else uses it, see `Kept`. Every bit pattern is a valid `Note`, and a volatile
-    // read takes what the memory holds.
-    let note = unsafe { kept.read_volatile() };
-    // SAFETY: as above.
-    unsafe { kept.write_volatile(Note { magic: 0, ..note }) };
-    if note.magic != MAGIC {
-        return None;
-    }
-    let bytes = note.text.get(..note.length)?;
-    // What was cut off may have been half a character.
-    let whole = bytes.utf8_chunks().next()?.valid();
-    String::try_from(whole).ok()
 }
 
 #[panic_handler]
@@ -82,7 +20,34 @@ fn panicked(info: &PanicInfo<'_>) -> ! {
     reset(format_args!("{info}"))
 }
 
-#[exception]
-unsafe fn HardFault(frame: &ExceptionFrame) -> ! {
-    reset(format_args!("fault at {:#010x}, called from {:#010x}", frame.pc(), frame.lr()))
+/// Takes from the stack where the fault was and who had called, and begins the stack anew: there may be
+/// nothing left of it. The stack lies at the very beginning of the RAM (`memory.x`), so that one that
+/// grows beyond its end faults before it has overwritten anything. What the processor wanted to put on
+/// the stack for the fault is lost then, and not looked for; a push that did not fit leaves less than
+/// the 64 bytes.
+#[unsafe(naked)]
+#[unsafe(export_name = "HardFault")]
+unsafe extern "C" fn fault() -> ! {
+    naked_asm!(
+        "mrs r2, msp",
+        "ldr r3, =_stack_start",
+        "msr msp, r3",
+        "ldr r3, =_stack_end",
+        "add r3, r3, #64",
+        "cmp r2, r3",
+        "blo {overflown}",
+        "ldr r0, [r2, #24]",
+        "ldr r1, [r2, #20]",
+        "b {faulted}",
+        overflown = sym overflown,
+        faulted = sym faulted,
+    )
+}
+
+extern "C" fn overflown() -> ! {
+    reset(format_args!("stack: it has become too deep"))
+}
+
+extern "C" fn faulted(pc: u32, lr: u32) -> ! {
+    reset(format_args!("fault at {pc:#010x}, called from {lr:#010x}"))
 }

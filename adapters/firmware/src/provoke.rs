@@ -27,9 +27,21 @@ impl Provoke {
             Self::Hang => loop {
                 cortex_m::asm::nop();
             },
+            Self::Stack => {
+                deeper(0);
+            }
             Self::Writes => {}
         }
     }
+}
+
+/// Fills the stack.
+#[inline(never)]
+#[expect(unconditional_recursion, reason = "that is what it is for")]
+fn deeper(depth: u32) -> u32 {
+    let room = core::hint::black_box([depth; 16]);
+    // Not its last act, or it would need no stack.
+    deeper(room[0].wrapping_add(1)).wrapping_add(room[1])
 }
 
 /// Writes values to the flash for ever, of changing lengths, each of one byte's repetition, and tells

@@ -1,6 +1,8 @@
 //! The appliance's side of Genkan: what it keeps of what it is told, and the thermostat on the byte
 //! streams of its sessions.
 
+use core::time::Duration;
+
 use genkan_core::{Acceptor, AcceptorEvent, AcceptorSlot, Instant};
 use genkan_smoltcp::{Service, Session, Sessions, StreamStorage};
 use genkan_stream::{StreamError, StreamHandle};
@@ -19,6 +21,9 @@ pub const SESSIONS: usize = 2;
 pub const STREAMS: usize = 3;
 /// Bytes of each stream in either direction.
 const BYTES: usize = 1_024;
+/// A stream gives its place back when no whole request has come within this time, or when nothing of the
+/// answer is taken for as long. Browsers open streams that they may never use.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The machine.
 pub type Machine = Acceptor<[AcceptorSlot; SESSIONS], HostEntropy>;
@@ -35,11 +40,16 @@ pub type Calls = [[Call; STREAMS]; SESSIONS];
 pub struct Call {
     stream: Option<StreamHandle>,
     visit: Visit,
+    /// When the stream came, or something of the answer was taken last.
+    since: Option<Instant>,
+}
+
+impl Call {
+    const NONE: Self = Self { stream: None, visit: Visit::new(), since: None };
 }
 
 /// Nobody has called.
-pub const NO_CALLS: Calls =
-    [const { [const { Call { stream: None, visit: Visit::new() } }; STREAMS] }; SESSIONS];
+pub const NO_CALLS: Calls = [const { [const { Call::NONE }; STREAMS] }; SESSIONS];
 
 /// The appliance.
 pub struct Appliance {
@@ -121,11 +131,17 @@ impl Service<Machine, STREAMS> for Appliance {
                 // There are as many places as streams.
                 call.stream = session.streams.accept();
                 call.visit.clear();
+                call.since = Some(now);
             }
             let Some(stream) = call.stream else { continue };
-            if !talk(now, session, stream, &mut call.visit, &mut self.thermostat) {
+            if !talk(now, session, stream, call, &mut self.thermostat) {
                 // What is queued still leaves, and so does the end of the stream.
                 let _ = session.streams.release(now.as_micros(), stream);
+                call.stream = None;
+            } else if call.since.is_some_and(|since| now.since(since) >= PATIENCE) {
+                // No turn is waited for: the main loop has one every second.
+                defmt::info!("a stream that says nothing is ended");
+                let _ = session.streams.abort(stream);
                 call.stream = None;
             }
         }
@@ -137,10 +153,11 @@ fn talk(
     now: Instant,
     session: &mut Session<'_, STREAMS>,
     stream: StreamHandle,
-    visit: &mut Visit,
+    call: &mut Call,
     thermostat: &mut Thermostat,
 ) -> bool {
     let streams = &mut session.streams;
+    let Call { visit, since, .. } = call;
     let mut piece = [0; 128];
     loop {
         match streams.recv(stream, &mut piece) {
@@ -156,6 +173,7 @@ fn talk(
     }
     while let Ok(sent @ 1..) = streams.send(stream, visit.pending()) {
         visit.sent(sent);
+        *since = Some(now);
     }
     !visit.is_over()
 }

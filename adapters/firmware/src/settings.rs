@@ -13,7 +13,7 @@
 //! | `no-punch` | no UDP holes: TCP dial-back alone |
 //! | `spread=MS` | the first registration leaves within so many milliseconds [25000] |
 //!
-//! At every start, for tests: `provoke=panic`, `fault`, `hang` or `writes`.
+//! At every start, for tests: `provoke=panic`, `fault`, `hang`, `stack` or `writes`.
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
@@ -26,6 +26,7 @@ use genkan_core::{
 use heapless::String;
 use semihosting::experimental::env;
 
+use crate::kept;
 use crate::store::{Broken, Key, Store};
 
 const OPEN: u64 = 1;
@@ -43,6 +44,8 @@ pub enum Provoke {
     Fault,
     /// The main loop hangs, likewise.
     Hang,
+    /// The stack becomes too deep, likewise.
+    Stack,
     /// Values are written to flash without end.
     Writes,
 }
@@ -105,8 +108,7 @@ impl Settings {
         if store.read(Key::Server)?.is_none() {
             provision(store, entropy, &arguments)?;
         }
-        let boots = store.number(Key::Boots)?.saturating_add(1);
-        store.write_number(Key::Boots, boots)?;
+        let boots = count(store)?;
         let text = str::from_utf8(store.read(Key::Server)?.unwrap_or_default());
         let (host, port) = text.ok().and_then(name_and_port).ok_or(NO_SERVER)?;
         let secret = store.array(Key::Identity)?.ok_or(Missing::Entropy)?;
@@ -184,6 +186,21 @@ pub fn keep_session(store: &mut Store, session: &Resumption) -> Result<(), Broke
     store.write(Key::Session, &value)
 }
 
+/// This start's number, which no other has: how often power came, by the flash, and in the lower 16
+/// bits the resets since, by RAM that survives them. So a device that resets again and again writes
+/// nothing.
+fn count(store: &mut Store) -> Result<u64, Broken> {
+    let powered = store.number(Key::Boots)?;
+    let known = u32::try_from(powered).unwrap_or(0);
+    if let Some(resets) = kept::resets(known) {
+        return Ok(powered << 16 | u64::from(resets));
+    }
+    let powered = powered.saturating_add(1);
+    store.write_number(Key::Boots, powered)?;
+    kept::set_powered(u32::try_from(powered).unwrap_or(0));
+    Ok(powered << 16)
+}
+
 /// The first start. A power cut in the middle of it leaves another first start.
 fn provision(
     store: &mut Store,
@@ -235,8 +252,13 @@ fn arguments() -> Result<Arguments, Missing> {
                     "panic" => Some(Provoke::Panic),
                     "fault" => Some(Provoke::Fault),
                     "hang" => Some(Provoke::Hang),
+                    "stack" => Some(Provoke::Stack),
                     "writes" => Some(Provoke::Writes),
-                    _ => return Err(Missing::Argument("provoke=panic, fault, hang or writes")),
+                    _ => {
+                        return Err(Missing::Argument(
+                            "provoke=panic, fault, hang, stack or writes",
+                        ));
+                    }
                 }
             }
             _ => return Err(Missing::Argument("one that is known")),

@@ -8,7 +8,7 @@
 //! | key | written |
 //! |---|---|
 //! | identity, authority, password, flags, spread, early key, server | once, at the first start |
-//! | boots | at each start |
+//! | boots | each time that power comes |
 //! | certificate, floor | when the server has a new certificate: hardly ever |
 //! | session | at each full handshake: after a start without one, or days of absence |
 //! | failures | at each fourth wrong password in a row |
@@ -32,7 +32,7 @@ pub const LONGEST: usize = 256;
 pub enum Key {
     /// The device's secret key, 32 bytes.
     Identity = 1,
-    /// How often it has started, a number.
+    /// How often power came, a number.
     Boots = 2,
     /// Wrong passwords in a row, a number.
     Failures = 3,

@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::JoinHandle;
+use std::time::Instant;
 
 use genkan_kernel_tests::Namespace;
 
@@ -15,6 +16,8 @@ use crate::log::Log;
 
 /// The emulator gives the firmware's flash this much of a file, in bytes.
 const RAM: u64 = 16 << 20;
+/// That file's name.
+pub(crate) const FLASH: &str = "flash";
 /// How long anything may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -34,7 +37,7 @@ pub struct Board {
 impl Board {
     /// Switches a machine on in a namespace that has a tap of this name. `elf` is what it runs; `dir`
     /// has its flash, which is new when there is none; `log` gets what it says; `arguments` are the
-    /// firmware's own.
+    /// firmware's own. It waits to be told `cont`.
     ///
     /// # Panics
     /// When it cannot be started.
@@ -49,7 +52,7 @@ impl Board {
         arguments: &[&str],
     ) -> Self {
         let code = std::fs::read(elf).expect("the firmware can be read");
-        let flash = dir.join("flash");
+        let flash = dir.join(FLASH);
         let file = File::options().create(true).append(true).open(&flash);
         file.and_then(|file| file.set_len(RAM)).expect("a file for the flash");
         let monitor = dir.join("monitor");
@@ -64,7 +67,7 @@ impl Board {
         command.arg(format!("--net={}", namespace.path()));
         command.args(["setpriv", "--pdeathsig", "KILL", "qemu-system-arm"]);
         command.args(["-machine", "mps2-an385,memory-backend=flash", "-object", &memory]);
-        command.args(["-display", "none", "-serial", "null"]);
+        command.args(["-S", "-display", "none", "-serial", "null"]);
         command.args(["-monitor", &format!("unix:{},server=on,wait=off", monitor.display())]);
         let semihosting = format!("enable=on,target=native,arg=firmware{options}");
         command.args(["-semihosting-config", &semihosting]);
@@ -114,9 +117,19 @@ impl Board {
     ///
     /// # Panics
     /// When it does not listen.
-    #[expect(clippy::expect_used, reason = "an emulator that is deaf is no test")]
+    #[expect(clippy::expect_used, clippy::panic, reason = "an emulator that is deaf is no test")]
     pub fn tell(&self, command: &str) {
-        let mut stream = UnixStream::connect(&self.monitor).expect("the emulator has a monitor");
+        let deadline = Instant::now() + PATIENCE;
+        let mut stream = loop {
+            match UnixStream::connect(&self.monitor) {
+                Ok(stream) => break stream,
+                // It may just be starting.
+                Err(_) if Instant::now() < deadline => {
+                    std::thread::sleep(Duration::from_millis(2));
+                }
+                Err(error) => panic!("the emulator has no monitor: {error}"),
+            }
+        };
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let prompt = b"(qemu) ";
         // Its greeting ends so, and so does what it says to a command.

@@ -1,6 +1,7 @@
 //! The world around a board.
 
 use core::cell::Cell;
+use core::net::IpAddr;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use genkan_kernel_tests::scenario::R;
 use genkan_kernel_tests::{Lab, Namespace, Rules, SiteSpec};
 use tempfile::TempDir;
 
-use crate::board::Board;
+use crate::board::{Board, FLASH};
 use crate::log::Log;
 
 /// The board's site, and the user's.
@@ -42,6 +43,8 @@ pub struct Home {
     pub town: Town,
     /// What the board says.
     pub log: Log,
+    /// The router's DHCP and DNS.
+    dnsmasq: Option<Helper>,
     // Before the directory: they end before their files vanish.
     helpers: Vec<Helper>,
     users: Cell<u32>,
@@ -77,10 +80,36 @@ impl Home {
         ));
         let dir = TempDir::with_prefix("genkan-firmware-").expect("a directory");
         let town = Town::new(lab.internet(), R.address(), &["--interval", "5"]);
-        let mut helpers = vec![dnsmasq(router, dir.path())];
-        helpers.extend(["lan", "wan"].map(|wire| capture(router, wire, dir.path())));
+        let helpers = ["lan", "wan"].map(|wire| capture(router, wire, dir.path())).into();
         let users = Cell::new(0);
-        Self { lab, town, log: Log::default(), helpers, users, dir: Some(dir) }
+        let log = Log::default();
+        let mut home = Self { lab, town, log, dnsmasq: None, helpers, users, dir: Some(dir) };
+        home.name_is(&[R.address().ip()]);
+        home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), "192.0.2"));
+        home
+    }
+
+    /// The server's name has these addresses; in each answer their order is another.
+    ///
+    /// # Panics
+    /// When the router does not take it.
+    #[expect(clippy::expect_used, reason = "a router that is deaf is no test")]
+    pub fn name_is(&self, addresses: &[IpAddr]) {
+        let lines: String = addresses.iter().map(|address| format!("{address} {NAME}\n")).collect();
+        std::fs::write(self.dir().join("hosts"), lines).expect("a file of names");
+        if let Some(Helper(dnsmasq)) = &self.dnsmasq {
+            let told = Command::new("kill").args(["-HUP", &dnsmasq.id().to_string()]).status();
+            assert!(told.is_ok_and(|status| status.success()), "the router does not listen");
+        }
+    }
+
+    /// The board's home has other addresses from now on, as if the cable went into another router.
+    pub fn renumber(&mut self) {
+        // Before the new one: they use the same files.
+        self.dnsmasq = None;
+        let router = self.lab.border(APPLIANCE);
+        router.ip("addr del 192.0.2.1/24 dev lan\naddr add 198.51.100.1/24 dev lan");
+        self.dnsmasq = Some(dnsmasq(router, self.dir(), "198.51.100"));
     }
 
     fn dir(&self) -> &Path {
@@ -102,28 +131,63 @@ impl Home {
     /// # Panics
     /// When there is no such variable.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "without the program there is nothing to test")]
     pub fn board_with(&self, program: &str, more: &[&str]) -> Board {
-        let elf = std::env::var_os(program).expect("tests/run firmware builds it");
-        let authority = hex(&authority(&self.town));
         let record = record(PASSWORD);
-        let arguments = [
-            format!("server={NAME}:{}", R.port),
-            format!("authority={authority}"),
-            format!("key={}", hex(&SECRET)),
-            format!("password={}{}", hex(&record.salt), hex(&record.hash)),
-            // It would wait for up to 25 s otherwise.
-            "spread=0".into(),
-        ];
-        let arguments: Vec<&str> =
-            arguments.iter().map(|it| &it[..]).chain(more.iter().copied()).collect();
+        let key = format!("key={}", hex(&SECRET));
+        let password = format!("password={}{}", hex(&record.salt), hex(&record.hash));
+        let board = self.switched_on(program, &[&[&key[..], &password], more].concat());
+        board.tell("cont");
+        board
+    }
+
+    /// A board that draws its own key at its first start, and takes anybody. Nothing happens before the
+    /// emulator is told to go on: `cont`.
+    ///
+    /// # Panics
+    /// When the firmware was not built.
+    #[must_use]
+    pub fn board_of_its_own(&self) -> Board {
+        self.switched_on("GENKAN_FIRMWARE", &["open"])
+    }
+
+    #[expect(clippy::expect_used, reason = "without the program there is nothing to test")]
+    fn switched_on(&self, program: &str, more: &[&str]) -> Board {
+        let elf = std::env::var_os(program).expect("tests/run firmware builds it");
+        let server = format!("server={NAME}:{}", R.port);
+        let authority = format!("authority={}", hex(&authority(&self.town)));
+        // It would wait for up to 25 s without `spread`.
+        let arguments = [&[&server[..], &authority, "spread=0"], more].concat();
         let router = self.lab.border(APPLIANCE);
         Board::start(router, TAP, Path::new(&elf), self.dir(), &self.log, &arguments)
+    }
+
+    /// The board's flash; empty before the first start.
+    #[must_use]
+    pub fn flash(&self) -> Vec<u8> {
+        std::fs::read(self.dir().join(FLASH)).unwrap_or_default()
+    }
+
+    /// The board's flash is as it comes from the factory.
+    pub fn erase(&self) {
+        // There may be none yet.
+        let _ = std::fs::remove_file(self.dir().join(FLASH));
     }
 
     /// The server is killed and started again.
     pub fn restart_server(&mut self) {
         self.town.restart(self.lab.internet());
+    }
+
+    /// Nobody hears the server any more, or everybody again.
+    pub fn silence_server(&self, silent: bool) {
+        let table = if silent {
+            "table ip silence {
+              chain in { type filter hook input priority filter; drop; }
+            }"
+        } else {
+            "delete table ip silence"
+        };
+        self.lab.internet().run(&["nft", "-f", "-"], table);
     }
 
     /// The number at the end of the last line with this text.
@@ -199,6 +263,7 @@ impl Drop for Home {
         let _ = std::fs::write(dir.path().join("board.log"), &log);
         // Captures are written out.
         self.helpers.clear();
+        self.dnsmasq = None;
         let kept = dir.keep();
         std::io::Write::write_all(
             &mut std::io::stderr(),
@@ -211,13 +276,14 @@ impl Drop for Home {
 
 /// The router's own DHCP and DNS.
 #[expect(clippy::expect_used, reason = "without it the board has no address")]
-fn dnsmasq(router: &Namespace, dir: &Path) -> Helper {
+fn dnsmasq(router: &Namespace, dir: &Path, net: &str) -> Helper {
     let leases = dir.join("leases");
     let mut command = inside(router, "dnsmasq");
     command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
     command.args(["--user=root", "--pid-file=", "--interface=lan", "--bind-interfaces"]);
-    command.args(["--dhcp-range=192.0.2.100,192.0.2.150,1h", "--dhcp-authoritative", "--no-ping"]);
-    command.arg(format!("--address=/{NAME}/{}", R.address().ip()));
+    command.args(["--dhcp-authoritative", "--no-ping"]);
+    command.arg(format!("--dhcp-range={net}.100,{net}.150,1h"));
+    command.arg(format!("--addn-hosts={}", dir.join("hosts").display()));
     command.arg(format!("--dhcp-leasefile={}", leases.display()));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     Helper(command.spawn().expect("dnsmasq can be started"))

@@ -1,8 +1,12 @@
 //! The appliance of `adapters/c/example`, written in C with lwIP, behind NATs of the running kernel.
 #![cfg(target_os = "linux")]
 
+use core::time::Duration;
+use std::time::Instant;
+
 use genkan_firmware_tests::{Board, Home};
 use genkan_kernel_tests::Rules::{self, Plain};
+use genkan_kernel_tests::direct::is_page;
 
 fn home(user: Rules, more: &[&str]) -> (Home, Board) {
     let home = Home::new(Plain, user);
@@ -48,4 +52,21 @@ fn it_takes_no_wrong_password_and_then_the_right_one() {
     board.says("requested: accepted");
     board.says("connected over TCP");
     home.assert_page(&user);
+}
+
+/// As many as there are places for, of a browser that opens them in case it needs them.
+#[test]
+fn streams_that_say_nothing_give_their_places_back() {
+    let (home, board) = home(Plain, &["no-punch"]);
+    home.expose_user();
+    let user = home.user(&[]);
+    board.says("connected over TCP");
+    home.assert_page(&user);
+    let silent = [(); 4].map(|()| user.call().unwrap());
+    let before = Instant::now();
+    while !user.get("/").is_ok_and(|page| is_page(&page)) {
+        assert!(before.elapsed() < Duration::from_secs(40), "no page: {:#?}", user.process.told());
+    }
+    assert!(before.elapsed() > Duration::from_secs(10), "the places were taken");
+    drop(silent);
 }

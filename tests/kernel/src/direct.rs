@@ -331,15 +331,24 @@ impl User<'_> {
         Ok(answer)
     }
 
+    /// A connection to the local port, on which nothing is said.
+    ///
+    /// # Errors
+    /// As it has them; no reading takes longer than 30 s.
+    pub fn call(&self) -> std::io::Result<TcpStream> {
+        let door = self.listen;
+        let stream = self.namespace.within(|| TcpStream::connect(door))?;
+        stream.set_read_timeout(Some(PATIENCE))?;
+        Ok(stream)
+    }
+
     /// Sends a request through the tunnel, with a body of JSON where there is one; the answer, head and
     /// body, can be read from what is returned.
     ///
     /// # Errors
     /// As the connection to the local port has them; no reading takes longer than 30 s.
     pub fn ask(&self, method: &str, path: &str, body: &str) -> std::io::Result<TcpStream> {
-        let door = self.listen;
-        let mut stream = self.namespace.within(|| TcpStream::connect(door))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        let mut stream = self.call()?;
         let more = match body.len() {
             0 => String::new(),
             length => {
