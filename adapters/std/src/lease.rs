@@ -226,7 +226,6 @@ fn gateway_of(table: &str) -> Option<Ipv4Addr> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use super::*;
 
