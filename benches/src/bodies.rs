@@ -21,10 +21,10 @@ static OFFER: [u8; OFFER_LEN] = [0x77; OFFER_LEN];
 
 /// The device's registration.
 #[must_use]
-pub const fn register() -> ToServer<'static> {
+pub fn register() -> ToServer<'static> {
     ToServer::Register(Register {
         id: EquipmentId([0xa5; 32]),
-        local: ACCEPTOR,
+        local: ACCEPTOR.into(),
         capabilities: 7,
         early_key: Some([0x3c; 16]),
     })
@@ -32,8 +32,12 @@ pub const fn register() -> ToServer<'static> {
 
 /// Its answer.
 #[must_use]
-pub const fn registered() -> ToEquipment<'static> {
-    ToEquipment::Registered(Registered { observed: ACCEPTOR, interval: 25, register_every: 8 })
+pub fn registered() -> ToEquipment<'static> {
+    ToEquipment::Registered(Registered {
+        observed: ACCEPTOR.into(),
+        interval: 25,
+        register_every: 8,
+    })
 }
 
 /// The first connection request.
@@ -46,7 +50,7 @@ fn request() -> ConnectRequest<'static> {
     ConnectRequest {
         request: 0x1234_5678,
         target: EquipmentId([0xa5; 32]),
-        issuer: ISSUER,
+        issuer: ISSUER.into(),
         early_tag: Some([0x3c; 16]),
         offer: &OFFER,
     }
@@ -57,7 +61,7 @@ fn request() -> ConnectRequest<'static> {
 pub fn notify() -> ToEquipment<'static> {
     ToEquipment::Notify(ConnectNotify {
         request: 0x1234_5678,
-        issuer: ISSUER,
+        issuer: ISSUER.into(),
         paired: true,
         offer: &OFFER,
     })
@@ -71,8 +75,8 @@ pub const fn reply() -> ToServer<'static> {
 
 /// How the direct path comes about.
 #[must_use]
-pub const fn plan() -> ToEquipment<'static> {
-    ToEquipment::Plan(Plan { request: 0x1234_5678, acceptor: ACCEPTOR, accepted: true })
+pub fn plan() -> ToEquipment<'static> {
+    ToEquipment::Plan(Plan { request: 0x1234_5678, acceptor: ACCEPTOR.into(), accepted: true })
 }
 
 /// A refusal.
@@ -90,8 +94,8 @@ pub fn hello() -> Hello<'static> {
 
 /// The payload of the server's Noise message 2.
 #[must_use]
-pub const fn welcome() -> Welcome {
-    Welcome { observed: ACCEPTOR, time: 1_790_000_000, early_taken: false }
+pub fn welcome() -> Welcome {
+    Welcome { observed: ACCEPTOR.into(), time: 1_790_000_000, early_taken: false }
 }
 
 /// Encodes a body to the front of `out`, as the machines do; its length.

@@ -52,7 +52,7 @@ fn local(socket: u8) -> u16 {
 
 fn sighting(socket: u8, server: ServerEnd, port: u16) -> Sighting {
     let observed = SocketAddr::from(([192, 0, 2, 1], port));
-    Sighting { socket, local: local(socket), server, observed }
+    Sighting { socket, local: local(socket), server, observed: observed.into() }
 }
 
 /// An end behind such a NAT.
@@ -61,7 +61,7 @@ pub fn party(ports: Ports) -> Party {
     profile.filtering = Filtering::AddressAndPortDependent;
     let (age, detector) = (Duration::from_secs(10), Detector::Server);
     let observed = SocketAddr::from(([192, 0, 2, 1], 40_000));
-    Party { observed, profile, age, limits: Limits::LARGE, detector }
+    Party { observed: observed.into(), profile, age, limits: Limits::LARGE, detector }
 }
 
 /// An issuer and an acceptor between whom this is the method.

@@ -6,12 +6,16 @@
 //! filters have been walked around by encodings again and again (coturn, three times); here an IPv6
 //! address that carries an IPv4 one is never followed, except the mapped form, which *is* IPv4.
 
+mod endpoint;
+
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+pub use endpoint::Endpoint;
 
 /// The one form of an address: IPv4-mapped IPv6 becomes IPv4; flow label and scope are dropped.
 #[must_use]
 pub fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    Endpoint::from(address).into()
 }
 
 /// What kind of network an address belongs to (IANA special-purpose registries).
@@ -35,7 +39,11 @@ impl AddressClass {
     /// The class of an address in whatever encoding.
     #[must_use]
     pub const fn of(ip: IpAddr) -> Self {
-        match ip.to_canonical() {
+        Self::of_canonical(ip.to_canonical())
+    }
+
+    const fn of_canonical(ip: IpAddr) -> Self {
+        match ip {
             IpAddr::V4(v4) => Self::of_v4(v4),
             IpAddr::V6(v6) => Self::of_v6(v6),
         }
@@ -85,9 +93,10 @@ pub struct AddressPolicy {
 impl AddressPolicy {
     /// Whether `address` may be contacted.
     #[must_use]
-    pub const fn permits(self, address: SocketAddr) -> bool {
+    pub fn permits(self, address: impl Into<Endpoint>) -> bool {
+        let address = address.into();
         let port = address.port();
-        let class = match AddressClass::of(address.ip()) {
+        let class = match AddressClass::of_canonical(address.ip()) {
             AddressClass::Public => true,
             AddressClass::Private | AddressClass::LinkLocal => self.private,
             AddressClass::Loopback => self.loopback,
@@ -136,7 +145,7 @@ mod tests {
 
     #[test]
     fn mapped_addresses_become_ipv4() {
-        let mapped = "[::ffff:192.0.2.1]:7".parse().unwrap();
-        assert_eq!(canonical(mapped), "192.0.2.1:7".parse().unwrap());
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:7".parse().unwrap();
+        assert_eq!(canonical(mapped), "192.0.2.1:7".parse::<SocketAddr>().unwrap());
     }
 }

@@ -139,7 +139,7 @@ pub mod wire;
 
 pub use acceptor::ConnectionSlot as AcceptorSlot;
 pub use acceptor::{Acceptor, AcceptorConfig, AcceptorEvent, AdmissionPolicy, Resumption};
-pub use addr::{AddressClass, AddressPolicy, canonical};
+pub use addr::{AddressClass, AddressPolicy, Endpoint, canonical};
 pub use counters::Counters;
 pub use crypto::StaticKey;
 pub use crypto::keys::PasswordRecord;

@@ -12,7 +12,7 @@ use genkan_core::wire::message::{
     ToServer, Welcome,
 };
 use genkan_core::wire::{Body, Kind, MAX_BODY, OFFER_BODY, VERSION};
-use genkan_core::{Discard, EquipmentId};
+use genkan_core::{Discard, Endpoint, EquipmentId};
 use genkan_tests::evil::{body, plain_offer, sa, seal};
 use serde::{Deserialize, Serialize};
 
@@ -117,7 +117,8 @@ pub(crate) fn seeds() -> Vec<Vec<u8>> {
     use genkan_core::wire::message as m;
 
     let id = EquipmentId([3; 32]);
-    let (v4, v6) = (sa("198.51.100.7:4600"), sa("[2001:db8::7]:4600"));
+    let at = |text| Endpoint::from(sa(text));
+    let (v4, v6) = (at("198.51.100.7:4600"), at("[2001:db8::7]:4600"));
     let offer = [6; genkan_core::wire::OFFER_LEN];
     let connect =
         ConnectRequest { request: 900, target: id, issuer: v6, early_tag: None, offer: &offer };

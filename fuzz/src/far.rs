@@ -97,7 +97,8 @@ impl Far {
             Some(Body::ToServer(ToServer::Register(_))) => {
                 (self.heard, self.registered) = (self.heard + 1, true);
                 let observed = sa(OBSERVED);
-                let answer = Registered { observed, interval: 25, register_every: 8 };
+                let answer =
+                    Registered { observed: observed.into(), interval: 25, register_every: 8 };
                 Some(self.says(&body(&ToEquipment::Registered(answer), 0)))
             }
             Some(_) => None,
@@ -129,7 +130,7 @@ impl Far {
         let mut noise = [0; 1_024];
         let end = initiation.len().checked_sub(INITIATION_OVERHEAD - 6)?;
         state.read_message(initiation.get(6..end)?, &mut noise).ok()?;
-        let welcome = Welcome { observed: sa(OBSERVED), time: 0, early_taken };
+        let welcome = Welcome { observed: sa(OBSERVED).into(), time: 0, early_taken };
         let len = state.write_message(&body(&welcome, WELCOME_LEN), &mut noise).ok()?;
         let index = initiation.get(2..6)?;
         let mut response = vec![Kind::Response as u8, 0];

@@ -13,7 +13,7 @@ use genkan_core::inspect;
 use genkan_core::punch::Ability;
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::{Measure, ToEquipment};
-use genkan_core::{AddressPolicy, Instant, SocketId, canonical};
+use genkan_core::{AddressPolicy, Instant, SocketId};
 use genkan_tests::evil::{sa, siphash};
 
 use crate::far::SERVER;
@@ -123,9 +123,7 @@ impl Holes {
     pub(crate) fn said(&mut self, now: Instant, body: &[u8]) -> Noted {
         match inspect::body::<ToEquipment<'_>>(body) {
             Some(ToEquipment::Measure(measure)) => self.told_ends(&measure),
-            Some(ToEquipment::Punch(punch)) => {
-                self.told_peer(now, punch.request, canonical(punch.peer).ip())
-            }
+            Some(ToEquipment::Punch(punch)) => self.told_peer(now, punch.request, punch.peer.ip()),
             _ => Noted::Other,
         }
     }
@@ -137,7 +135,7 @@ impl Holes {
             return Noted::Forbidden;
         }
         self.ends.insert(SocketAddr::new(sa(SERVER).ip(), port));
-        let address = measure.other_address.map(canonical);
+        let address = measure.other_address.map(SocketAddr::from);
         self.ends.extend(address.filter(|end| self.policy.permits(*end)));
         Noted::Other
     }

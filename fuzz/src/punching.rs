@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 
 use genkan_core::wire::Kind;
 use genkan_core::wire::message::{Hopeless, Measure, Punch, Seen, ToEquipment};
-use genkan_core::{Received, SocketId};
+use genkan_core::{Endpoint, Received, SocketId};
 use genkan_tests::evil::{body, sa, siphash};
 
 use crate::far::SERVER;
@@ -53,7 +53,7 @@ pub(crate) trait Punching: Trial {
     fn measure(&mut self, act: &Act) {
         let other_port = [4_601, 4_600, 0, act.word(4)][act.below(3, 4)];
         let address = [None, Some(sa("203.0.113.2:4600")), Some(place(act.byte(6)))];
-        let other_address = address[act.below(7, 3)];
+        let other_address = address[act.below(7, 3)].map(Endpoint::from);
         let measure = Measure { other_port, other_address, now: !act.flag(2, 0) };
         self.server_tells(&ToEquipment::Measure(measure), act);
     }
@@ -79,7 +79,7 @@ pub(crate) trait Punching: Trial {
             let port = act.word(4).wrapping_add(n.wrapping_mul(step));
             let ip = place(if n == u16::from(act.byte(8)) { act.byte(9) } else { 0 }).ip();
             let which = act.byte(3).wrapping_add(n as u8);
-            let _room = packets.push((which, SocketAddr::new(ip, port)));
+            let _room = packets.push((which, Endpoint::from((ip, port))));
         }
         let seen = Seen { request, round: act.byte(6), packets };
         self.server_tells(&ToEquipment::Seen(seen), act);
@@ -92,7 +92,7 @@ pub(crate) trait Punching: Trial {
             return self.server_tells(&ToEquipment::Hopeless(Hopeless { request, why }), act);
         }
         let peer = place(act.byte(0) >> 3 & 15);
-        let punch = Punch { request, peer, burst: made_up(act) };
+        let punch = Punch { request, peer: peer.into(), burst: made_up(act) };
         self.server_tells(&ToEquipment::Punch(punch), act);
     }
 

@@ -46,7 +46,7 @@ fn request<'a>(
     ConnectRequest {
         request: number,
         target,
-        issuer: stated(act.byte(10), observed),
+        issuer: stated(act.byte(10), observed).into(),
         early_tag: act.flag(2, 5).then_some(tag),
         offer,
     }
@@ -84,7 +84,7 @@ pub(crate) fn to_server(
             let early_key = act.flag(2, 5).then_some(EARLY_KEY);
             let id = if act.flag(2, 6) { target } else { evil.id() };
             let capabilities = u32::from(act.byte(5));
-            ToServer::Register(Register { id, local: observed, capabilities, early_key })
+            ToServer::Register(Register { id, local: observed.into(), capabilities, early_key })
         }
         3 => ToServer::Deregister,
         4 => ToServer::Connect(request(target, observed, &offer, act)),

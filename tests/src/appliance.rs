@@ -87,7 +87,8 @@ impl Appliance {
         let mut state = responder(&key, SERVER_LINK, &[4; 32]);
         let mut noise = [0; 1_024];
         state.read_message(&hello[6..hello.len() - 32], &mut noise).expect("a good Initiation");
-        let welcome = Welcome { observed: sa("198.51.100.2:4600"), time: 0, early_taken: false };
+        let welcome =
+            Welcome { observed: sa("198.51.100.2:4600").into(), time: 0, early_taken: false };
         let len = state.write_message(&body(&welcome, WELCOME_LEN), &mut noise).expect("room");
         let mut response = vec![Kind::Response as u8, 0, 0, 0, 0, 9];
         response.extend(&hello[2..6]);
@@ -99,7 +100,7 @@ impl Appliance {
         assert!(matches!(said[..], [ToServer::Register(_)]), "{said:?}");
         let observed = sa("198.51.100.2:4600");
         self.tell(&ToEquipment::Registered(Registered {
-            observed,
+            observed: observed.into(),
             interval: 25,
             register_every: 8,
         }));
@@ -177,7 +178,7 @@ impl Appliance {
         issuer: SocketAddr,
         offer: &[u8; OFFER_LEN],
     ) -> Reaction {
-        let notify = ConnectNotify { request, issuer, paired: false, offer };
+        let notify = ConnectNotify { request, issuer: issuer.into(), paired: false, offer };
         self.tell(&ToEquipment::Notify(notify));
         self.reaction()
     }

@@ -233,7 +233,10 @@ impl Booth {
         let local = SocketAddr::from(([10, 0, 0, 2], local));
         let capabilities = 7 | ability.map_or(0, Ability::to_bits);
         let (id, early_key) = (guest.evil.id(), Some(EARLY));
-        self.say(guest, &ToServer::Register(Register { id, local, capabilities, early_key }))
+        self.say(
+            guest,
+            &ToServer::Register(Register { id, local: local.into(), capabilities, early_key }),
+        )
     }
 
     /// A request; with the early key when `paired`.

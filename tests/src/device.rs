@@ -12,7 +12,7 @@ use crate::evil::{Desk, Evil, sa};
 #[must_use]
 pub fn register(evil: &Evil) -> ToServer<'static> {
     let (id, local) = (evil.id(), sa("0.0.0.0:0"));
-    ToServer::Register(Register { id, local, capabilities: 7, early_key: None })
+    ToServer::Register(Register { id, local: local.into(), capabilities: 7, early_key: None })
 }
 
 /// A device that is registered at `desk` from this address.

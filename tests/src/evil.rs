@@ -232,13 +232,13 @@ impl Evil {
 
     /// A request for an acceptor.
     #[must_use]
-    pub const fn request(
+    pub fn request(
         number: u32,
         target: EquipmentId,
         issuer: SocketAddr,
         offer: &[u8; OFFER_LEN],
     ) -> ConnectRequest<'_> {
-        ConnectRequest { request: number, target, issuer, early_tag: None, offer }
+        ConnectRequest { request: number, target, issuer: issuer.into(), early_tag: None, offer }
     }
 }
 

@@ -82,7 +82,7 @@ fn coturn_an_observed_address_has_one_spelling() {
     let hello = evil.hello(Role::Acceptor);
     let (_, sent) = desk.tell(mapped, &hello);
     assert_eq!(sent[0].0, plain);
-    assert_eq!(evil.finish(&sent[0].1).observed, plain);
+    assert_eq!(evil.finish(&sent[0].1).observed, plain.into());
     // The next message over the other family's socket is from the same address, not a new one.
     let confirm = evil.transport(&ToServer::Confirm);
     assert_eq!(desk.tell(plain, &confirm).0, Received::Control);
@@ -193,7 +193,11 @@ fn gossipsub_advice_at_its_largest_overflows_nothing() {
     let mut lamp = Appliance::at(genkan_core::Instant::from_micros(u64::MAX / 2), |_| ());
     for (interval, register_every) in [(0, 0), (1, 255), (u16::MAX, 1), (u16::MAX, 255)] {
         let observed = sa("198.51.100.2:4600");
-        lamp.tell(&ToEquipment::Registered(Registered { observed, interval, register_every }));
+        lamp.tell(&ToEquipment::Registered(Registered {
+            observed: observed.into(),
+            interval,
+            register_every,
+        }));
         let wait = lamp.lamp.poll_timeout().unwrap().at.since(lamp.now);
         assert!(wait <= Duration::from_secs(1_800) && wait >= Duration::from_secs(4));
         lamp.pass(Duration::from_secs(4_000));

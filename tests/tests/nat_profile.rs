@@ -31,7 +31,7 @@ fn measure(config: NatConfig, seed: u64, second_address: bool) -> NatProfile {
         let local = base + 2 * u16::from(socket) * 17;
         let inside = SocketAddr::new(IpAddr::from([10, 0, 0, 2]), local);
         let observed = nat.outbound(now, Flow::Udp, inside, end(server)).unwrap();
-        sightings.push(Sighting { socket, local, server, observed });
+        sightings.push(Sighting { socket, local, server, observed: observed.into() });
     };
     let mut now = Duration::from_secs(5);
     send(now, 0, ServerEnd::Main);

@@ -159,7 +159,8 @@ fn each_parked_request_is_acted_upon_however_full_the_queues_are() {
     });
     let noise = (100..105u8).map(|number| (u32::from(number), [number; OFFER_LEN]));
     for (request, offer) in tries.into_iter().chain(noise) {
-        let notify = ConnectNotify { request, issuer: sa(PHONE), paired: false, offer: &offer };
+        let notify =
+            ConnectNotify { request, issuer: sa(PHONE).into(), paired: false, offer: &offer };
         lamp.tell(&ToEquipment::Notify(notify));
         lamp.said();
     }

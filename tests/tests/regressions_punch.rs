@@ -76,7 +76,7 @@ fn a_late_detection_packet_holds_nothing_up() {
         profile.filtering = Filtering::AddressAndPortDependent;
         let observed = SocketAddr::from(([192, 0, 2, number], 5_000));
         let (age, limits) = (Duration::ZERO, Limits::LARGE);
-        Party { observed, profile, age, limits, detector: Detector::Equipment }
+        Party { observed: observed.into(), profile, age, limits, detector: Detector::Equipment }
     };
     let issuer = party(1, Mapping::AddressAndPortDependent);
     let acceptor = party(2, Mapping::EndpointIndependent);
@@ -87,7 +87,7 @@ fn a_late_detection_packet_holds_nothing_up() {
     }
     now = now.after(Duration::from_secs(60));
     let observed = SocketAddr::from(([192, 0, 2, 1], 5_001));
-    let seen = Sighting { socket: 1, local: 0, server: ServerEnd::Main, observed };
+    let seen = Sighting { socket: 1, local: 0, server: ServerEnd::Main, observed: observed.into() };
     for end in [End::Issuer, End::Acceptor] {
         let round = coordinator.round();
         coordinator.handle_detection(now, end, round, Moment::Before, &seen);

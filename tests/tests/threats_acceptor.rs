@@ -34,7 +34,7 @@ fn t11_a_stated_address_that_is_not_the_observed_one_is_refused() {
         desk.admit(&mut lamp, Role::Acceptor, home);
         let register = genkan_core::wire::message::Register {
             id: lamp.id(),
-            local: home,
+            local: home.into(),
             capabilities: 7,
             early_key: None,
         };

@@ -29,8 +29,8 @@ fn admitted() -> Appliance {
     lamp
 }
 
-const fn told(peer: SocketAddr, burst: Burst) -> ToEquipment<'static> {
-    ToEquipment::Punch(Punch { request: REQUEST, peer, burst })
+fn told(peer: SocketAddr, burst: Burst) -> ToEquipment<'static> {
+    ToEquipment::Punch(Punch { request: REQUEST, peer: peer.into(), burst })
 }
 
 /// What the appliance sends that is not for the server in so long, with its times; sockets that it
@@ -104,7 +104,7 @@ fn t14_a_hostile_server_gets_no_more_than_the_budget_out_of_an_appliance_and_to_
 fn t14_an_appliance_sends_nothing_for_a_request_that_it_has_not_admitted() {
     for request in [REQUEST + 1, 0, u32::MAX] {
         let mut lamp = admitted();
-        let punch = Punch { request, peer: sa(PEER), burst: spray(0) };
+        let punch = Punch { request, peer: sa(PEER).into(), burst: spray(0) };
         let taken = lamp.tell(&ToEquipment::Punch(punch));
         assert_eq!(taken, Received::Discarded(Discard::Unexpected));
         assert_eq!(sprayed(&mut lamp, Duration::from_secs(20)), []);

@@ -4,7 +4,7 @@
 //! has changed the protocol and must undo that, or begin version 2: **do not change the test!**
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use core::net::SocketAddr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use genkan_core::nat::{Count, Differential, Forecast, PortRange};
 use genkan_core::punch::{Ability, Bracket, Burst, Detector, Hopeless, Limits};
@@ -12,7 +12,7 @@ use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject};
 use genkan_core::wire::message::{self, *};
 use genkan_core::wire::*;
 use genkan_core::{
-    Acceptor, AcceptorConfig, AcceptorSlot, EquipmentId, Identity, Machine, Received,
+    Acceptor, AcceptorConfig, AcceptorSlot, Endpoint, EquipmentId, Identity, Machine, Received,
     ServerAddress, SocketId, StaticKey, inspect,
 };
 use genkan_sim::SimEntropy;
@@ -35,8 +35,7 @@ fn frozen<'d, T: Serialize + Body<'d>>(value: &T, expected: &str) {
     assert_eq!(hex(&space[..len]), expected);
 }
 
-const V4: SocketAddr =
-    SocketAddr::V4(core::net::SocketAddrV4::new(core::net::Ipv4Addr::new(192, 0, 2, 1), 4600));
+const V4: Endpoint = Endpoint::v4(Ipv4Addr::new(192, 0, 2, 1), 4600);
 
 /// The kinds' first bytes. Do not change the test!
 #[test]
@@ -55,6 +54,16 @@ fn lengths_are_frozen() {
     assert_eq!([RESPONSE_LEN, WELCOME_LEN, HELLO_LEN], [98, 40, 32]);
     assert_eq!([OFFER_LEN, OFFER_BODY, ANSWER_LEN, ANSWER_BODY], [288, 192, 102, 32]);
     assert_eq!([TRANSPORT_HEADER, TRANSPORT_OVERHEAD, TAG_LEN], [14, 30, 16]);
+}
+
+/// Addresses. Do not change the test!
+#[test]
+fn addresses_are_frozen() {
+    frozen(&V4, "00c0000201f823");
+    let six = Endpoint::v6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1), 80);
+    frozen(&six, "0120010db800000000000000000000000150");
+    // One that is mapped has the bytes of the IPv4 address, and no others.
+    frozen(&Endpoint::v6(Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped(), 4600), "00c0000201f823");
 }
 
 /// Bodies from equipment to server. Do not change the test!
@@ -116,7 +125,7 @@ fn bodies_to_equipment_are_frozen() {
     let welcome = Welcome { observed: V4, time: 128, early_taken: true };
     frozen(&welcome, &format!("{address}800101"));
     let v6 = sa("[2001:db8::1]:80");
-    let plan = Plan { request: 2, acceptor: v6, accepted: false };
+    let plan = Plan { request: 2, acceptor: v6.into(), accepted: false };
     frozen(&ToEquipment::Plan(plan), "03020120010db80000000000000000000000015000");
 }
 
@@ -288,9 +297,9 @@ fn a_whole_registration_has_frozen_heads() {
     let response = exchange(&mut desk, &hello);
     assert_eq!(hex(&response[..10]), "62000100000010000002");
     let welcome = lamp.finish(&response);
-    assert_eq!(welcome, Welcome { observed: from, time: WALL, early_taken: false });
+    assert_eq!(welcome, Welcome { observed: from.into(), time: WALL, early_taken: false });
     let register =
-        Register { id: lamp.id(), local: sa("0.0.0.0:0"), capabilities: 7, early_key: None };
+        Register { id: lamp.id(), local: sa("0.0.0.0:0").into(), capabilities: 7, early_key: None };
     let message = lamp.transport(&ToServer::Register(register));
     let registered = exchange(&mut desk, &message);
     assert_eq!(
@@ -326,7 +335,7 @@ fn an_independent_noise_reads_our_first_message_and_we_read_its_second() {
     assert_eq!(theirs.get_remote_static().unwrap(), &lamp.id().0);
     let mut response = vec![Kind::Response as u8, 0, 0, 0, 0, 9];
     response.extend(&first[2..6]);
-    let welcome = Welcome { observed: sa("198.51.100.2:4600"), time: 0, early_taken: false };
+    let welcome = Welcome { observed: sa("198.51.100.2:4600").into(), time: 0, early_taken: false };
     let mut noise = [0; 1_024];
     let len = theirs.write_message(&body(&welcome, WELCOME_LEN), &mut noise).unwrap();
     response.extend(&noise[..len]);

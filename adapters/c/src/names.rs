@@ -123,7 +123,7 @@ impl From<genkan_connection_id> for ConnectionId {
 
 impl From<Path> for genkan_path {
     fn from(path: Path) -> Self {
-        let remote = path.remote().into();
+        let remote = SocketAddr::from(path.remote()).into();
         match path {
             Path::Datagram { socket, .. } => Self { remote, socket: socket.0, ..Self::default() },
             Path::Stream { stream, .. } => Self {

@@ -283,7 +283,7 @@ mod tests {
     #[test]
     fn where_the_server_sees_an_own_address_there_is_no_nat_and_no_hole() {
         let remote = SocketAddr::from(([198, 51, 100, 1], 1));
-        let path = Path::Datagram { socket: genkan_core::SocketId::MAIN, remote };
+        let path = Path::Datagram { socket: genkan_core::SocketId::MAIN, remote: remote.into() };
         let told = Told::default();
         told.seen_as(([127, 0, 0, 1], 7).into());
         let mut profile = NatProfile::default();

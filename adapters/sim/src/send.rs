@@ -88,7 +88,7 @@ impl Io {
         match path {
             Path::Datagram { socket, remote } => {
                 assert!(len <= MAX_DATAGRAM, "{}: a payload of {len} bytes", self.name());
-                self.send_datagram(socket, remote, None, message);
+                self.send_datagram(socket, remote.into(), None, message);
             }
             Path::Stream { stream, .. } => {
                 check_prefix(self.name(), &message);

@@ -165,7 +165,7 @@ impl<M: Peer> Outlet<'_, '_, M> {
         let encode = &mut |room: &mut [u8]| payload.encode(room).is_ok();
         let placed = match path {
             Path::Datagram { socket, remote } => {
-                self.stack.send_datagram(socket, remote, None, length, encode)
+                self.stack.send_datagram(socket, remote.into(), None, length, encode)
             }
             Path::Stream { stream, .. } => {
                 let fits = self.stack.has_payload_room(stream, length);

@@ -11,10 +11,9 @@
 //!
 //! Every stage but Free has a deadline, so nothing stays half open (threat T30).
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::error::SendError;
 use crate::hole::{Holed, Way, may_hear};
 use crate::id::{SocketId, StreamId};
@@ -67,7 +66,7 @@ pub struct ConnectionSlot {
     /// The server's number for the request, and the link that it came over.
     pub(super) request: u32,
     pub(super) over: Transport,
-    pub(super) address: Option<SocketAddr>,
+    pub(super) address: Option<Endpoint>,
     /// What to say to a parked request once the try is persisted.
     pub(super) verdict: Verdict,
     /// It came in by password.
@@ -121,7 +120,7 @@ impl ConnectionSlot {
         match path {
             Path::Stream { stream, .. } => self.stream == Some(*stream),
             Path::Datagram { socket, remote } => {
-                let beside = |(path, _): (Path, Instant)| path.remote().ip() == remote.ip();
+                let beside = |(path, _): (Path, Instant)| path.remote().shares_ip(*remote);
                 // Ours go to where its newest message came from.
                 policy.permits(*remote)
                     && may_hear(index, *socket)

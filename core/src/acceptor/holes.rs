@@ -8,11 +8,10 @@
 #[path = "unpunched.rs"]
 mod unpunched;
 
-use core::net::SocketAddr;
-
 use super::connection::{CONFIRM, ConnectionSlot, Stage};
 use super::outbound::Ticket;
 use super::{AcceptorEvent, View};
+use crate::addr::Endpoint;
 use crate::hole::{self, ATTEMPT, Holed, Opening, Packet};
 use crate::id::SocketId;
 use crate::link::Transport;
@@ -26,7 +25,7 @@ use crate::wire::{ANSWER_LEN, Kind};
 
 impl View<'_> {
     /// Sockets were opened, or could not be; or the registered one's address is known.
-    pub(super) fn bound(&mut self, socket: SocketId, local: Option<SocketAddr>) {
+    pub(super) fn bound(&mut self, socket: SocketId, local: Option<Endpoint>) {
         if socket == SocketId::MAIN {
             self.state.registration.local = local;
             return self.state.puncher.main_bound(local);
@@ -45,7 +44,7 @@ impl View<'_> {
         match body {
             _ if over != Transport::Datagram => Err(Discard::Unexpected),
             ToEquipment::Measure(measure) => {
-                let server = self.state.equipment.server.datagram;
+                let server = self.state.equipment.server.datagram.into();
                 if let Some(command) = self.state.puncher.measure(now, server, measure)? {
                     self.state.command(command);
                 }
@@ -78,9 +77,9 @@ impl View<'_> {
         let found = slots.position(waits).or_else(|| self.slots.iter().position(again));
         let index = found.ok_or(Discard::Unexpected)?;
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
-        let peer = crate::addr::canonical(punch.peer);
+        let peer = punch.peer;
         // The one that was notified, in the one attempt that a request has.
-        if slot.address.is_some_and(|address| address.ip() != peer.ip()) {
+        if slot.address.is_some_and(|address| !address.shares_ip(peer)) {
             return Err(Discard::ForbiddenAddress);
         }
         if slot.way.is_done(punch.request) {
@@ -126,7 +125,7 @@ impl View<'_> {
     pub(super) fn check(
         &mut self,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<Received<'static>, Discard> {
         let now = self.state.now;
@@ -190,7 +189,7 @@ impl View<'_> {
         let due = self.state.puncher.next(
             self.state.now,
             self.slots,
-            self.state.equipment.server.datagram,
+            self.state.equipment.server.datagram.into(),
         )?;
         let slot = due.slot.and_then(|index| self.slots.get(index));
         let answer = matches!(due.packet, Packet::Check(_, check, _) if check.answer);
@@ -208,7 +207,7 @@ impl View<'_> {
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, answer.map_or(due.len(), |_| ANSWER_LEN));
         let hop_limit = due.hop_limit();
-        Some(DatagramHead { ticket, socket, remote, len, hop_limit })
+        Some(DatagramHead { ticket, socket, remote: remote.into(), len, hop_limit })
     }
 
     pub(super) fn encode_punch(&mut self, out: &mut [u8]) {

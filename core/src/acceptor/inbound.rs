@@ -1,10 +1,9 @@
 //! What arrives at an acceptor: from the server over either link, and from issuers.
 
-use core::net::SocketAddr;
-
 use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
+use crate::addr::Endpoint;
 use crate::entropy::Draw;
 use crate::hole::ATTEMPT;
 use crate::id::{ConnectionId, SocketId, StreamId};
@@ -26,7 +25,7 @@ impl View<'_> {
     pub(super) fn datagram<'d>(
         &mut self,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &'d mut [u8],
     ) -> Result<Received<'d>, Discard> {
         let kind = Kind::of(message)?;
@@ -41,7 +40,7 @@ impl View<'_> {
         if !kind.is_downward() {
             return Err(Discard::WrongDirection);
         }
-        if remote != crate::addr::canonical(self.state.equipment.server.datagram) {
+        if remote != self.state.equipment.server.datagram.into() {
             return Err(Discard::UnknownSession);
         }
         self.server_message(Transport::Datagram, kind, message)
@@ -63,7 +62,7 @@ impl View<'_> {
         if kind != Kind::IssuerTransport {
             return Err(Discard::WrongDirection);
         }
-        let remote = self.state.equipment.server.stream; // Not looked at.
+        let remote = Endpoint::UNSPECIFIED; // Not looked at.
         self.peer_message(kind, message, Path::Stream { stream, remote })
     }
 
@@ -134,7 +133,7 @@ impl View<'_> {
                 }
                 if news {
                     let observed = answer.observed;
-                    self.state.event(AcceptorEvent::Registered { observed, over });
+                    self.state.event(AcceptorEvent::Registered { observed: observed.into(), over });
                 }
                 self.announce_session(over);
                 if over == Transport::Datagram && self.state.registration.fetching.is_none() {

@@ -36,7 +36,7 @@ use core::net::SocketAddr;
 
 use heapless::Deque;
 
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, SendError};
@@ -322,7 +322,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, remote.into(), datagram);
         self.state.counters.tally(result)
     }
 
@@ -354,7 +354,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     }
 
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
-        self.view(now).bound(socket, local);
+        self.view(now).bound(socket, local.map(Endpoint::from));
     }
 
     fn handle_timeout(&mut self, now: Instant) {

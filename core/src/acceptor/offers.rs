@@ -3,11 +3,10 @@
 //! Who states no port is not dialled: it has no listener, or asks for another path of a connection
 //! that stands. A hole is all there is to it then.
 
-use core::net::SocketAddr;
-
 use super::admission::Entry;
 use super::connection::{DIAL, PARK, Stage};
 use super::{AcceptorEvent, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::crypto::noise::{Link as NoiseLink, Responder};
@@ -134,21 +133,20 @@ impl View<'_> {
 
     /// The address that may be dialled or, without a port, punched to, and the slot that is free for
     /// it.
-    fn room(&mut self, issuer: SocketAddr) -> Result<(SocketAddr, usize), Reason> {
-        let mut address = crate::addr::canonical(issuer);
+    fn room(&mut self, issuer: Endpoint) -> Result<(Endpoint, usize), Reason> {
+        let mut address = issuer;
         if issuer.port() == 0 {
             if !self.state.puncher.gauge.is_invited() {
                 return Err(Reason::Unreachable);
             }
-            address.set_port(u16::MAX);
+            address = issuer.at_port(u16::MAX);
         }
         if !self.state.addresses.permits(address) {
             self.state.counters.discard(Discard::ForbiddenAddress);
             return Err(Reason::ForbiddenAddress);
         }
-        address.set_port(issuer.port());
         let free = self.slots.iter().position(|slot| slot.stage == Stage::Free);
-        Ok((address, free.ok_or(Reason::Busy)?))
+        Ok((issuer, free.ok_or(Reason::Busy)?))
     }
 
     /// An issuer whose connection stands asks for another path for it: the offer is its own, by its
@@ -176,7 +174,7 @@ impl View<'_> {
         let slot = self.slots.get_mut(index)?;
         slot.request = notify.request;
         slot.over = over;
-        slot.address = Some(crate::addr::canonical(notify.issuer));
+        slot.address = Some(notify.issuer);
         slot.renewing = Some(offer.punch_key);
         slot.way.forget();
         Some(Verdict::Accepted)
@@ -189,7 +187,7 @@ impl View<'_> {
         index: usize,
         over: Transport,
         notify: &ConnectNotify<'_>,
-        address: SocketAddr,
+        address: Endpoint,
         responder: Responder,
         who: EquipmentId,
         offer: &Offer,
@@ -232,7 +230,7 @@ impl View<'_> {
             && remote.port() != 0
         {
             slot.stream = Some(stream);
-            self.state.command(Command::Connect { stream, remote });
+            self.state.command(Command::Connect { stream, remote: remote.into() });
         }
     }
 
@@ -241,10 +239,10 @@ impl View<'_> {
         over: Transport,
         request: u32,
         issuer: Option<EquipmentId>,
-        address: SocketAddr,
+        address: Endpoint,
         verdict: Verdict,
     ) {
-        self.state.event(AcceptorEvent::Requested { issuer, address, verdict });
+        self.state.event(AcceptorEvent::Requested { issuer, address: address.into(), verdict });
         self.reply(over, request, verdict);
     }
 

@@ -4,6 +4,7 @@ use super::connection::{CONFIRM, LINGER, Stage};
 use super::inbound::transport_len;
 use super::registration::Due;
 use super::{State, View};
+use crate::addr::Endpoint;
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::{Expiry, Transport};
 use crate::machine::{FRAME_PREFIX, TimerKind, Wakeup};
@@ -95,7 +96,7 @@ impl State {
     pub(super) fn register(&self) -> ToServer<'static> {
         ToServer::Register(Register {
             id: self.equipment.key.id(),
-            local: self.registration.local.unwrap_or(UNSPECIFIED),
+            local: self.registration.local.unwrap_or(Endpoint::UNSPECIFIED),
             capabilities: capability::NOTIFY_DATAGRAM
                 | capability::NOTIFY_STREAM
                 | capability::DIAL_BACK
@@ -125,9 +126,6 @@ impl State {
     }
 }
 
-const UNSPECIFIED: core::net::SocketAddr =
-    core::net::SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0);
-
 impl View<'_> {
     pub(super) fn next_datagram(&mut self) -> Option<DatagramHead<Ticket>> {
         // A burst's packets leave back to back, before all else.
@@ -150,7 +148,7 @@ impl View<'_> {
                 return None;
             }
             let (ticket, len) = (Ticket::Control(index), peer.due()?);
-            Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
+            Some(DatagramHead { ticket, socket, remote: remote.into(), len, hop_limit: None })
         })
     }
 

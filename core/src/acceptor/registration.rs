@@ -12,12 +12,12 @@
 //! keepalive interval is the server's advice, shortened by up to a fifth at random. When three
 //! Initiations stay unanswered, a second link over TCP is tried beside UDP.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use heapless::Deque;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::addr::Endpoint;
 use crate::crypto::keys::{Direction, Root};
 use crate::link::{Link, Transport};
 use crate::session::Session;
@@ -115,8 +115,8 @@ pub(crate) struct Registration {
     register_every: u8,
     since_register: u8,
     fresh_at: Option<Instant>,
-    pub(super) observed: Option<SocketAddr>,
-    pub(crate) local: Option<SocketAddr>,
+    pub(super) observed: Option<Endpoint>,
+    pub(crate) local: Option<Endpoint>,
     pub(super) keepalive_up: [u8; 16],
     pub(super) keepalive_down: [u8; 16],
     /// Counter and tag of what was sent last: a hint must echo them.

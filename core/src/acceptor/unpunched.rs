@@ -2,6 +2,7 @@
 
 extern crate std;
 
+use core::net::SocketAddr;
 use core::time::Duration;
 use std::vec;
 use std::vec::Vec;
@@ -246,7 +247,7 @@ fn it_tells_the_server_that_it_cannot_and_takes_no_part_in_punching() {
     let measure = Measure { other_port: 3_479, other_address: None, now: true };
     let burst = Burst::from_fresh(0, 2, 50_000, Bracket::FreshSockets);
     let search = Burst::from_registered(0, Forecast::Between { low: 5_000, high: 6_000 }, 100);
-    let punch = |burst| ToEquipment::Punch(Punch { request: 1, peer: phone_at(), burst });
+    let punch = |burst| ToEquipment::Punch(Punch { request: 1, peer: phone_at().into(), burst });
     let before = world.lamp.counters().discarded(Discard::Unexpected);
     for body in [ToEquipment::Measure(measure), punch(burst), punch(search)] {
         assert_eq!(world.tell(&body), Received::Discarded(Discard::Unexpected), "{body:?}");

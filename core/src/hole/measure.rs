@@ -9,7 +9,6 @@
 //! computes the same with the same code, for its application and, where its own detector is the one
 //! that counts, for its ranges.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use heapless::Vec;
@@ -17,7 +16,7 @@ use heapless::Vec;
 use super::names::{MEASURING, MEASURING_COUNT};
 use super::watch::Watch;
 use super::words::Words;
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::SocketId;
 use crate::limit::{Bucket, Rate};
 use crate::machine::{Command, Discard};
@@ -64,7 +63,7 @@ pub(crate) struct Gauge {
     asked: Bucket,
     pub(super) watch: Watch,
     /// Where the server saw the registered socket when the profile was made.
-    pub(super) seen_at: Option<SocketAddr>,
+    pub(super) seen_at: Option<Endpoint>,
     pub(crate) profile: Option<NatProfile>,
 }
 
@@ -108,12 +107,12 @@ impl Gauge {
 
     /// Where an end of the server is, whose main end is at `main`. Without a second address its port
     /// is all that differs.
-    pub(crate) fn address(&self, main: SocketAddr, end: ServerEnd) -> SocketAddr {
+    pub(crate) fn address(&self, main: Endpoint, end: ServerEnd) -> Endpoint {
         let Some(ends) = self.ends else { return main };
         match (end, ends.other_address) {
             (ServerEnd::Main, _) => main,
-            (ServerEnd::OtherAddress, Some(address)) => crate::addr::canonical(address),
-            _ => SocketAddr::new(main.ip(), ends.other_port),
+            (ServerEnd::OtherAddress, Some(address)) => address,
+            _ => main.at_port(ends.other_port),
         }
     }
 
@@ -143,17 +142,14 @@ impl Gauge {
     pub(crate) fn invited(
         &mut self,
         now: Instant,
-        main: SocketAddr,
+        main: Endpoint,
         policy: AddressPolicy,
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         if measure.other_port < 1_024 && !(policy.low_ports && measure.other_port != 0) {
             return Err(Discard::ForbiddenAddress);
         }
-        let fits = |end: &SocketAddr| {
-            let end = crate::addr::canonical(*end);
-            end.is_ipv4() == crate::addr::canonical(main).is_ipv4() && policy.permits(end)
-        };
+        let fits = |end: &Endpoint| end.is_ipv4() == main.is_ipv4() && policy.permits(*end);
         let other_address = measure.other_address.filter(fits);
         self.ends = Some(Measure { other_address, ..*measure });
         if measure.now && self.stage == Stage::Watching {
@@ -170,7 +166,7 @@ impl Gauge {
     }
 
     /// The caller has opened the two sockets, or could not: the registered one tells something too.
-    pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
+    pub(crate) fn bound(&mut self, first: SocketId, local: Option<Endpoint>) {
         if self.stage == Stage::Binding && first == MEASURING {
             self.local = match local {
                 Some(local) => local.port(),
@@ -264,7 +260,7 @@ impl Gauge {
     pub(crate) fn seen(
         &mut self,
         seen: &Seen,
-        registered: SocketAddr,
+        registered: Endpoint,
         main: u16,
         words: &mut Words,
         leased: bool,
@@ -277,7 +273,7 @@ impl Gauge {
             let Some((_, observed)) = seen.packets.iter().find(|(which, _)| *which == place) else {
                 continue;
             };
-            let same = observed.ip() == registered.ip();
+            let same = observed.shares_ip(registered);
             if (probe.socket, probe.server, same) == (1, ServerEnd::Main, true) {
                 self.watch.port = observed.port();
             }
@@ -285,7 +281,7 @@ impl Gauge {
                 socket: probe.socket,
                 local: self.local_of(probe.socket, main),
                 server: probe.server,
-                observed: crate::addr::canonical(*observed),
+                observed: *observed,
             });
         }
         let mut profile = NatProfile::measure(&sightings);
@@ -305,9 +301,9 @@ impl Gauge {
 
     /// Joins what was known to a new profile. Behind another address it is of no use, and that a
     /// mapping lives long is doubtful when the registered socket has lost its own since.
-    fn settle(&mut self, profile: &mut NatProfile, registered: SocketAddr) {
+    fn settle(&mut self, profile: &mut NatProfile, registered: Endpoint) {
         let before = self.seen_at.replace(registered);
-        if before.is_some_and(|before| before.ip() != registered.ip()) {
+        if before.is_some_and(|before| !before.shares_ip(registered)) {
             self.profile = None;
             self.watch.rest_until = None;
         }
@@ -328,7 +324,7 @@ mod tests {
     const PUBLIC: AddressPolicy =
         AddressPolicy { loopback: false, private: false, low_ports: false };
 
-    fn main() -> SocketAddr {
+    fn main() -> Endpoint {
         "203.0.113.1:3478".parse().unwrap()
     }
 

@@ -24,10 +24,9 @@ mod watch;
 mod way;
 mod words;
 
-use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::crypto::mac;
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
@@ -55,7 +54,7 @@ pub(crate) enum Packet {
     /// To this end of the server; handle and counter are the session's to fill in.
     Detect(ServerEnd, Detect),
     /// To the peer, with this hop limit (0: the usual one).
-    Check(SocketAddr, Check, u8),
+    Check(Endpoint, Check, u8),
 }
 
 impl Packet {
@@ -81,7 +80,8 @@ impl Packet {
 #[derive(Debug)]
 pub(crate) struct Hole {
     attempt: Attempt,
-    peer: IpAddr,
+    /// Its IP address is what counts.
+    peer: Endpoint,
     key: [u8; 16],
     /// The issuer's index for the session, which is in the checks of both ends.
     index: u32,
@@ -125,9 +125,9 @@ pub(crate) struct Opening {
 
 impl Hole {
     /// A hole towards `peer`, which the server observed. `None`: the device may not send there.
-    pub(crate) fn open(now: Instant, peer: SocketAddr, of: &Opening) -> Option<Self> {
+    pub(crate) fn open(now: Instant, peer: Endpoint, of: &Opening) -> Option<Self> {
         let Opening { ability, policy, key, index, sends, request, slot, kept } = *of;
-        if !policy.permits(SocketAddr::new(peer.ip(), u16::MAX)) || slot >= names::SLOTS {
+        if !policy.permits(peer.at_port(u16::MAX)) || slot >= names::SLOTS {
             return None;
         }
         let budget = Budget {
@@ -138,7 +138,7 @@ impl Hole {
         let kept = kept.and_then(|socket| names::number(base, socket)).unwrap_or(0);
         Some(Self {
             attempt: Attempt::new(budget).beside(kept),
-            peer: peer.ip(),
+            peer,
             key,
             index,
             sends,
@@ -162,9 +162,9 @@ impl Hole {
         self
     }
 
-    /// The peer's IP address.
-    pub(crate) const fn peer(&self) -> IpAddr {
-        self.peer
+    /// Whether it leads to this IP address.
+    pub(crate) fn leads_to(&self, remote: Endpoint) -> bool {
+        remote.shares_ip(self.peer)
     }
 
     /// Whether it is for this request of the server's.
@@ -174,8 +174,8 @@ impl Hole {
 
     /// The server's next instruction, for a peer at `peer`: an address other than the first one's is
     /// passed over, whoever names it.
-    pub(crate) fn burst(&mut self, peer: SocketAddr, burst: Burst) -> Result<(), Discard> {
-        if peer.ip() != self.peer {
+    pub(crate) fn burst(&mut self, peer: Endpoint, burst: Burst) -> Result<(), Discard> {
+        if !self.leads_to(peer) {
             return Err(Discard::ForbiddenAddress);
         }
         if self.round != burst.round {
@@ -189,7 +189,7 @@ impl Hole {
     }
 
     /// The sockets that begin with `first` are open, or could not be opened.
-    pub(crate) fn bound(&mut self, first: SocketId, local: Option<SocketAddr>) {
+    pub(crate) fn bound(&mut self, first: SocketId, local: Option<Endpoint>) {
         // An answer that comes late is about sockets of a burst before.
         if self.opening != Some(first) {
             return;
@@ -212,14 +212,14 @@ impl Hole {
         &mut self,
         now: Instant,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         check: &Check,
         tag: &[u8; 16],
     ) -> Result<bool, Discard> {
         if !crate::crypto::equal(&check.tag(&self.key), tag) {
             return Err(Discard::Unauthentic);
         }
-        if remote.ip() != self.peer {
+        if !self.leads_to(remote) {
             return Err(Discard::ForbiddenAddress);
         }
         self.hear(now, socket, remote, check.answer)
@@ -230,7 +230,7 @@ impl Hole {
         &mut self,
         now: Instant,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         answer: bool,
     ) -> Result<bool, Discard> {
         let number = names::number(self.base, socket).ok_or(Discard::UnknownSession)?;
@@ -291,7 +291,7 @@ impl Hole {
     }
 
     fn permits(&self, port: u16) -> bool {
-        self.policy.permits(SocketAddr::new(self.peer, port))
+        self.policy.permits(self.peer.at_port(port))
     }
 
     /// The packet that is due.
@@ -299,7 +299,7 @@ impl Hole {
         Some(match self.pending? {
             Action::Send { socket, port, answer, hops } => {
                 let check = Check { kind: self.sends, answer, index: self.index };
-                let remote = SocketAddr::new(self.peer, port);
+                let remote = self.peer.at_port(port);
                 (names::socket(self.base, socket), Packet::Check(remote, check, hops))
             }
             Action::Detect { socket, server, round, moment, local } => {

@@ -4,10 +4,9 @@
 //! server says of measuring and punching is discarded; it was told that the equipment can do neither.
 #![expect(dead_code, reason = "the same face, of which most can never be looked at")]
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
 use crate::nat::{NatProfile, ServerEnd};
@@ -25,7 +24,7 @@ pub(crate) const ATTEMPT: Duration = Duration::ZERO;
 pub(crate) enum Hole {}
 
 impl Hole {
-    pub(crate) const fn burst(&mut self, _: SocketAddr, _: Burst) -> Result<(), Discard> {
+    pub(crate) const fn burst(&mut self, _: Endpoint, _: Burst) -> Result<(), Discard> {
         match *self {}
     }
 
@@ -33,7 +32,7 @@ impl Hole {
         &mut self,
         _: Instant,
         _: SocketId,
-        _: SocketAddr,
+        _: Endpoint,
         _: &Check,
         _: &[u8; 16],
     ) -> Result<bool, Discard> {
@@ -44,7 +43,7 @@ impl Hole {
         &mut self,
         _: Instant,
         _: SocketId,
-        _: SocketAddr,
+        _: Endpoint,
         _: bool,
     ) -> Result<bool, Discard> {
         match *self {}
@@ -88,7 +87,7 @@ pub(crate) struct Opening {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Packet {
     Detect(ServerEnd, Detect),
-    Check(SocketAddr, Check, u8),
+    Check(Endpoint, Check, u8),
 }
 
 impl Packet {
@@ -102,7 +101,7 @@ impl Packet {
 pub(crate) struct Due {
     pub(crate) slot: Option<usize>,
     pub(crate) socket: SocketId,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Endpoint,
     pub(crate) packet: Packet,
 }
 
@@ -132,7 +131,7 @@ impl Way {
     pub(crate) const fn open(
         &mut self,
         _: Instant,
-        _: SocketAddr,
+        _: Endpoint,
         _: &Opening,
     ) -> Result<(), Discard> {
         Err(Discard::Unexpected)
@@ -146,7 +145,7 @@ impl Way {
         true
     }
 
-    pub(crate) const fn leads_to(&self, _: SocketAddr) -> bool {
+    pub(crate) const fn leads_to(&self, _: Endpoint) -> bool {
         false
     }
 
@@ -217,9 +216,9 @@ impl Puncher {
 
     pub(crate) const fn session_up(&mut self, _: [[u8; 16]; 2]) {}
 
-    pub(crate) const fn main_bound(&mut self, _: Option<SocketAddr>) {}
+    pub(crate) const fn main_bound(&mut self, _: Option<Endpoint>) {}
 
-    pub(crate) const fn lease(&mut self, _: u16, _: Option<SocketAddr>) {}
+    pub(crate) const fn lease(&mut self, _: u16, _: Option<Endpoint>) {}
 
     pub(crate) const fn has_leased_to_say(&self) -> bool {
         false
@@ -232,7 +231,7 @@ impl Puncher {
     pub(crate) const fn measure(
         &mut self,
         _: Instant,
-        _: SocketAddr,
+        _: Endpoint,
         _: &Measure,
     ) -> Result<Option<Command>, Discard> {
         Err(Discard::Unexpected)
@@ -242,7 +241,7 @@ impl Puncher {
         &mut self,
         _: &mut [T],
         _: &Seen,
-        _: Option<SocketAddr>,
+        _: Option<Endpoint>,
     ) -> Result<Option<NatProfile>, Discard> {
         Err(Discard::Unexpected)
     }
@@ -260,15 +259,10 @@ impl Puncher {
         None
     }
 
-    pub(crate) const fn opened<T: Holed>(
-        &mut self,
-        _: &mut [T],
-        _: SocketId,
-        _: Option<SocketAddr>,
-    ) {
+    pub(crate) const fn opened<T: Holed>(&mut self, _: &mut [T], _: SocketId, _: Option<Endpoint>) {
     }
 
-    pub(crate) const fn next<T: Holed>(&self, _: Instant, _: &[T], _: SocketAddr) -> Option<Due> {
+    pub(crate) const fn next<T: Holed>(&self, _: Instant, _: &[T], _: Endpoint) -> Option<Due> {
         None
     }
 

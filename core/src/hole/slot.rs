@@ -1,9 +1,8 @@
 //! What the connection slots of both kinds of equipment have for holes.
 
-use core::net::SocketAddr;
-
 use super::names::{number, socket};
 use super::{Hole, Opening, names};
+use crate::addr::Endpoint;
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
 use crate::time::Instant;
@@ -33,7 +32,7 @@ impl Way {
     pub(crate) fn open(
         &mut self,
         now: Instant,
-        peer: SocketAddr,
+        peer: Endpoint,
         of: &Opening,
     ) -> Result<(), Discard> {
         let hole = Hole::open(now, peer, of).ok_or(Discard::ForbiddenAddress)?;
@@ -78,7 +77,7 @@ impl Way {
     }
 
     /// Sockets were opened, or could not be.
-    pub(super) fn opened(&mut self, socket: SocketId, local: Option<SocketAddr>) {
+    pub(super) fn opened(&mut self, socket: SocketId, local: Option<Endpoint>) {
         self.owed.take_if(|owed| *owed == socket);
         if let Some(hole) = &mut self.hole {
             hole.bound(socket, local);
@@ -91,8 +90,8 @@ impl Way {
     }
 
     /// Whether datagrams from there may be the peer's: the hole leads there.
-    pub(crate) fn leads_to(&self, remote: SocketAddr) -> bool {
-        self.hole.as_ref().is_some_and(|hole| hole.peer() == remote.ip())
+    pub(crate) fn leads_to(&self, remote: Endpoint) -> bool {
+        self.hole.as_ref().is_some_and(|hole| hole.leads_to(remote))
     }
 
     /// When the hole has something due.

@@ -1,6 +1,5 @@
 //! Several holes at once, and holes that follow each other in one slot.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use heapless::Vec;
@@ -28,11 +27,11 @@ impl Holed for Slot {
     }
 }
 
-fn address(text: &str) -> SocketAddr {
+fn address(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
-fn peer() -> SocketAddr {
+fn peer() -> Endpoint {
     address("192.0.2.7:4600")
 }
 

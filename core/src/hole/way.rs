@@ -1,9 +1,7 @@
 //! What is done for all connection slots at once, and for the measurement beside them.
 
-use core::net::SocketAddr;
-
 use super::{Gauge, Holed, Packet, Words};
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::SocketId;
 use crate::limit::Bucket;
 use crate::machine::{Command, Discard};
@@ -21,7 +19,7 @@ pub(crate) struct Due {
     /// The slot that it is for; `None`: the measurement.
     pub(crate) slot: Option<usize>,
     pub(crate) socket: SocketId,
-    pub(crate) remote: SocketAddr,
+    pub(crate) remote: Endpoint,
     pub(crate) packet: Packet,
 }
 
@@ -93,7 +91,7 @@ impl Puncher {
     }
 
     /// The registered socket is bound to this address, as far as that is known.
-    pub(crate) fn main_bound(&mut self, local: Option<SocketAddr>) {
+    pub(crate) fn main_bound(&mut self, local: Option<Endpoint>) {
         self.main_port = local.map_or(0, |local| local.port());
     }
 
@@ -110,7 +108,7 @@ impl Puncher {
 
     /// The box has opened another port for the registered socket, seen at `observed` so far, or (0)
     /// none any more.
-    pub(crate) fn lease(&mut self, port: u16, observed: Option<SocketAddr>) {
+    pub(crate) fn lease(&mut self, port: u16, observed: Option<Endpoint>) {
         if self.leased != port && self.ability.is_some() {
             (self.leased, self.leased_again) = (port, LEASED_AGAIN);
             if observed.is_none_or(|observed| observed.port() != port) {
@@ -143,7 +141,7 @@ impl Puncher {
     pub(crate) fn measure(
         &mut self,
         now: Instant,
-        server: SocketAddr,
+        server: Endpoint,
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
@@ -160,7 +158,7 @@ impl Puncher {
         &mut self,
         slots: &mut [T],
         seen: &Seen,
-        registered: Option<SocketAddr>,
+        registered: Option<Endpoint>,
     ) -> Result<Option<NatProfile>, Discard> {
         if seen.request == MEASUREMENT {
             let registered = registered.ok_or(Discard::Unexpected)?;
@@ -214,7 +212,7 @@ impl Puncher {
         &mut self,
         slots: &mut [T],
         socket: SocketId,
-        local: Option<SocketAddr>,
+        local: Option<Endpoint>,
     ) {
         self.gauge.bound(socket, local);
         for way in slots.iter_mut().map(Holed::way_mut) {
@@ -227,7 +225,7 @@ impl Puncher {
         &self,
         now: Instant,
         slots: &[T],
-        server: SocketAddr,
+        server: Endpoint,
     ) -> Option<Due> {
         let free = self.pace.available_at(RATE) <= now;
         let first = self.turn.min(slots.len());

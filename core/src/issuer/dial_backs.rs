@@ -1,10 +1,10 @@
 //! TCP connections that come in on the listener: dial-backs, once they have shown whose they are.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::request::Stage;
 use super::{Inbound, View};
+use crate::addr::Endpoint;
 use crate::id::StreamId;
 use crate::machine::{Command, Discard};
 use crate::peer::slots::name;
@@ -30,7 +30,7 @@ impl View<'_> {
     }
 
     /// Somebody dials back.
-    pub(super) fn accept(&mut self, remote: SocketAddr) -> Option<StreamId> {
+    pub(super) fn accept(&mut self, remote: Endpoint) -> Option<StreamId> {
         if !self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
             return None;
         }

@@ -4,11 +4,10 @@
 //! The issuer decides which path a connection takes: once the acceptor has shown that it hears us on
 //! a punched one, that one replaces TCP, and the acceptor follows.
 
-use core::net::SocketAddr;
-
 use super::outbound::Ticket;
 use super::request::{ConnectionSlot, Stage};
 use super::{IssuerEvent, View};
+use crate::addr::Endpoint;
 use crate::hole::{self, Holed, Opening, Packet};
 use crate::id::{ConnectionId, SocketId};
 use crate::link::Transport;
@@ -22,7 +21,7 @@ use crate::wire::punch::Check;
 
 impl View<'_> {
     /// Sockets were opened, or could not be.
-    pub(super) fn opened(&mut self, socket: SocketId, local: Option<SocketAddr>) {
+    pub(super) fn opened(&mut self, socket: SocketId, local: Option<Endpoint>) {
         self.state.puncher.opened(self.slots, socket, local);
         self.advance_holes();
     }
@@ -37,7 +36,7 @@ impl View<'_> {
         match body {
             _ if over != Transport::Datagram => Err(Discard::Unexpected),
             ToEquipment::Measure(measure) => {
-                let server = self.state.equipment.server.datagram;
+                let server = self.state.equipment.server.datagram.into();
                 if let Some(command) = self.state.puncher.measure(now, server, measure)? {
                     self.state.command(command);
                 }
@@ -73,7 +72,7 @@ impl View<'_> {
         let index = self.slots.iter().position(wanted).ok_or(Discard::Unexpected)?;
         let handle = name(self.slots, index).to_handle();
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
-        let peer = crate::addr::canonical(punch.peer);
+        let peer = punch.peer;
         if slot.way.is_done(punch.request) {
             return Err(Discard::Unexpected); // One attempt for each request.
         }
@@ -112,7 +111,7 @@ impl View<'_> {
     pub(super) fn check(
         &mut self,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<Received<'static>, Discard> {
         let now = self.state.now;
@@ -181,7 +180,11 @@ impl View<'_> {
 
     /// The packet of a hole or of the measurement that is due.
     fn due(&self) -> Option<hole::Due> {
-        self.state.puncher.next(self.state.now, self.slots, self.state.equipment.server.datagram)
+        self.state.puncher.next(
+            self.state.now,
+            self.slots,
+            self.state.equipment.server.datagram.into(),
+        )
     }
 
     pub(super) fn next_punch(&mut self) -> Option<DatagramHead<Ticket>> {
@@ -195,7 +198,7 @@ impl View<'_> {
         let hole::Due { socket, remote, .. } = due;
         let (ticket, len) = (Ticket::Punch, due.len());
         let hop_limit = due.hop_limit();
-        Some(DatagramHead { ticket, socket, remote, len, hop_limit })
+        Some(DatagramHead { ticket, socket, remote: remote.into(), len, hop_limit })
     }
 
     pub(super) fn encode_punch(&mut self, out: &mut [u8]) {

@@ -1,9 +1,8 @@
 //! What arrives at an issuer: from the server over either link, and from acceptors that dial back.
 
-use core::net::SocketAddr;
-
 use super::request::{ConnectionSlot, Stage};
 use super::{FailCause, IssuerEvent, Listener, RequestTransport, State, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::{ConnectionId, SocketId, StreamId};
@@ -21,7 +20,7 @@ impl View<'_> {
     pub(super) fn datagram<'d>(
         &mut self,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &'d mut [u8],
     ) -> Result<Received<'d>, Discard> {
         let kind = Kind::of(message)?;
@@ -38,7 +37,7 @@ impl View<'_> {
             Kind::FilterProbe => return self.filter_probe(message),
             _ => {}
         }
-        if remote != crate::addr::canonical(self.state.equipment.server.datagram) {
+        if remote != self.state.equipment.server.datagram.into() {
             return Err(Discard::UnknownSession);
         }
         self.server_message(Transport::Datagram, kind, message)
@@ -149,8 +148,12 @@ impl View<'_> {
                 slot.planned = true;
                 slot.accepted |= accepted;
                 if news {
-                    let acceptor = crate::addr::canonical(plan.acceptor);
-                    self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
+                    let acceptor = plan.acceptor;
+                    self.state.event(IssuerEvent::Planned {
+                        connection,
+                        acceptor: acceptor.into(),
+                        accepted,
+                    });
                 }
             }
             ToEquipment::Refused(refused) if slot.stage == Stage::Open => {
@@ -179,7 +182,7 @@ impl View<'_> {
     }
 
     /// The listener's address is known; or there is no listener, and only holes are left.
-    pub(super) fn bound(&mut self, local: Option<SocketAddr>) {
+    pub(super) fn bound(&mut self, local: Option<Endpoint>) {
         if !matches!(self.state.listener, Listener::Asked | Listener::Failed) {
             return;
         }

@@ -34,6 +34,7 @@ use core::time::Duration;
 
 use heapless::{Deque, Vec};
 
+use crate::addr::Endpoint;
 use crate::counters::Counters;
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::error::{CertificateError, RequestError, SendError};
@@ -60,7 +61,7 @@ pub(crate) const INBOUND: usize = 8;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Inbound {
     pub(crate) generation: u16,
-    pub(crate) remote: Option<SocketAddr>,
+    pub(crate) remote: Option<Endpoint>,
     /// The slot that it belongs to, once its communication request was authentic.
     pub(crate) slot: Option<usize>,
     pub(crate) until: Instant,
@@ -74,7 +75,7 @@ pub(crate) struct State {
     pub(crate) hedge: Hedge,
     pub(crate) transport: RequestTransport,
     pub(crate) deadline: Duration,
-    pub(crate) candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    pub(crate) candidates: Vec<Endpoint, MAX_CANDIDATES>,
     /// Whether it may listen.
     pub(crate) listen: bool,
     pub(crate) datagram: Link<LONGEST_HELLO>,
@@ -85,7 +86,7 @@ pub(crate) struct State {
     pub(crate) retry_at: Option<Instant>,
     /// When an idle session over datagrams is let go.
     pub(crate) idle_until: Option<Instant>,
-    pub(crate) observed: Option<SocketAddr>,
+    pub(crate) observed: Option<Endpoint>,
     pub(crate) listener: Listener,
     pub(crate) inbound: [Inbound; INBOUND],
     pub(crate) next_request: u32,
@@ -110,7 +111,7 @@ pub(crate) struct State {
 pub(crate) enum Listener {
     Closed,
     Asked,
-    Open(SocketAddr),
+    Open(Endpoint),
     /// There is none: holes alone lead to us.
     Failed,
 }
@@ -191,7 +192,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             hedge,
             transport: config.transport,
             deadline: config.deadline,
-            candidates: config.candidates,
+            candidates: config.candidates.into_iter().map(Endpoint::from).collect(),
             listen: config.listen,
             datagram: Link::new(Transport::Datagram),
             stream: Link::new(Transport::Stream),
@@ -324,7 +325,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, remote.into(), datagram);
         self.state.counters.tally(result)
     }
 
@@ -357,14 +358,14 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         _listener: SocketId,
         remote: SocketAddr,
     ) -> Option<StreamId> {
-        self.view(now).accept(crate::addr::canonical(remote))
+        self.view(now).accept(remote.into())
     }
 
     fn handle_bound(&mut self, now: Instant, socket: SocketId, local: Option<SocketAddr>) {
         match (socket, local) {
-            (SocketId::LISTENER, _) => self.view(now).bound(local),
-            (SocketId::MAIN, _) => self.state.puncher.main_bound(local),
-            _ => self.view(now).opened(socket, local),
+            (SocketId::LISTENER, _) => self.view(now).bound(local.map(Endpoint::from)),
+            (SocketId::MAIN, _) => self.state.puncher.main_bound(local.map(Endpoint::from)),
+            _ => self.view(now).opened(socket, local.map(Endpoint::from)),
         }
     }
 

@@ -115,18 +115,30 @@ impl View<'_> {
         if let Some((ticket, len)) = self.next_to_server(Transport::Datagram) {
             let remote = self.state.equipment.server.datagram;
             let socket = SocketId::MAIN;
-            return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
+            return Some(DatagramHead {
+                ticket,
+                socket,
+                remote: remote.into(),
+                len,
+                hop_limit: None,
+            });
         }
         let now = self.state.now;
         self.slots.iter().enumerate().find_map(|(index, slot)| {
             if let Some(Candidate { socket, remote, .. }) = slot.knock(now) {
                 let (ticket, len) = (Ticket::Knock(index), Peer::KNOCK);
-                return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
+                return Some(DatagramHead {
+                    ticket,
+                    socket,
+                    remote: remote.into(),
+                    len,
+                    hop_limit: None,
+                });
             }
             let peer = slot.peer.as_ref()?;
             let Path::Datagram { socket, remote } = peer.path else { return None };
             let (ticket, len) = (Ticket::Control(index), peer.due()?);
-            Some(DatagramHead { ticket, socket, remote, len, hop_limit: None })
+            Some(DatagramHead { ticket, socket, remote: remote.into(), len, hop_limit: None })
         })
     }
 

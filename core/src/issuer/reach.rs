@@ -110,7 +110,7 @@ impl View<'_> {
 
     pub(super) fn session_up(&mut self, over: Transport, welcome: &Welcome) {
         self.state.bad_certificate = false;
-        let observed = crate::addr::canonical(welcome.observed);
+        let observed = welcome.observed;
         self.state.observed = Some(observed);
         self.state.retry_at = None;
         self.state.unconfirmed = true;
@@ -140,7 +140,7 @@ impl View<'_> {
             slot.asked |= taken;
             slot.repeat = taken.then(|| now.after(REPEAT.saturating_mul(4)));
         }
-        self.state.event(IssuerEvent::ServerReached { over, observed });
+        self.state.event(IssuerEvent::ServerReached { over, observed: observed.into() });
     }
 
     /// A certificate came that is not acceptable. In a datagram it may be anybody's who saw the

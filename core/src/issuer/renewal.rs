@@ -1,11 +1,11 @@
 //! Another path for a connection that stands: one that is tried, and one that is asked for when the
 //! punched one is lost.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::request::{ConnectionSlot, Stage};
 use super::{Target, View};
+use crate::addr::Endpoint;
 use crate::hole::Holed;
 use crate::id::SocketId;
 use crate::peer::CloseCause;
@@ -20,7 +20,7 @@ const RENEW_AGAIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Candidate {
     pub(super) socket: SocketId,
-    pub(super) remote: SocketAddr,
+    pub(super) remote: Endpoint,
     /// How many words are left, and when the next one is due.
     pub(super) left: u8,
     pub(super) at: Instant,
@@ -33,7 +33,7 @@ pub(super) const KNOCK_AGAIN: Duration = Duration::from_millis(400);
 impl ConnectionSlot {
     /// The acceptor hears us on this path: it is tried with words of the session. Only when one comes
     /// back does it carry the connection: a check may be somebody's copy of an earlier one.
-    pub(super) fn try_path(&mut self, now: Instant, socket: SocketId, remote: SocketAddr) {
+    pub(super) fn try_path(&mut self, now: Instant, socket: SocketId, remote: Endpoint) {
         let same = |one: &Candidate| (one.socket, one.remote) == (socket, remote);
         if self.candidate.as_ref().is_none_or(|one| !same(one)) {
             self.candidate = Some(Candidate { socket, remote, left: KNOCKS, at: now });

@@ -9,12 +9,11 @@
 //! An open connection whose punched path is lost asks again, in the name of the same connection, for
 //! another path.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 
 use super::renewal::Candidate;
 use super::{FailCause, IssuerEvent, Listener, State, Target, View};
-use crate::addr::AddressPolicy;
+use crate::addr::{AddressPolicy, Endpoint};
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::crypto::{StaticKey, mac};
 use crate::entropy::Draw;
@@ -122,7 +121,7 @@ impl ConnectionSlot {
     }
 
     /// The first connection request, with the address that a dial-back comes to.
-    pub(super) const fn connect(&self, issuer: SocketAddr) -> ConnectRequest<'_> {
+    pub(super) const fn connect(&self, issuer: Endpoint) -> ConnectRequest<'_> {
         ConnectRequest {
             request: self.request,
             target: self.target,
@@ -255,16 +254,16 @@ impl State {
     /// Where a dial-back comes to, for a request over `over`: the address that the server has told
     /// us and our listener's port. An issuer may choose only the port (T11). Over datagrams the
     /// server fills the address in, because it can have changed since the server told us.
-    pub(super) const fn dial_back(&self, over: Transport) -> SocketAddr {
+    pub(super) const fn dial_back(&self, over: Transport) -> Endpoint {
         let ip = match (over, self.observed) {
-            (Transport::Stream, Some(observed)) => observed.ip(),
-            _ => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            (Transport::Stream, Some(observed)) => observed,
+            _ => Endpoint::UNSPECIFIED,
         };
         let port = match self.listener {
             Listener::Open(local) => local.port(),
             Listener::Closed | Listener::Asked | Listener::Failed => 0,
         };
-        SocketAddr::new(ip, port)
+        ip.at_port(port)
     }
 }
 

@@ -168,7 +168,7 @@ impl NatProfile {
         let seen = sightings.get(..MAX_SIGHTINGS.min(sightings.len())).unwrap_or(&[]);
         let mut profile = Self { consistent: true, ..Self::default() };
         let Some(first) = seen.first() else { return profile };
-        profile.steady_address = seen.iter().all(|s| s.observed.ip() == first.observed.ip());
+        profile.steady_address = seen.iter().all(|s| s.observed.shares_ip(first.observed));
         profile.displaced = is_occupied(first, seen);
         profile.punishes = profile.displaced;
         let mut kept = Vec::<Sighting, MAX_SIGHTINGS>::new();
@@ -364,7 +364,7 @@ fn is_occupied(registered: &Sighting, seen: &[Sighting]) -> bool {
     let mut own = seen.iter().filter(own).peekable();
     let [near, far] = compare(seen, |socket| socket != registered.socket);
     let moved = |other: &Sighting| {
-        other.observed.ip() == registered.observed.ip() && other.port() != registered.port()
+        other.observed.shares_ip(registered.observed) && other.port() != registered.port()
     };
     own.peek().is_some() && own.all(moved) && near.no == 0 && (near.yes > 0 || far.yes > 0)
 }

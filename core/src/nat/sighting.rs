@@ -1,6 +1,6 @@
 //! One packet of an equipment, as the server saw it.
 
-use core::net::SocketAddr;
+use crate::addr::Endpoint;
 
 /// How many sightings are looked at in one measurement; further ones are left out.
 pub const MAX_SIGHTINGS: usize = 16;
@@ -39,7 +39,7 @@ pub struct Sighting {
     /// Where the packet went.
     pub server: ServerEnd,
     /// Where it came from in the server's eyes.
-    pub observed: SocketAddr,
+    pub observed: Endpoint,
 }
 
 impl Sighting {

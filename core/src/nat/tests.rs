@@ -1,14 +1,14 @@
 //! Sightings that no honest equipment has, and bodies that no honest end sends.
 
 extern crate std;
-use core::net::SocketAddr;
 use core::time::Duration;
 use std::vec::Vec;
 
 use super::*;
+use crate::addr::Endpoint;
 
 fn sighting(socket: u8, local: u16, server: ServerEnd, port: u16) -> Sighting {
-    Sighting { socket, local, server, observed: SocketAddr::from(([192, 0, 2, 1], port)) }
+    Sighting { socket, local, server, observed: Endpoint::from(([192, 0, 2, 1], port)) }
 }
 
 const ENDS: [ServerEnd; 3] = [ServerEnd::Main, ServerEnd::OtherPort, ServerEnd::OtherAddress];
@@ -47,7 +47,7 @@ fn contradictory_sightings_give_the_harder_case_and_say_so() {
     let profile = NatProfile::measure(&[main(1), main(60_000), main(2), main(50_000)]);
     assert_eq!(profile.mapping, Mapping::Unknown);
     assert_eq!(NatProfile::measure(&[]).mapping, Mapping::Unknown);
-    let strange = Sighting { observed: SocketAddr::from(([0; 16], 0)), ..main(0) };
+    let strange = Sighting { observed: Endpoint::from(([0; 16], 0)), ..main(0) };
     assert!(!NatProfile::measure(&[main(4_000), strange]).steady_address);
 }
 

@@ -14,9 +14,9 @@ pub(crate) mod slots;
 #[cfg(test)]
 mod tests;
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
+use crate::addr::Endpoint;
 use crate::crypto::keys::{Direction, Root};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::limit::{Bucket, Rate};
@@ -63,7 +63,7 @@ pub enum Path {
         socket: SocketId,
         /// The peer's address.
         #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
-        remote: SocketAddr,
+        remote: Endpoint,
     },
     /// One TCP connection.
     Stream {
@@ -71,7 +71,7 @@ pub enum Path {
         stream: StreamId,
         /// The address at its other end.
         #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
-        remote: SocketAddr,
+        remote: Endpoint,
     },
 }
 
@@ -87,7 +87,7 @@ impl Path {
 
     /// The address at the other end.
     #[must_use]
-    pub const fn remote(&self) -> SocketAddr {
+    pub const fn remote(&self) -> Endpoint {
         match self {
             Self::Stream { remote, .. } | Self::Datagram { remote, .. } => *remote,
         }
@@ -192,8 +192,8 @@ impl Peer {
     }
 
     /// Whether its path leads to this IP address over datagrams.
-    pub(crate) fn is_at(&self, address: SocketAddr) -> bool {
-        matches!(self.path, Path::Datagram { remote, .. } if remote.ip() == address.ip())
+    pub(crate) fn is_at(&self, address: Endpoint) -> bool {
+        matches!(self.path, Path::Datagram { remote, .. } if remote.shares_ip(address))
     }
 
     /// The newest authentic message has come by `path`: ours go there from now on. Says whether that
@@ -208,7 +208,7 @@ impl Peer {
                 (one == other, false)
             }
             (Path::Datagram { remote: one, .. }, Path::Datagram { remote: other, .. }) => {
-                (self.path == path, one.ip() == other.ip())
+                (self.path == path, one.shares_ip(other))
             }
             _ => (false, false),
         };

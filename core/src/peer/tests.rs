@@ -5,7 +5,7 @@ use super::*;
 const AT: Instant = Instant::from_millis(1_000_000);
 
 fn path(port: u16) -> Path {
-    let remote = SocketAddr::new([192, 0, 2, 7].into(), port);
+    let remote = Endpoint::from(([192, 0, 2, 7], port));
     Path::Datagram { socket: SocketId::MAIN, remote }
 }
 

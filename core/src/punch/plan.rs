@@ -16,7 +16,6 @@
 //! Roles follow from it: the bubbler is whose port has to be found, the replier whose port is known;
 //! where both have to be found, the bubbler is the end with more sockets (punch claims 19, 33, 50).
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -24,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::ability::Detector;
 use super::burst::Bracket;
 use super::ramp::WIDEST;
+use crate::addr::Endpoint;
 use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile};
 
 /// Which of the two ends of an attempt.
@@ -70,7 +70,7 @@ impl Limits {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Party {
     /// The address that the server sees its registered socket at.
-    pub observed: SocketAddr,
+    pub observed: Endpoint,
     /// Its NAT.
     pub profile: NatProfile,
     /// How long ago it was measured.

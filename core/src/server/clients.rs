@@ -4,10 +4,8 @@
 //! A slot keeps one root; transport keys are derived when a transport message comes, which is rare,
 //! and the two keepalive keys are kept, because keepalives are not.
 
-use core::net::{IpAddr, Ipv6Addr, SocketAddr};
-
+use crate::addr::Endpoint;
 use crate::crypto::keys::{Direction, Root};
-use crate::crypto::mac;
 use crate::id::EquipmentId;
 use crate::limit::Bucket;
 use crate::nat::{Lifetime, Mapping, NatProfile};
@@ -28,22 +26,6 @@ pub(super) enum Use {
     /// Handed out in a Response that was not confirmed yet.
     Reserved,
     Live,
-}
-
-/// An address in 18 bytes.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place([u8; 18]);
-
-impl Place {
-    pub(super) fn new(address: SocketAddr) -> Self {
-        Self(mac::address_bytes(address))
-    }
-
-    pub(super) fn address(self) -> SocketAddr {
-        let [ip @ .., high, low] = self.0;
-        let ip = IpAddr::V6(Ipv6Addr::from(ip)).to_canonical();
-        SocketAddr::new(ip, u16::from_be_bytes([high, low]))
-    }
 }
 
 /// Whether an equipment's NAT was looked at.
@@ -91,7 +73,7 @@ pub struct ClientSlot {
     pub(super) chain: u32,
     pub(super) next: u32,
     /// Where the equipment was seen; meaningless while `has_place` is false.
-    pub(super) place: Place,
+    pub(super) place: Endpoint,
     pub(super) has_place: bool,
     /// The stream that a registration over TCP came by.
     pub(super) stream: Option<u16>,
@@ -132,7 +114,7 @@ impl ClientSlot {
         leads: false,
         chain: NONE,
         next: NONE,
-        place: Place([0; 18]),
+        place: Endpoint::UNSPECIFIED,
         has_place: false,
         stream: None,
         over_stream: false,
@@ -146,12 +128,12 @@ impl ClientSlot {
     };
 
     /// Where datagrams for this equipment go.
-    pub(super) fn address(&self) -> Option<SocketAddr> {
-        self.has_place.then(|| self.place.address())
+    pub(super) fn address(&self) -> Option<Endpoint> {
+        self.has_place.then(|| self.place)
     }
 
     /// Takes a confirmed session over.
-    pub(super) fn install(&mut self, root: &Root, peer_index: u32, generation: u8, at: SocketAddr) {
+    pub(super) fn install(&mut self, root: &Root, peer_index: u32, generation: u8, at: Endpoint) {
         self.keepalive_up = root.keepalive(Direction::Up);
         self.keepalive_down = root.keepalive(Direction::Down);
         self.root = root.clone();
@@ -160,7 +142,7 @@ impl ClientSlot {
         self.epoch = 0;
         self.peer_index = peer_index;
         self.generation = generation;
-        self.move_to(Place::new(at));
+        self.move_to(at);
         // It says anew in each session what it has leased.
         self.set_leased(0);
         self.has_place = true;
@@ -173,11 +155,11 @@ impl ClientSlot {
 
     /// The equipment is seen at another address: its NAT may be another one, and is another one
     /// where the host address has changed.
-    pub(super) fn move_to(&mut self, place: Place) {
-        let (before, after) = (self.place.address(), place.address());
+    pub(super) fn move_to(&mut self, place: Endpoint) {
+        let (before, after) = (self.place, place);
         // Which port of another address leads here nobody has seen.
-        self.leads &= before.ip() == after.ip();
-        if self.look != Look::Never && before.ip() != after.ip() {
+        self.leads &= before.shares_ip(after);
+        if self.look != Look::Never && !before.shares_ip(after) {
             self.look = Look::Moved;
             self.profile = [0; 12];
         } else if self.look == Look::Asked && before != after {
@@ -199,9 +181,9 @@ impl ClientSlot {
     }
 
     /// Where peers reach it: at the port where the server sees it, or at a leased one.
-    pub(super) fn reached_at(&self) -> Option<SocketAddr> {
+    pub(super) fn reached_at(&self) -> Option<Endpoint> {
         let seen = self.address()?;
-        Some(if self.leads { SocketAddr::new(seen.ip(), self.leased) } else { seen })
+        Some(if self.leads { seen.at_port(self.leased) } else { seen })
     }
 
     pub(super) fn profile(&self) -> NatProfile {
@@ -314,14 +296,14 @@ mod tests {
 
     #[test]
     fn a_leased_port_leads_nowhere_at_another_address() {
-        let at = |ip, port| SocketAddr::from(([192, 0, 2, ip], port));
-        let place = Place::new(at(1, 4_600));
+        let at = |ip, port| Endpoint::from(([192, 0, 2, ip], port));
+        let place = at(1, 4_600);
         let mut slot = ClientSlot { has_place: true, place, ..ClientSlot::EMPTY };
         slot.set_leased(50_000);
         slot.leads = true;
-        slot.move_to(Place::new(at(1, 4_700)));
+        slot.move_to(at(1, 4_700));
         assert_eq!(slot.reached_at(), Some(at(1, 50_000)));
-        slot.move_to(Place::new(at(2, 4_700)));
+        slot.move_to(at(2, 4_700));
         assert_eq!(slot.reached_at(), Some(at(2, 4_700)));
     }
 }

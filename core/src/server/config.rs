@@ -1,5 +1,6 @@
 //! What a server is told, and what it tells.
 
+use crate::addr::Endpoint;
 use crate::crypto::StaticKey;
 use crate::entropy::EntropyError;
 use crate::error::CertificateError;
@@ -96,8 +97,9 @@ impl ServerConfig {
     }
 
     /// The end on another address, as far as equipment at this address can send to it.
-    pub(crate) fn other_address_for(&self, equipment: SocketAddr) -> Option<SocketAddr> {
-        self.other_address.filter(|other| other.is_ipv4() == equipment.is_ipv4())
+    pub(crate) fn other_address_for(&self, equipment: Endpoint) -> Option<Endpoint> {
+        let other = self.other_address.map(Endpoint::from);
+        other.filter(|other| other.is_ipv4() == equipment.is_ipv4())
     }
 }
 

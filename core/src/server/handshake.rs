@@ -3,13 +3,13 @@
 //! In this order, cheapest first: length, the filter MAC (mac1), the load limit or a valid cookie
 //! (mac2), the source's own limit, and only then the four Diffie-Hellman operations (threat T7).
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::outbound::{Out, Reply};
 use super::pending::Pending;
 use super::requests::Via;
 use super::{ServerEvent, State, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::{Root, filter_key, fingerprint, mac1_key};
 use crate::crypto::noise::{Link, Responder};
 use crate::crypto::{StaticKey, aead, mac};
@@ -81,17 +81,17 @@ fn parse(message: &[u8]) -> Option<Initiation<'_>> {
 
 impl View<'_> {
     /// Whether unauthenticated work for this source is still within its limit.
-    pub(super) fn source_allowed(&mut self, remote: SocketAddr) -> Result<(), Discard> {
+    pub(super) fn source_allowed(&mut self, remote: Endpoint) -> Result<(), Discard> {
         self.within_limit(remote, false)
     }
 
     /// As `source_allowed`, for a source that has shown its address to be its own. These have
     /// buckets that no flood of made-up addresses empties (threat T7).
-    fn proven_allowed(&mut self, remote: SocketAddr) -> Result<(), Discard> {
+    fn proven_allowed(&mut self, remote: Endpoint) -> Result<(), Discard> {
         self.within_limit(remote, true)
     }
 
-    fn within_limit(&mut self, remote: SocketAddr, proven: bool) -> Result<(), Discard> {
+    fn within_limit(&mut self, remote: Endpoint, proven: bool) -> Result<(), Discard> {
         let [.., secret] = &self.state.secrets;
         let hash = mac::hash(secret, &[&mac::source(remote)]);
         let len = u64::try_from(super::SOURCES).unwrap_or(1).max(1);
@@ -106,7 +106,7 @@ impl View<'_> {
     /// A request for the certificate over datagrams.
     pub(super) fn certificate_request(
         &mut self,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<(), Discard> {
         let nonce = certificate_nonce(message)?;
@@ -116,7 +116,7 @@ impl View<'_> {
     }
 
     /// An Initiation over datagrams.
-    pub(super) fn initiation(&mut self, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+    pub(super) fn initiation(&mut self, remote: Endpoint, message: &[u8]) -> Result<(), Discard> {
         let initiation = parse(message).ok_or(Discard::Malformed)?;
         let keys = self.filter(&initiation)?;
         let now = self.state.now;
@@ -151,13 +151,13 @@ impl View<'_> {
         self.state.keys.iter().position(fits).ok_or(Discard::Unauthentic)
     }
 
-    fn cookie(&self, secret: usize, remote: SocketAddr) -> [u8; TAG_LEN] {
+    fn cookie(&self, secret: usize, remote: Endpoint) -> [u8; TAG_LEN] {
         let secret = self.state.secrets.get(secret).copied().unwrap_or_default();
-        mac::tag(&secret, &[b"cookie", &mac::address_bytes(remote)])
+        mac::tag(&secret, &[b"cookie", &remote.bytes()])
     }
 
     /// Whether the Initiation carries a cookie that this source was given.
-    fn proven(&self, remote: SocketAddr, initiation: &Initiation<'_>) -> bool {
+    fn proven(&self, remote: Endpoint, initiation: &Initiation<'_>) -> bool {
         [0, 1].into_iter().any(|secret| {
             let cookie = self.cookie(secret, remote);
             let mac2 = mac::tag(&cookie, &[initiation.covered, &initiation.mac1]);
@@ -167,7 +167,7 @@ impl View<'_> {
 
     fn demand_cookie(
         &mut self,
-        remote: SocketAddr,
+        remote: Endpoint,
         keys: usize,
         initiation: &Initiation<'_>,
     ) -> Result<(), Discard> {
@@ -232,7 +232,7 @@ impl View<'_> {
         &mut self,
         index: usize,
         who: &EquipmentId,
-        remote: SocketAddr,
+        remote: Endpoint,
         hello: &Hello<'_>,
         initiation: &Initiation<'_>,
         loaded: bool,
@@ -269,7 +269,7 @@ impl View<'_> {
         responder: Responder,
         handle: u32,
         peer_index: u32,
-        remote: SocketAddr,
+        remote: Endpoint,
         early_taken: bool,
     ) -> Result<Answered, Discard> {
         let welcome = Welcome { observed: remote, time: self.state.wall_clock(), early_taken };
@@ -288,7 +288,7 @@ impl View<'_> {
     /// An Initiation over a stream: the address is proven, so no cookie is asked for.
     pub(super) fn stream_handshake(
         &mut self,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<(Answered, EquipmentId, Role), Discard> {
         let initiation = parse(message).ok_or(Discard::Malformed)?;

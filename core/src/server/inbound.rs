@@ -1,11 +1,10 @@
 //! What arrives at a server in datagrams.
 
-use core::net::SocketAddr;
-
 use super::clients::{self, Use};
 use super::outbound::{Out, Reply};
 use super::requests::Via;
 use super::{ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::SocketId;
@@ -23,7 +22,7 @@ impl View<'_> {
     pub(super) fn datagram(
         &mut self,
         socket: SocketId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &mut [u8],
     ) -> Result<(), Discard> {
         self.renew_secret();
@@ -54,7 +53,7 @@ impl View<'_> {
     }
 
     /// The path that nearly every datagram takes: 28 bytes in, at most 28 out.
-    fn keepalive(&mut self, kind: Kind, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+    fn keepalive(&mut self, kind: Kind, remote: Endpoint, message: &[u8]) -> Result<(), Discard> {
         let (keepalive, tag) = Keepalive::parse(kind, message).ok_or(Discard::Malformed)?;
         let Some(at) = self.live(keepalive.handle) else {
             // The first word in a new session may not be a keepalive, so nothing is pending here.
@@ -67,7 +66,7 @@ impl View<'_> {
         if !slot.window.is_fresh(keepalive.counter) {
             return Err(Discard::Replayed);
         }
-        let place = clients::Place::new(remote);
+        let place = remote;
         let moved = place != slot.place;
         if moved {
             let cookie = challenge(&self.state.secrets, 0, remote, keepalive.handle);
@@ -77,7 +76,7 @@ impl View<'_> {
                 // The counter stays fresh: whoever relayed this copy has gained nothing (T2).
                 return self.challenge(at, remote, cookie);
             }
-            if slot.place.address().ip() == remote.ip() {
+            if slot.place.ip() == remote.ip() {
                 self.hear_after_silence(at, false, false);
             }
             let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
@@ -85,7 +84,7 @@ impl View<'_> {
             let (id, counts) = (slot.id, slot.registered && !slot.over_stream);
             if counts {
                 let over = Transport::Datagram;
-                self.state.event(ServerEvent::Registered { id, address: remote, over });
+                self.state.event(ServerEvent::Registered { id, address: remote.into(), over });
             }
         } else {
             let next = slot.window.is_next(keepalive.counter);
@@ -111,7 +110,7 @@ impl View<'_> {
     }
 
     /// Asks a session that speaks from a new address to echo a cookie from there.
-    fn challenge(&mut self, at: usize, remote: SocketAddr, cookie: [u8; 6]) -> Result<(), Discard> {
+    fn challenge(&mut self, at: usize, remote: Endpoint, cookie: [u8; 6]) -> Result<(), Discard> {
         let slot = self.clients.get(at).ok_or(Discard::UnknownSession)?;
         let [a, b, c, d, e, f] = cookie;
         let challenge = Keepalive {
@@ -128,7 +127,7 @@ impl View<'_> {
     }
 
     /// Tells the sender that its session is not known here, with nothing but its own bytes.
-    pub(super) fn hint(&mut self, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+    pub(super) fn hint(&mut self, remote: Endpoint, message: &[u8]) -> Result<(), Discard> {
         let counter = match Kind::of(message)? {
             Kind::Transport => message.get(8..14),
             _ => message.get(6..12),
@@ -148,7 +147,7 @@ impl View<'_> {
         Err(Discard::UnknownSession)
     }
 
-    fn transport(&mut self, remote: SocketAddr, message: &mut [u8]) -> Result<(), Discard> {
+    fn transport(&mut self, remote: Endpoint, message: &mut [u8]) -> Result<(), Discard> {
         let header = Header::parse(Kind::Transport, message).ok_or(Discard::Malformed)?;
         if let Some(pending) = self.pending_at(header.receiver) {
             if pending.remote != remote {
@@ -161,7 +160,7 @@ impl View<'_> {
         let Some(at) = self.live(header.receiver) else {
             return self.hint(remote, message);
         };
-        let place = clients::Place::new(remote);
+        let place = remote;
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
         let moved = slot.place != place;
         let window = slot.window;
@@ -184,7 +183,7 @@ impl View<'_> {
     fn unopened(
         &mut self,
         reason: Discard,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<(), Discard> {
         match reason {
@@ -213,7 +212,7 @@ impl View<'_> {
         Ok((at, body))
     }
 
-    fn said(&mut self, at: usize, remote: SocketAddr, body: &[u8]) -> Result<(), Discard> {
+    fn said(&mut self, at: usize, remote: Endpoint, body: &[u8]) -> Result<(), Discard> {
         let body = read_body::<ToServer<'_>>(body).ok_or(Discard::Malformed)?;
         let expires = self.lifetime(at);
         if let Some(slot) = self.clients.get_mut(at) {
@@ -226,7 +225,7 @@ impl View<'_> {
     fn client_says(
         &mut self,
         at: usize,
-        remote: SocketAddr,
+        remote: Endpoint,
         body: &ToServer<'_>,
     ) -> Result<(), Discard> {
         let slot = self.clients.get(at).ok_or(Discard::UnknownSession)?;
@@ -268,7 +267,7 @@ impl View<'_> {
     pub(super) fn register(
         &mut self,
         at: usize,
-        remote: SocketAddr,
+        remote: Endpoint,
         register: &Register,
         over: Transport,
     ) -> Result<(), Discard> {
@@ -292,7 +291,7 @@ impl View<'_> {
             self.state.index.registered = self.state.index.registered.saturating_add(1);
         }
         if new || changed {
-            self.state.event(ServerEvent::Registered { id, address: remote, over });
+            self.state.event(ServerEvent::Registered { id, address: remote.into(), over });
         }
         self.start_sweep();
         Ok(())
@@ -312,10 +311,9 @@ impl View<'_> {
 }
 
 /// The cookie that proves an address to a session.
-fn challenge(secrets: &[[u8; 16]; 2], which: usize, remote: SocketAddr, handle: u32) -> [u8; 6] {
+fn challenge(secrets: &[[u8; 16]; 2], which: usize, remote: Endpoint, handle: u32) -> [u8; 6] {
     let secret = secrets.get(which).copied().unwrap_or_default();
-    let tag =
-        mac::tag(&secret, &[b"challenge", &handle.to_be_bytes(), &mac::address_bytes(remote)]);
+    let tag = mac::tag(&secret, &[b"challenge", &handle.to_be_bytes(), &remote.bytes()]);
     let [a, b, c, d, e, f, ..] = tag;
     [a, b, c, d, e, f]
 }

@@ -88,7 +88,7 @@ impl ClientSlot {
         self.profile().to_bytes().chunks(8).for_each(|part| see(word(part)));
         self.window.inspect(see);
         if let Some(address) = self.address() {
-            let bytes = crate::crypto::mac::address_bytes(address);
+            let bytes = address.bytes();
             bytes.chunks(8).for_each(|part| see(word(part)));
         }
     }

@@ -10,14 +10,14 @@
 //! once, by the session's own counter; in a measurement it may come from any host address, since a
 //! NAT may have several, and it never moves the session.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use heapless::Vec;
 
-use super::clients::{ClientSlot, Look, Place, Use};
+use super::clients::{ClientSlot, Look, Use};
 use super::outbound::Out;
 use super::{MOMENT, ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::machine::Discard;
 use crate::nat::{
     Allocation, MAX_SIGHTINGS, MEASURE_PACKETS, Mapping, NatProfile, ServerEnd, Sighting,
@@ -54,10 +54,10 @@ pub(super) struct Measurement {
     at: usize,
     generation: u8,
     /// The registration: where it came from, and from which port the equipment says that it sent.
-    place: Place,
+    place: Endpoint,
     local: u16,
     /// Where the packets came from, and the ports that their sockets are said to be bound to.
-    packets: [Option<(Place, u16)>; PACKETS],
+    packets: [Option<(Endpoint, u16)>; PACKETS],
     /// Whether probes have gone out, and which of them have arrived by the equipment's word.
     probed: bool,
     arrived: u8,
@@ -72,9 +72,9 @@ pub(super) type Measurements = Vec<Measurement, MEASUREMENTS>;
 
 impl Measurement {
     /// Where packets came from, by their number; 1 is the first.
-    fn seen(&self) -> Vec<(u8, SocketAddr), PACKETS> {
+    fn seen(&self) -> Vec<(u8, Endpoint), PACKETS> {
         let numbered = (1..).zip(&self.packets);
-        numbered.filter_map(|(which, seen)| Some((which, seen.as_ref()?.0.address()))).collect()
+        numbered.filter_map(|(which, seen)| Some((which, seen.as_ref()?.0))).collect()
     }
 
     /// All packets in the order in which they were sent, the registration first.
@@ -83,12 +83,12 @@ impl Measurement {
         // The first packet comes from the registered socket, too: it knows its port best.
         let told = self.packets.first().copied().flatten().map(|(_, local)| local);
         let local = told.filter(|&local| local != 0).unwrap_or(self.local);
-        let observed = self.place.address();
+        let observed = self.place;
         let first = Sighting { socket: 0, local, server: ServerEnd::Main, observed };
         let rest = probes.iter().zip(&self.packets).filter_map(|(probe, seen)| {
             let (place, local) = (*seen)?;
             let (socket, server) = (probe.socket, probe.server);
-            Some(Sighting { socket, local, server, observed: place.address() })
+            Some(Sighting { socket, local, server, observed: place })
         });
         all.extend(core::iter::once(first).chain(rest).take(MAX_SIGHTINGS));
         all
@@ -179,7 +179,7 @@ impl View<'_> {
         });
         if probed {
             self.state.send(Out::Probe(at, ServerEnd::OtherPort));
-            if self.state.config.other_address_for(place.address()).is_some() {
+            if self.state.config.other_address_for(place).is_some() {
                 self.state.send(Out::Probe(at, ServerEnd::OtherAddress));
             }
         }
@@ -197,7 +197,7 @@ impl View<'_> {
         }
         if slot.set_leased(port) {
             self.state.measurements.retain(|one| one.at != at);
-            if port == slot.place.address().port() {
+            if port == slot.place.port() {
                 // A keepalive came from there before this word: no silence has ended a mapping.
                 let lifetime = slot.lifetime().or_longer();
                 slot.set_profile(&NatProfile { lifetime, ..slot.profile() });
@@ -227,7 +227,7 @@ impl View<'_> {
     pub(super) fn detect(
         &mut self,
         end: ServerEnd,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<(), Discard> {
         if self.state.config.other_port.is_none() {
@@ -242,7 +242,7 @@ impl View<'_> {
         if !slot.window.is_fresh(detect.counter) {
             return Err(Discard::Replayed);
         }
-        if detect.request != MEASUREMENT && remote.ip() != slot.place.address().ip() {
+        if detect.request != MEASUREMENT && remote.ip() != slot.place.ip() {
             // The counter stays fresh: whoever relayed this copy has gained nothing (T14).
             return Err(Discard::ForbiddenAddress);
         }
@@ -259,7 +259,7 @@ impl View<'_> {
         &mut self,
         at: usize,
         end: ServerEnd,
-        remote: SocketAddr,
+        remote: Endpoint,
         detect: &Detect,
     ) -> Result<(), Discard> {
         let generation = self.clients.get(at).map(ClientSlot::generation);
@@ -275,7 +275,7 @@ impl View<'_> {
         if (probe.socket, probe.server) != (detect.socket, end) || seen.is_some() {
             return Err(Discard::Unexpected);
         }
-        *seen = Some((Place::new(remote), detect.local));
+        *seen = Some((remote, detect.local));
         if let Some(slot) = self.clients.get_mut(at).filter(|slot| slot.look == Look::Probed) {
             slot.look = Look::Asked;
         }
@@ -293,7 +293,7 @@ impl View<'_> {
         measurement(self.other_address(at).is_some())
     }
 
-    fn other_address(&self, at: usize) -> Option<SocketAddr> {
+    fn other_address(&self, at: usize) -> Option<Endpoint> {
         self.state.config.other_address_for(self.clients.get(at)?.address()?)
     }
 

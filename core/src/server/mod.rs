@@ -276,10 +276,11 @@ where
         let clients = self.clients.as_ref();
         let at = self.state.index.find(clients, id, crate::wire::message::Role::Acceptor)?;
         let slot = clients.get(at).filter(|slot| slot.registered)?;
-        match slot.stream.filter(|_| slot.over_stream) {
+        let at = match slot.stream.filter(|_| slot.over_stream) {
             Some(stream) => self.streams.as_ref().get(usize::from(stream))?.remote,
             None => slot.address(),
-        }
+        };
+        at.map(SocketAddr::from)
     }
 
     /// What was discarded and why.
@@ -332,7 +333,7 @@ where
         remote: SocketAddr,
         datagram: &'d mut [u8],
     ) -> Received<'d> {
-        let result = self.view(now).datagram(socket, crate::addr::canonical(remote), datagram);
+        let result = self.view(now).datagram(socket, remote.into(), datagram);
         self.state.counters.tally(result.map(|()| Received::Control))
     }
 
@@ -365,7 +366,7 @@ where
         _listener: SocketId,
         remote: SocketAddr,
     ) -> Option<StreamId> {
-        self.view(now).accept(crate::addr::canonical(remote))
+        self.view(now).accept(remote.into())
     }
 
     fn handle_bound(&mut self, _: Instant, _: SocketId, _: Option<SocketAddr>) {}

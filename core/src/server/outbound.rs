@@ -1,13 +1,12 @@
 //! What is due to leave a server.
 
-use core::net::SocketAddr;
-
 use super::clients::{ClientSlot, Use};
 use super::inbound::short;
 use super::punch::Sighted;
 use super::requests::{RequestSlot, find as find_request};
 use super::streams::{Due, find};
 use super::{State, View};
+use crate::addr::Endpoint;
 use crate::id::{SocketId, StreamId};
 use crate::machine::FRAME_PREFIX;
 use crate::nat::ServerEnd;
@@ -36,7 +35,7 @@ pub(super) enum Reply {
 /// equipment's slot.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Out {
-    Reply(SocketAddr, Reply),
+    Reply(Endpoint, Reply),
     Registered(usize),
     Goodbye(usize),
     Notify(u32, usize),
@@ -85,7 +84,7 @@ impl State {
         writer.put(&self.config.certificate);
     }
 
-    const fn registered(&self, observed: SocketAddr, interval: u16) -> ToEquipment<'static> {
+    const fn registered(&self, observed: Endpoint, interval: u16) -> ToEquipment<'static> {
         ToEquipment::Registered(Registered {
             observed,
             interval,
@@ -140,7 +139,7 @@ impl View<'_> {
                 self.streams.get(usize::from(client.stream?)).and_then(|stream| stream.remote)
             })
         });
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let unknown = Endpoint::UNSPECIFIED;
         Some(ToEquipment::Plan(Plan {
             request: slot.request,
             acceptor: acceptor.unwrap_or(unknown),
@@ -185,7 +184,7 @@ impl View<'_> {
                     return Some(DatagramHead {
                         ticket: Ticket::Datagram,
                         socket: socket(out),
-                        remote,
+                        remote: remote.into(),
                         len,
                         hop_limit: None,
                     });
@@ -204,7 +203,7 @@ impl View<'_> {
     }
 
     /// Address and length of a datagram under a session.
-    fn addressed(&self, out: Out) -> Option<(SocketAddr, usize)> {
+    fn addressed(&self, out: Out) -> Option<(Endpoint, usize)> {
         let client = self.clients.get(Self::slot_of(out))?;
         // Slots may have been used anew since this was queued: nothing goes to another equipment.
         let meant = match out {
@@ -234,9 +233,9 @@ impl View<'_> {
         };
         let mut address = client.address()?;
         match out {
-            Out::Knock(_, _, port) => address.set_port(port),
+            Out::Knock(_, _, port) => address = address.at_port(port),
             // What a port was leased for is to be seen there.
-            Out::Probe(..) if client.leased != 0 => address.set_port(client.leased),
+            Out::Probe(..) if client.leased != 0 => address = address.at_port(client.leased),
             _ => {}
         }
         Some((address, len))

@@ -1,11 +1,11 @@
 //! Handshakes that were answered and wait for their first transport message.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::clients::{self, Use};
 use super::outbound::{Out, Reply};
 use super::{ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::Root;
 use crate::link::Transport;
 use crate::machine::Discard;
@@ -22,7 +22,7 @@ pub(super) struct Pending {
     pub(super) handle: u32,
     pub(super) root: Root,
     pub(super) peer_index: u32,
-    pub(super) remote: SocketAddr,
+    pub(super) remote: Endpoint,
     pub(super) created: Instant,
 }
 
@@ -82,7 +82,7 @@ impl View<'_> {
         let id = slot.id;
         if moved {
             let over = Transport::Datagram;
-            self.state.event(ServerEvent::Registered { id, address: remote, over });
+            self.state.event(ServerEvent::Registered { id, address: remote.into(), over });
         }
         // Earlier handshakes of the same equipment are void now.
         self.state.pending.retain(|pending| clients::parts(pending.handle).0 != at);
@@ -90,7 +90,7 @@ impl View<'_> {
     }
 
     /// A rebooted device takes its session up again.
-    pub(super) fn resume(&mut self, remote: SocketAddr, message: &[u8]) -> Result<(), Discard> {
+    pub(super) fn resume(&mut self, remote: Endpoint, message: &[u8]) -> Result<(), Discard> {
         if message.len() != RESUME_LEN {
             return Err(Discard::Malformed);
         }

@@ -8,13 +8,13 @@
 //! coordinator until they leave, at most one for each end, so that a request takes two places in the
 //! queue whatever happens.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
-use super::clients::{ClientSlot, Place, parts};
+use super::clients::{ClientSlot, parts};
 use super::outbound::Out;
 use super::requests::{Meeting, Stage, Via, find};
 use super::{ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::id::EquipmentId;
 use crate::limit::Rate;
 use crate::machine::Discard;
@@ -38,12 +38,12 @@ pub(super) struct Sighted {
     request: u32,
     round: u8,
     which: u8,
-    from: Place,
+    from: Endpoint,
 }
 
 impl Sighted {
     pub(super) fn seen(self) -> Seen {
-        let packets = core::iter::once((self.which, self.from.address())).collect();
+        let packets = core::iter::once((self.which, self.from)).collect();
         Seen { request: self.request, round: self.round, packets }
     }
 }
@@ -247,7 +247,7 @@ impl View<'_> {
         &mut self,
         at: usize,
         server: ServerEnd,
-        remote: SocketAddr,
+        remote: Endpoint,
         detect: &Detect,
     ) -> Result<(), Discard> {
         let moment = match detect.which {
@@ -269,7 +269,7 @@ impl View<'_> {
         if detect.status & REPORT != 0 {
             let Detect { request, round, which, .. } = *detect;
             let [generation, ..] = detect.handle.to_be_bytes();
-            let from = Place::new(remote);
+            let from = remote;
             let sighted = Sighted { generation, request, round, which, from };
             self.state.send(Out::Sighted(at, sighted));
         }

@@ -1,6 +1,5 @@
 //! What becomes of a first connection request: looked up, passed on, and answered.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::clients::Use;
@@ -8,6 +7,7 @@ use super::outbound::Out;
 use super::requests::{Meeting, Stage, Via, find, number};
 use super::streams::{Due, find as find_stream};
 use super::{Delivery, MOMENT, ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::crypto::mac;
 use crate::id::{EquipmentId, StreamId};
 use crate::issuer::early_tag;
@@ -49,7 +49,7 @@ impl View<'_> {
         &mut self,
         from: Via,
         issuer: &EquipmentId,
-        observed: SocketAddr,
+        observed: Endpoint,
         request: &ConnectRequest<'_>,
     ) -> Result<(), Discard> {
         let offer: [u8; OFFER_LEN] = request.offer.try_into().map_err(|_| Discard::Malformed)?;
@@ -62,15 +62,15 @@ impl View<'_> {
         }
         let index = self.request_slot(issuer, observed)?;
         // An issuer states a port; the address is the one that it is seen at (T11).
-        let stated = crate::addr::canonical(request.issuer);
-        let honest = stated.ip().is_unspecified() || stated.ip() == observed.ip();
+        let stated = request.issuer;
+        let honest = stated.ip().is_unspecified() || stated.shares_ip(observed);
         let slot = self.requests.get_mut(index).ok_or(Discard::TableFull)?;
         slot.stage = Stage::Waiting;
         slot.issuer = *issuer;
         slot.from = from;
         slot.request = request.request;
         slot.target = request.target;
-        slot.address = SocketAddr::new(observed.ip(), stated.port());
+        slot.address = observed.at_port(stated.port());
         slot.until = now.after(self.state.config.refusal_delay);
         slot.offer = offer;
         slot.reason = if honest { Reason::Unknown } else { Reason::ForbiddenAddress };
@@ -90,11 +90,7 @@ impl View<'_> {
 
     /// A slot for a new request. One issuer, and one address, holds at most a quarter of the table
     /// with requests that wait (threat T22); what is only remembered for repeats makes room.
-    fn request_slot(
-        &mut self,
-        issuer: &EquipmentId,
-        observed: SocketAddr,
-    ) -> Result<usize, Discard> {
+    fn request_slot(&mut self, issuer: &EquipmentId, observed: Endpoint) -> Result<usize, Discard> {
         let theirs = self.requests.iter().filter(|slot| {
             let same = slot.issuer == *issuer || mac::source(slot.address) == mac::source(observed);
             slot.stage == Stage::Waiting && same

@@ -9,8 +9,7 @@
 //! that is not accepted, its `Refused` leaves at one and the same delay after it came in. A slot
 //! lives on for a while after that, so that a repeated request gets the same word again.
 
-use core::net::SocketAddr;
-
+use crate::addr::Endpoint;
 use crate::id::{EquipmentId, StreamId};
 use crate::punch::{Coordinator, Hopeless};
 use crate::time::{Instant, earliest};
@@ -74,7 +73,7 @@ pub struct RequestSlot {
     /// The issuer's number.
     pub(super) request: u32,
     pub(super) target: EquipmentId,
-    pub(super) address: SocketAddr,
+    pub(super) address: Endpoint,
     pub(super) paired: bool,
     /// The acceptor has been asked in vain so often.
     pub(super) tries: u8,
@@ -100,7 +99,7 @@ impl RequestSlot {
         from: Via::Client(0),
         request: 0,
         target: EquipmentId([0; 32]),
-        address: SocketAddr::new(core::net::IpAddr::V4(core::net::Ipv4Addr::UNSPECIFIED), 0),
+        address: Endpoint::UNSPECIFIED,
         paired: false,
         tries: 0,
         ask_at: None,

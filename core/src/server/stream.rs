@@ -1,6 +1,5 @@
 //! What arrives at a server on TCP connections.
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::clients::Use;
@@ -9,6 +8,7 @@ use super::inbound::short;
 use super::requests::Via;
 use super::streams::{Due, find};
 use super::{ServerEvent, View};
+use crate::addr::Endpoint;
 use crate::crypto::keys::Direction;
 use crate::crypto::mac;
 use crate::id::StreamId;
@@ -31,7 +31,7 @@ const BYTES: u32 = 64 * 1024;
 
 impl View<'_> {
     /// Somebody connects.
-    pub(super) fn accept(&mut self, remote: SocketAddr) -> Option<StreamId> {
+    pub(super) fn accept(&mut self, remote: Endpoint) -> Option<StreamId> {
         let same = self.streams.iter().filter(|slot| {
             slot.remote.is_some_and(|other| mac::source(other) == mac::source(remote))
         });
@@ -82,7 +82,7 @@ impl View<'_> {
     fn stream_initiation(
         &mut self,
         stream: StreamId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &[u8],
     ) -> Result<(), Discard> {
         let (answered, who, role) = self.stream_handshake(remote, message)?;
@@ -104,7 +104,7 @@ impl View<'_> {
     fn stream_transport(
         &mut self,
         stream: StreamId,
-        remote: SocketAddr,
+        remote: Endpoint,
         message: &mut [u8],
     ) -> Result<(), Discard> {
         let header = Header::parse(Kind::Transport, message).ok_or(Discard::Malformed)?;
@@ -141,7 +141,7 @@ impl View<'_> {
     fn stream_register(
         &mut self,
         stream: StreamId,
-        remote: SocketAddr,
+        remote: Endpoint,
         register: &Register,
     ) -> Result<(), Discard> {
         let slot = find(self.streams, stream).ok_or(Discard::UnknownSession)?;

@@ -3,10 +3,9 @@
 //! A connection has 5 s for its handshake, 10 s for its first request and 30 s of idleness, and may
 //! send 64 KiB in all unless it carries a registration; 32 may come from one address (threat T29).
 
-use core::net::SocketAddr;
-
 use heapless::Deque;
 
+use crate::addr::Endpoint;
 use crate::id::{EquipmentId, StreamId};
 use crate::limit::Bucket;
 use crate::session::Session;
@@ -31,7 +30,7 @@ pub(super) enum Due {
 #[derive(Debug)]
 pub struct StreamSlot {
     pub(super) generation: u16,
-    pub(super) remote: Option<SocketAddr>,
+    pub(super) remote: Option<Endpoint>,
     pub(super) until: Instant,
     pub(super) received: u32,
     pub(super) session: Option<Session>,

@@ -4,11 +4,10 @@
 //! [`Register`]; first connection request signal = [`ConnectRequest`]; second = [`ConnectNotify`];
 //! third = [`Wake`]; password information = [`Offer::password`], inside the sealed offer.
 
-use core::net::SocketAddr;
-
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use crate::addr::Endpoint;
 use crate::id::EquipmentId;
 
 /// Which role an equipment plays on a server link. An appliance that also reaches others has one
@@ -38,7 +37,7 @@ pub struct Hello<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Welcome {
     /// The equipment's address as the server sees it.
-    pub observed: SocketAddr,
+    pub observed: Endpoint,
     /// Seconds since 1970 by the server's clock, for information; 0 = it has none.
     pub time: u64,
     /// The request in message 1 was taken; it must not be sent again.
@@ -108,7 +107,7 @@ pub struct Register {
     pub id: EquipmentId,
     /// The address that the equipment itself sees on its socket; unspecified when unknown. The
     /// server stores the address that it observes, this one is a host candidate only.
-    pub local: SocketAddr,
+    pub local: Endpoint,
     /// [`capability`] bits.
     pub capabilities: u32,
     /// The acceptor's current early key.
@@ -136,7 +135,7 @@ pub struct Measure {
     /// The UDP port beside the main one, on the same address.
     pub other_port: u16,
     /// An end on another address.
-    pub other_address: Option<SocketAddr>,
+    pub other_address: Option<Endpoint>,
     /// Send the packets; otherwise the equipment's NAT is known well enough and this only tells
     /// the ends.
     pub now: bool,
@@ -153,7 +152,7 @@ pub struct Seen {
     /// The burst's round.
     pub round: u8,
     /// Which packet, and its source address and port.
-    pub packets: Vec<(u8, SocketAddr), MAX_SEEN>,
+    pub packets: Vec<(u8, Endpoint), MAX_SEEN>,
 }
 
 /// One burst, and where to.
@@ -162,7 +161,7 @@ pub struct Punch {
     /// The equipment's number for the request.
     pub request: u32,
     /// The peer's address as the server sees it. The IP address stays for the whole attempt.
-    pub peer: SocketAddr,
+    pub peer: Endpoint,
     /// What to send.
     pub burst: crate::punch::Burst,
 }
@@ -207,7 +206,7 @@ pub struct Life {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Registered {
     /// The equipment's address as the server sees it.
-    pub observed: SocketAddr,
+    pub observed: Endpoint,
     /// How long the device should wait between keepalives, in seconds.
     pub interval: u16,
     /// After how many keepalives a full registration is wanted again.
@@ -223,7 +222,7 @@ pub struct ConnectRequest<'a> {
     pub target: EquipmentId,
     /// Where the issuer takes a dial-back. The IP address must be the one that the server observes,
     /// or unspecified, which stands for it.
-    pub issuer: SocketAddr,
+    pub issuer: Endpoint,
     /// Authenticates the request under the acceptor's early key: the issuer is paired.
     pub early_tag: Option<[u8; 16]>,
     /// The sealed offer, [`OFFER_LEN`](super::OFFER_LEN) bytes.
@@ -236,7 +235,7 @@ pub struct ConnectNotify<'a> {
     /// The server's number for this request.
     pub request: u32,
     /// The issuer's address: IP as observed by the server, port as stated by the issuer.
-    pub issuer: SocketAddr,
+    pub issuer: Endpoint,
     /// The request was authenticated under the early key.
     pub paired: bool,
     /// The sealed offer.
@@ -307,7 +306,7 @@ pub struct Plan {
     pub request: u32,
     /// The acceptor's address as the server sees it: told once it has accepted, or at once to a
     /// paired issuer.
-    pub acceptor: SocketAddr,
+    pub acceptor: Endpoint,
     /// The acceptor has accepted.
     pub accepted: bool,
 }
@@ -338,7 +337,7 @@ pub struct Offer {
     /// Seconds since 1970 by the issuer's clock; 0 = it has none.
     pub time: u64,
     /// The issuer's own addresses, for ends on the same LAN.
-    pub candidates: Vec<SocketAddr, MAX_CANDIDATES>,
+    pub candidates: Vec<Endpoint, MAX_CANDIDATES>,
 }
 
 /// All that is sealed as an offer. What is not in [`Offer`] itself stands where there is padding

@@ -27,8 +27,12 @@ impl AcceptorTrial {
         let (key, index) = (caller.punch_key(), INDEX);
         self.stage.holes.offered(holes::Offered { request, key, index });
         self.stage.holes.doubt();
-        let notify =
-            ConnectNotify { request, issuer: address, paired: act.flag(1, 1), offer: &offer };
+        let notify = ConnectNotify {
+            request,
+            issuer: address.into(),
+            paired: act.flag(1, 1),
+            offer: &offer,
+        };
         let mut body = body(&ToEquipment::Notify(notify), 0);
         if act.flag(1, 2) {
             mar(&mut body, act.byte(7), act.word(8), act.byte(4));
@@ -42,7 +46,7 @@ impl AcceptorTrial {
     fn renamed(&mut self, body: &[u8], welcome: bool) {
         let read = genkan_core::inspect::body::<ToEquipment<'_>>(body);
         if let Some(ToEquipment::Notify(notify)) = read {
-            self.offered.push(Offered { address: notify.issuer, welcome });
+            self.offered.push(Offered { address: notify.issuer.into(), welcome });
         }
     }
 
@@ -50,14 +54,16 @@ impl AcceptorTrial {
         let request = u32::from(act.byte(6));
         let message = match act.byte(2) % 8 {
             0 | 1 => ToEquipment::Registered(Registered {
-                observed: if act.flag(3, 0) { claimed(act.byte(4)) } else { sa(OBSERVED) },
+                observed: if act.flag(3, 0) { claimed(act.byte(4)) } else { sa(OBSERVED) }.into(),
                 interval: act.word(7),
                 register_every: act.byte(5),
             }),
             2 | 3 => ToEquipment::Wake(Wake { request }),
-            4 => {
-                ToEquipment::Plan(Plan { request, acceptor: claimed(act.byte(4)), accepted: true })
-            }
+            4 => ToEquipment::Plan(Plan {
+                request,
+                acceptor: claimed(act.byte(4)).into(),
+                accepted: true,
+            }),
             5 => ToEquipment::Refused(Refused { request, reason: Reason::Offline }),
             6 => ToEquipment::Goodbye,
             _ => return self.server_says(act.tail(3), act),

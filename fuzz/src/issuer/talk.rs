@@ -10,12 +10,16 @@ impl IssuerTrial {
         };
         let acceptor = sa(OBSERVED);
         let message = match act.byte(2) % 8 {
-            0 | 1 => ToEquipment::Plan(Plan { request, acceptor, accepted: act.flag(3, 1) }),
+            0 | 1 => ToEquipment::Plan(Plan {
+                request,
+                acceptor: acceptor.into(),
+                accepted: act.flag(3, 1),
+            }),
             2 | 3 => ToEquipment::Refused(Refused { request, reason: Reason::Unspecified }),
             4 => ToEquipment::Goodbye,
             5 => ToEquipment::Wake(Wake { request }),
             6 => ToEquipment::Registered(Registered {
-                observed: acceptor,
+                observed: acceptor.into(),
                 interval: act.word(7),
                 register_every: 1,
             }),

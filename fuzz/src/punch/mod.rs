@@ -39,13 +39,13 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use genkan_core::Instant;
 use genkan_core::nat::{
     Allocation, Differential, Forecast, NatProfile, PortRange, ServerEnd, Sighting,
 };
 use genkan_core::punch::{
     Bracket, Burst, Coordinator, Detector, End, Limits, Method, Moment, Party, ROUNDS, plan,
 };
+use genkan_core::{Endpoint, Instant};
 
 use crate::record::{Record, split};
 use crate::watch::story;
@@ -79,7 +79,7 @@ fn party(header: &Record<HEADER>, number: u8) -> Party {
         IpAddr::from([192, 0, 2, number])
     };
     Party {
-        observed: SocketAddr::new(ip, header.word(at + 12)),
+        observed: Endpoint::from((ip, header.word(at + 12))),
         profile: NatProfile::from_bytes(&bytes),
         age: Duration::from_secs(header.byte(at + 14).into()),
         limits: Limits { sockets: header.byte(at + 15), guesses: header.word(at + 16) },
@@ -179,7 +179,12 @@ impl Meeting {
             // From somewhere else.
             7 => {
                 let observed = SocketAddr::from(([198, 51, 100, 7], act.word(4)));
-                let seen = Sighting { socket: 1, local: 9, server: ServerEnd::Main, observed };
+                let seen = Sighting {
+                    socket: 1,
+                    local: 9,
+                    server: ServerEnd::Main,
+                    observed: observed.into(),
+                };
                 let moment = MOMENTS[act.below(3, 3)];
                 let round = act.byte(2) % 6;
                 self.coordinator.handle_detection(self.now, end, round, moment, &seen);
@@ -196,7 +201,8 @@ impl Meeting {
 
     fn detect(&mut self, who: usize, round: u8, moment: Moment, local: u16, port: u16) {
         let observed = SocketAddr::new(self.parties[who].observed.ip(), port);
-        let seen = Sighting { socket: 1, local, server: ServerEnd::Main, observed };
+        let seen =
+            Sighting { socket: 1, local, server: ServerEnd::Main, observed: observed.into() };
         self.coordinator.handle_detection(self.now, ENDS[who], round, moment, &seen);
         if round == self.round && port != 0 {
             let told = &mut self.told[who];

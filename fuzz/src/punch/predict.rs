@@ -1,7 +1,6 @@
 //! Records as sightings and claimed ranges: every function of `nat` ends, within its bounds.
 
-use core::net::SocketAddr;
-
+use genkan_core::Endpoint;
 use genkan_core::nat::{
     Allocation, Differential, Forecast, MAX_CANDIDATE_PORTS, MAX_SIGHTINGS, NatProfile, PortRange,
     ServerEnd, Sighting,
@@ -43,7 +42,7 @@ fn sighting(act: &Act) -> Sighting {
         socket: act.byte(2) & 3,
         local: act.word(6),
         server: ends[act.below(3, 3)],
-        observed: SocketAddr::from(([192, 0, 2, act.byte(11) & 1], act.word(4))),
+        observed: Endpoint::from(([192, 0, 2, act.byte(11) & 1], act.word(4))),
     }
 }
 

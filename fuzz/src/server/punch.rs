@@ -57,7 +57,12 @@ impl Siege {
         let capabilities = bits | if act.flag(2, 0) { 16 } else { 0 } | 7;
         let early_key = act.flag(2, 5).then_some(EARLY_KEY);
         let (id, local) = (evil.id(), home(who, act.byte(3)));
-        let register = genkan_core::wire::message::Register { id, local, capabilities, early_key };
+        let register = genkan_core::wire::message::Register {
+            id,
+            local: local.into(),
+            capabilities,
+            early_key,
+        };
         let message = match self.members[who].role {
             Role::Acceptor => ToServer::Register(register),
             Role::Issuer => ToServer::Can(capabilities),
@@ -238,7 +243,7 @@ impl Siege {
         let member = &self.members[who];
         let sockets = u16::from(burst.sockets) + u16::from(burst.bracket.extra_sockets());
         assert!(sockets <= member.sockets.into(), "{burst:?} with {} sockets", member.sockets);
-        let at = |member: &Member| member.spoke.contains(&peer);
+        let at = |member: &Member| member.spoke.contains(&peer.into());
         assert!(self.members.iter().any(at), "{peer} is told, where nobody was");
         if member.role == Role::Issuer {
             let id = member.evil.id();

@@ -128,7 +128,7 @@ impl<'k> Reader<'k> {
             ToServer::Connect(connect) => What::Connect {
                 request: connect.request,
                 target: connect.target,
-                issuer: connect.issuer,
+                issuer: connect.issuer.into(),
                 offer: self.offer(connect.offer),
             },
             ToServer::Reply(reply) => {
@@ -146,15 +146,17 @@ impl<'k> Reader<'k> {
 
     fn to_equipment(&self, body: &ToEquipment<'_>) -> What {
         match body {
-            ToEquipment::Registered(answer) => What::Registered { observed: answer.observed },
+            ToEquipment::Registered(answer) => {
+                What::Registered { observed: answer.observed.into() }
+            }
             ToEquipment::Notify(notify) => What::Notify {
                 request: notify.request,
-                issuer: notify.issuer,
+                issuer: notify.issuer.into(),
                 offer: self.offer(notify.offer),
             },
             ToEquipment::Wake(wake) => What::Wake { request: wake.request },
             ToEquipment::Plan(plan) => {
-                What::Plan { acceptor: plan.acceptor, accepted: plan.accepted }
+                What::Plan { acceptor: plan.acceptor.into(), accepted: plan.accepted }
             }
             ToEquipment::Refused(_) => What::Refused,
             ToEquipment::Measure(measure) => What::Measure(*measure),

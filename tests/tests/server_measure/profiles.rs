@@ -9,7 +9,7 @@ fn whoever_can_punch_is_asked_after_its_registration_and_probed_from_the_other_e
         let mut lamp = booth.greet(2, Role::Acceptor, sa(HOME));
         let sent = booth.register(&mut lamp, 4_600, LARGE);
         let ends: Vec<_> = sent.iter().map(|sent| sent.socket).collect();
-        let other_address = second.then(|| sa(OTHER_ADDRESS));
+        let other_address = second.then(|| sa(OTHER_ADDRESS).into());
         let mut expected = vec![SocketId::MAIN, SocketId::OTHER_PORT, SocketId::MAIN];
         if second {
             expected.insert(2, SocketId::OTHER_ADDRESS);
@@ -87,7 +87,10 @@ fn every_kind_of_nat_is_told_by_five_packets_and_the_registration() {
         // The report: what was seen of each packet, by its number.
         let [ToEquipment::Seen(report)] = &lamp.read(&sent)[..] else { panic!("{name}") };
         assert_eq!((report.request, report.round), (0, 0));
-        assert_eq!(report.packets[..], (1..).zip(seen).collect::<Vec<_>>()[..]);
+        assert_eq!(
+            report.packets[..],
+            (1..).zip(seen.into_iter().map(Into::into)).collect::<Vec<_>>()[..]
+        );
     }
 }
 

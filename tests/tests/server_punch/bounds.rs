@@ -47,7 +47,7 @@ fn a_registration_or_a_request_over_tcp_gets_no_bursts() {
     let line = stream(&mut booth, &mut lamp, Role::Acceptor, HOME);
     let capabilities = 7 | Ability::LARGE.to_bits();
     let (id, local, early_key) = (lamp.id(), sa("10.0.0.2:4600"), Some(EARLY));
-    let register = Register { id, local, capabilities, early_key };
+    let register = Register { id, local: local.into(), capabilities, early_key };
     let register = lamp.transport(&ToServer::Register(register));
     assert_eq!(write(&mut booth, line, &register).len(), 1, "the answer alone");
     let mut phone = phone(&mut booth, Maps::Kept, Ability::LARGE);

@@ -10,9 +10,9 @@ fn a_paired_issuer_and_its_acceptor_get_their_bursts_with_the_notification() {
     let sent = booth.ask(&mut phone, NUMBER, lamp.evil.id(), true);
     let number = notified(&lamp, &sent);
     let burst = |port| Burst::to_port(0, port);
-    let expected = Punch { request: NUMBER, peer: lamp.at, burst: burst(4_600) };
+    let expected = Punch { request: NUMBER, peer: lamp.at.into(), burst: burst(4_600) };
     assert_eq!(punches(&phone, &sent), [expected]);
-    let expected = Punch { request: number, peer: phone.at, burst: burst(5_600) };
+    let expected = Punch { request: number, peer: phone.at.into(), burst: burst(5_600) };
     assert_eq!(punches(&lamp, &sent), [expected]);
     assert!(sent.iter().all(|sent| sent.socket == SocketId::MAIN));
     assert_eq!(plans(&mut booth), [Ok(Method::Direct)]);
@@ -49,7 +49,7 @@ fn a_stranger_is_told_nothing_before_the_acceptor_has_accepted() {
     let sent = accept(&mut booth, &mut lamp, number);
     assert_eq!(plans(&mut booth), [Ok(Method::Bracket)]);
     assert!(matches!(phone.read(&sent)[..], [ToEquipment::Plan(plan)] if plan.accepted));
-    assert_eq!(punches(&lamp, &sent)[0].peer, phone.at);
+    assert_eq!(punches(&lamp, &sent)[0].peer, phone.at.into());
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_bubble_of_a_counter_is_bracketed_and_its_sightings_are_reported() {
     assert_eq!((look.burst.sockets, look.burst.bracket), (1, Bracket::SameSocket));
     // The counter was seen a moment ago: the next port but one, and a few after it.
     let [early] = punches(&phone, &sent)[..] else { panic!("{sent:?}") };
-    assert_eq!((early.peer, early.burst.count), (lamp.at, 3));
+    assert_eq!((early.peer, early.burst.count), (lamp.at.into(), 3));
     let (received, sent) = detect(&mut booth, &mut lamp, (number, 0, 1), 41_000, 0);
     assert_eq!((received, sent), (Received::Control, vec![]));
     let (received, sent) = detect(&mut booth, &mut lamp, (number, 0, 2), 41_004, 1);
@@ -110,9 +110,9 @@ fn the_bubble_of_a_counter_is_bracketed_and_its_sightings_are_reported() {
     // The one asked for a report, the other did not.
     let [ToEquipment::Seen(seen)] = &lamp.read(&sent)[..] else { panic!("{sent:?}") };
     let from = SocketAddr::new(lamp.at.ip(), 41_004);
-    assert_eq!((seen.request, seen.round, &seen.packets[..]), (number, 0, &[(2, from)][..]));
+    assert_eq!((seen.request, seen.round, &seen.packets[..]), (number, 0, &[(2, from.into())][..]));
     let [aim] = punches(&phone, &sent)[..] else { panic!("{sent:?}") };
-    assert_eq!((aim.request, aim.peer, ports(&aim.burst)), (NUMBER, lamp.at, vec![41_002]));
+    assert_eq!((aim.request, aim.peer, ports(&aim.burst)), (NUMBER, lamp.at.into(), vec![41_002]));
 }
 
 /// Punch claims 51 and 57, threat T15.
@@ -202,7 +202,7 @@ fn what_is_learned_later_begins_anew_where_it_changes_the_plan() {
         let rounds: Vec<_> = punches(&phone, &sent).iter().map(|one| one.burst.round).collect();
         assert_eq!(plans(&mut booth), methods);
         assert_eq!(rounds, (0..).take(methods.len()).collect::<Vec<u8>>());
-        assert!(punches(&phone, &sent).iter().all(|punch| punch.peer == lamp.at));
+        assert!(punches(&phone, &sent).iter().all(|punch| punch.peer == lamp.at.into()));
     }
 }
 

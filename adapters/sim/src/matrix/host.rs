@@ -122,7 +122,7 @@ impl Host {
             }
             if let Some(observed) = self.out(now, socket, server(end)) {
                 let local = self.locals.get(usize::from(socket)).copied().unwrap_or(0);
-                seen.push(Sighting { socket, local, server: end, observed });
+                seen.push(Sighting { socket, local, server: end, observed: observed.into() });
             }
             now += Duration::from_micros(500);
         }
@@ -131,7 +131,7 @@ impl Host {
         profile.set_filtering(port, address);
         profile.punishes |= self.shut_out;
         if let Some(first) = seen.first() {
-            self.observed = first.observed;
+            self.observed = first.observed.into();
         }
         if let (Some(leased), Some(true)) = (leased, address.or(port)) {
             self.observed.set_port(leased);

@@ -181,7 +181,7 @@ impl<'l> Run<'l> {
 
     fn begin(&mut self) -> Result<Plan, Hopeless> {
         let party = |i: usize| Party {
-            observed: self.hosts[i].observed,
+            observed: self.hosts[i].observed.into(),
             profile: self.hosts[i].profile,
             age: self.lab.age + self.lab.delay,
             limits: self.lab.limits[i],
@@ -280,7 +280,8 @@ impl<'l> Run<'l> {
                     gap += Duration::from_micros(100);
                     let (delay, lost) = (self.flight() + self.lab.farther[end] + gap, self.lost());
                     if let (Some(observed), false) = (sent, lost) {
-                        let sighting = Sighting { socket, local, server: to, observed };
+                        let sighting =
+                            Sighting { socket, local, server: to, observed: observed.into() };
                         self.later(delay, Event::Detected(end, round, moment, sighting));
                     }
                 }

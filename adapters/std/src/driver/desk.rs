@@ -92,7 +92,7 @@ impl<E> Desk<'_, E> {
 
     /// Sends a sealed payload; whether it has left or was queued.
     pub(crate) fn send(&mut self, now: Instant, path: &Path, bytes: &[u8]) -> bool {
-        let remote = path.remote();
+        let remote = path.remote().into();
         let (carrier, message, taken) = match path {
             Path::Datagram { socket, .. } => {
                 let taken = self.net.send(*socket, bytes, remote, None) == Sent::Done;

@@ -150,7 +150,7 @@ impl Coordinator {
         moment: Moment,
         sighting: &Sighting,
     ) {
-        let same_host = sighting.observed.ip() == self.party(end).observed.ip();
+        let same_host = sighting.observed.shares_ip(self.party(end).observed);
         let known = self.learned(end).has(moment);
         if round != self.round || !same_host || known || sighting.port() == 0 {
             return;

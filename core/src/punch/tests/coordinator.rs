@@ -11,7 +11,7 @@ const START: Instant = Instant::from_millis(1_000);
 const MOMENTS: [Moment; 3] = [Moment::Announce, Moment::Before, Moment::After];
 
 fn sighting(number: u8, local: u16, port: u16) -> Sighting {
-    let observed = SocketAddr::from(([192, 0, 2, number], port));
+    let observed = Endpoint::from(([192, 0, 2, number], port));
     Sighting { socket: 1, local, server: ServerEnd::Main, observed }
 }
 

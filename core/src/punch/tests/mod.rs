@@ -7,10 +7,10 @@ mod bodies;
 mod coordinator;
 mod plan;
 
-use core::net::SocketAddr;
 use core::time::Duration;
 
 use super::{Detector, Limits, Party};
+use crate::addr::Endpoint;
 use crate::nat::{Allocation, Differential, Filtering, Mapping, NatProfile, Span};
 
 /// Numbers in a fixed order that looks like none.
@@ -89,6 +89,6 @@ fn profiles() -> impl Iterator<Item = NatProfile> {
 }
 
 fn party(number: u8, profile: NatProfile, limits: Limits) -> Party {
-    let observed = SocketAddr::from(([192, 0, 2, number], 40_000 + u16::from(number)));
+    let observed = Endpoint::from(([192, 0, 2, number], 40_000 + u16::from(number)));
     Party { observed, profile, age: Duration::from_secs(10), limits, detector: Detector::Server }
 }

@@ -100,7 +100,7 @@ fn two_families_and_two_drawn_ports_are_hopeless() {
     });
     let a = party(1, drawn.unwrap(), Limits::LARGE);
     assert_eq!(plan(&a, &a), Err(Hopeless::BothUnpredictable));
-    let observed = SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 4_000));
+    let observed = Endpoint::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 4_000));
     assert_eq!(plan(&a, &Party { observed, ..a }), Err(Hopeless::Families));
     // A span that was never seen is the whole port space.
     let nothing = Span::default().forecast();

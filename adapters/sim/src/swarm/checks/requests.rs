@@ -276,7 +276,7 @@ impl Requests {
                 if !ask.from.contains(&notify.issuer.ip()) {
                     return broken(format!("{} has asked from {:?}", notify.issuer, ask.from));
                 }
-                ask.passed.insert(notify.issuer);
+                ask.passed.insert(notify.issuer.into());
             }
             ToEquipment::Wake(_) => {
                 let now = seen.call.now;

@@ -74,7 +74,10 @@ fn reported(meeting: &Meeting, side: Side) -> Held<&Packet> {
         let report = meeting.reports(side, seen).next().ok_or("a port was not reported")?;
         let What::Seen(content) = &report.what else { continue };
         let mut named = content.packets.iter().filter(|(which, _)| *which == detection.which);
-        must(named.all(|(_, address)| *address == seen.source), "another port was reported")?;
+        must(
+            named.all(|(_, address)| *address == seen.source.into()),
+            "another port was reported",
+        )?;
         must(report.at >= arrival(seen), "it was reported before")?;
         meeting.private(side, report)?;
         last = Some(report);

@@ -54,7 +54,10 @@ fn reported(meeting: &Meeting, side: Side) -> Held<[&Packet; 2]> {
         let report = meeting.reports(side, seen).next().ok_or("nothing was reported of one")?;
         let What::Seen(content) = &report.what else { return Err("it is no report".into()) };
         let mut named = content.packets.iter().filter(|(which, _)| *which == detection.which);
-        must(named.all(|(_, address)| *address == seen.source), "another port was reported")?;
+        must(
+            named.all(|(_, address)| *address == seen.source.into()),
+            "another port was reported",
+        )?;
         must(report.at >= arrival(seen), "it was reported before")?;
         meeting.private(side, report)?;
         Ok(report)

@@ -193,7 +193,7 @@ pub(crate) fn bursts_name_port_1(meeting: &mut Meeting, side: Side) {
 
 /// The bursts of an end name another address.
 pub(crate) fn bursts_name_nobody(meeting: &mut Meeting, side: Side) {
-    edit_bursts(meeting, side, |punch| punch.peer.set_ip(NOWHERE));
+    edit_bursts(meeting, side, |punch| punch.peer = (NOWHERE, punch.peer.port()).into());
 }
 
 /// What an end was reported is not what the server saw.
@@ -202,7 +202,7 @@ pub(crate) fn reports_wrong(meeting: &mut Meeting, side: Side) {
     edit(meeting, which, |packet| {
         if let What::Seen(seen) = &mut packet.what {
             for (_, address) in &mut seen.packets {
-                address.set_port(1);
+                *address = address.at_port(1);
             }
         }
     });
