@@ -5,8 +5,11 @@ use core::fmt;
 use core::net::{AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::str::FromStr;
 
-use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
-use serde::ser::{Serialize, SerializeTuple, Serializer};
+use serde::de::{Error, SeqAccess, Visitor};
+use serde::ser::SerializeTuple;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::wire::once::{fill, number};
 
 /// An IP address and a port in the one form that [`canonical`](crate::canonical) describes.
 #[derive(Clone, Copy)]
@@ -159,7 +162,7 @@ impl Serialize for Endpoint {
         let mut tuple = to.serialize_tuple(ip.len().saturating_add(2))?;
         tuple.serialize_element(&variant)?;
         ip.iter().try_for_each(|byte| tuple.serialize_element(byte))?;
-        tuple.serialize_element(&self.port)?;
+        tuple.serialize_element(&Port(self.port))?;
         tuple.end()
     }
 }
@@ -171,6 +174,9 @@ impl<'de> Deserialize<'de> for Endpoint {
     }
 }
 
+#[derive(Serialize, Deserialize)]
+struct Port(#[serde(with = "number")] u16);
+
 struct Fields;
 
 impl<'de> Visitor<'de> for Fields {
@@ -181,17 +187,17 @@ impl<'de> Visitor<'de> for Fields {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut fields: A) -> Result<Endpoint, A::Error> {
-        let short = || A::Error::custom("an address is cut off");
+        let mut variant = [0];
+        fill(&mut fields, &mut variant)?;
         let mut ip = Ipv4Addr::UNSPECIFIED.to_ipv6_mapped().octets();
-        let from = match fields.next_element::<u8>()? {
-            Some(0) => 12,
-            Some(1) => 0,
+        let own = match variant {
+            [0] => ip.get_mut(12..).unwrap_or_default(),
+            [1] => &mut ip,
             _ => return Err(A::Error::custom("no kind of address")),
         };
-        for byte in ip.iter_mut().skip(from) {
-            *byte = fields.next_element()?.ok_or_else(short)?;
-        }
-        Ok(Endpoint::v6(ip.into(), fields.next_element()?.ok_or_else(short)?))
+        fill(&mut fields, own)?;
+        let port = fields.next_element::<Port>()?.ok_or_else(|| A::Error::custom("cut off"))?;
+        Ok(Endpoint::v6(ip.into(), port.0))
     }
 }
 

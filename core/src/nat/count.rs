@@ -8,6 +8,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::once::number;
+
 /// A distribution of a number of foreign mappings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
@@ -15,12 +17,14 @@ pub enum Count {
     /// A Poisson process: on the average this many 256ths.
     Poisson {
         /// Mean in 256ths, at least 1 is taken.
+        #[serde(with = "number")]
         mean: u32,
     },
     /// `number` foreign mappings fell into a time that the packet cuts at `part` : `rest`; how many
     /// of them came before it (binomial).
     Split {
         /// All foreign mappings of the time.
+        #[serde(with = "number")]
         number: u16,
         /// Time before the packet, in any unit.
         part: u8,

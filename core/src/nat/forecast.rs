@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::count::{Count, Walk};
 use super::differential::Differential;
 use super::range::leads;
+use crate::wire::once::number;
 
 /// Most candidates of one forecast: no attempt has a larger budget.
 pub const MAX_CANDIDATE_PORTS: usize = 1_024;
@@ -20,15 +21,17 @@ const MOST_NUMBERS: u32 = 4_096;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum Forecast {
     /// The port itself.
-    Port(u16),
+    Port(#[serde(with = "number")] u16),
     /// A counter was seen at `last`; this is the `nth` mapping of the equipment's own after it, and
     /// foreign ones came between.
     Counter {
         /// The port that was seen.
+        #[serde(with = "number")]
         last: u16,
         /// The counter's step.
         differential: Differential,
         /// 1 for the very next mapping.
+        #[serde(with = "number")]
         nth: u16,
         /// How many foreign mappings.
         foreign: Count,
@@ -36,6 +39,7 @@ pub enum Forecast {
     /// This port, and the ports on from it at the differential: a range in its order.
     Run {
         /// The first port.
+        #[serde(with = "number")]
         first: u16,
         /// The step.
         differential: Differential,
@@ -44,8 +48,10 @@ pub enum Forecast {
     /// that is, is not known.
     Around {
         /// The port seen first.
+        #[serde(with = "number")]
         before: u16,
         /// The port seen last.
+        #[serde(with = "number")]
         after: u16,
         /// The counter's step.
         differential: Differential,
@@ -53,17 +59,22 @@ pub enum Forecast {
     /// Any port between the two, from the middle outwards.
     Between {
         /// Below all.
+        #[serde(with = "number")]
         low: u16,
         /// Above all.
+        #[serde(with = "number")]
         high: u16,
     },
     /// Drawn from this set, or from up to `margin` ports around it.
     Among {
         /// The lowest port that was seen.
+        #[serde(with = "number")]
         low: u16,
         /// The highest.
+        #[serde(with = "number")]
         high: u16,
         /// How far the set may reach beyond what was seen, on each side.
+        #[serde(with = "number")]
         margin: u16,
     },
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::count::Count;
 use super::differential::Differential;
 use super::forecast::Forecast;
+use crate::wire::once::number;
 
 /// Steps that a packet may seem to lie behind an earlier one because it overtook it on the way.
 const OVERTAKEN: i32 = -8;
@@ -19,8 +20,10 @@ const OVERTAKEN: i32 = -8;
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct PortRange {
     /// Observed before the bubbles.
+    #[serde(with = "number")]
     pub before: u16,
     /// Observed after them.
+    #[serde(with = "number")]
     pub after: u16,
     /// The step of the NAT's counter, where it is known.
     pub differential: Option<Differential>,

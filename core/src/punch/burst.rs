@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::wire::once::number;
+
 use crate::nat::Forecast;
 
 /// Which packets to the server go with a burst, so that the ports of its packets can be worked out.
@@ -80,6 +82,7 @@ pub struct Burst {
     /// The peer's ports, the likeliest first.
     pub ports: Forecast,
     /// How many of them.
+    #[serde(with = "number")]
     pub count: u16,
     /// What goes to the server with it.
     pub bracket: Bracket,

@@ -69,12 +69,16 @@ impl<'a> Writer<'a> {
 
 /// Length in bytes of a body.
 pub(crate) fn body_len<T: Serialize>(value: &T) -> usize {
-    postcard::serialize_with_flavor::<T, Measure, usize>(value, Measure(0)).unwrap_or(usize::MAX)
+    postcard::serialize_with_flavor::<T, Sink<'_>, usize>(value, Sink { out: &mut [], len: 0 })
+        .unwrap_or(usize::MAX)
 }
 
 /// Writes a body to the front of `out`; returns its length, or `None` when it does not fit.
 pub(crate) fn write_body<T: Serialize>(value: &T, out: &mut [u8]) -> Option<usize> {
-    postcard::to_slice(value, out).ok().map(|written| written.len())
+    let room = out.len();
+    let sink = Sink { out, len: 0 };
+    let len = postcard::serialize_with_flavor::<T, Sink<'_>, usize>(value, sink).ok()?;
+    (len <= room).then_some(len)
 }
 
 /// Reads a body that fills `bytes`.
@@ -90,28 +94,62 @@ pub(crate) fn read_padded_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 fn read_front<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    let (value, rest) = postcard::take_from_bytes::<T>(bytes).ok()?;
+    let mut source = postcard::Deserializer::from_flavor(Source(bytes));
+    let value = T::deserialize(&mut source).ok()?;
+    let rest = source.finalize().ok()?;
     let used = bytes.len().checked_sub(rest.len())?;
     (body_len(&value) == used).then_some((value, rest))
 }
 
-struct Measure(usize);
+/// What bodies are read from: postcard's own takes a byte in line, at each place that takes one.
+struct Source<'a>(&'a [u8]);
 
-impl Flavor for Measure {
-    type Output = usize;
+impl<'a> postcard::de_flavors::Flavor<'a> for Source<'a> {
+    type Remainder = &'a [u8];
+    type Source = ();
 
-    fn try_push(&mut self, _byte: u8) -> postcard::Result<()> {
-        // No value is as long as memory; and a loop of these over an array becomes one addition.
-        self.0 = self.0.wrapping_add(1);
-        Ok(())
+    #[inline(never)]
+    fn pop(&mut self) -> postcard::Result<u8> {
+        let (&byte, rest) =
+            self.0.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.0 = rest;
+        Ok(byte)
     }
 
-    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        self.0 = self.0.saturating_add(bytes.len());
+    #[inline(never)]
+    fn try_take_n(&mut self, len: usize) -> postcard::Result<&'a [u8]> {
+        let split = self.0.split_at_checked(len);
+        let (taken, rest) = split.ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn finalize(self) -> postcard::Result<&'a [u8]> {
+        Ok(self.0)
+    }
+}
+
+/// What bodies are written to, and what measures them: bytes for which there is no room are counted
+/// only.
+struct Sink<'a> {
+    out: &'a mut [u8],
+    len: usize,
+}
+
+impl Flavor for Sink<'_> {
+    type Output = usize;
+
+    #[inline(never)]
+    fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
+        if let Some(to) = self.out.get_mut(self.len) {
+            *to = byte;
+        }
+        // No value is as long as memory.
+        self.len = self.len.wrapping_add(1);
         Ok(())
     }
 
     fn finalize(self) -> postcard::Result<usize> {
-        Ok(self.0)
+        Ok(self.len)
     }
 }

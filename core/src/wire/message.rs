@@ -7,6 +7,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
+use super::once::{bytes, number, optional_bytes};
 use crate::addr::Endpoint;
 use crate::id::EquipmentId;
 
@@ -27,6 +28,7 @@ pub struct Hello<'a> {
     /// The role of the session.
     pub role: Role,
     /// Seconds since 1970 by the equipment's clock; 0 = it has none.
+    #[serde(with = "number")]
     pub time: u64,
     /// A request that comes along, so that a cold issuer needs no further round trip.
     #[serde(borrow)]
@@ -39,6 +41,7 @@ pub struct Welcome {
     /// The equipment's address as the server sees it.
     pub observed: Endpoint,
     /// Seconds since 1970 by the server's clock, for information; 0 = it has none.
+    #[serde(with = "number")]
     pub time: u64,
     /// The request in message 1 was taken; it must not be sent again.
     pub early_taken: bool,
@@ -109,8 +112,10 @@ pub struct Register {
     /// server stores the address that it observes, this one is a host candidate only.
     pub local: Endpoint,
     /// [`capability`] bits.
+    #[serde(with = "number")]
     pub capabilities: u32,
     /// The acceptor's current early key.
+    #[serde(with = "optional_bytes")]
     pub early_key: Option<[u8; 16]>,
 }
 
@@ -133,6 +138,7 @@ pub mod capability {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Measure {
     /// The UDP port beside the main one, on the same address.
+    #[serde(with = "number")]
     pub other_port: u16,
     /// An end on another address.
     pub other_address: Option<Endpoint>,
@@ -148,6 +154,7 @@ pub const MAX_SEEN: usize = crate::nat::MEASURE_PACKETS;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Seen {
     /// The equipment's number for the request; 0: the measurement.
+    #[serde(with = "number")]
     pub request: u32,
     /// The burst's round.
     pub round: u8,
@@ -159,6 +166,7 @@ pub struct Seen {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Punch {
     /// The equipment's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// The peer's address as the server sees it. The IP address stays for the whole attempt.
     pub peer: Endpoint,
@@ -170,6 +178,7 @@ pub struct Punch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Hopeless {
     /// The equipment's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// Why.
     pub why: crate::punch::Hopeless,
@@ -179,6 +188,7 @@ pub struct Hopeless {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Heard {
     /// The equipment's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
 }
 
@@ -186,6 +196,7 @@ pub struct Heard {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Range {
     /// The equipment's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// The burst's round.
     pub round: u8,
@@ -197,6 +208,7 @@ pub struct Range {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Life {
     /// A probe shall come from the server's main end to this port of the session's address; 0: none.
+    #[serde(with = "number")]
     pub port: u16,
     /// [`Lifetime::to_byte`](crate::nat::Lifetime::to_byte).
     pub lifetime: u8,
@@ -208,6 +220,7 @@ pub struct Registered {
     /// The equipment's address as the server sees it.
     pub observed: Endpoint,
     /// How long the device should wait between keepalives, in seconds.
+    #[serde(with = "number")]
     pub interval: u16,
     /// After how many keepalives a full registration is wanted again.
     pub register_every: u8,
@@ -217,6 +230,7 @@ pub struct Registered {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConnectRequest<'a> {
     /// The issuer's own number for this request.
+    #[serde(with = "number")]
     pub request: u32,
     /// The equipment that is asked for.
     pub target: EquipmentId,
@@ -224,6 +238,7 @@ pub struct ConnectRequest<'a> {
     /// or unspecified, which stands for it.
     pub issuer: Endpoint,
     /// Authenticates the request under the acceptor's early key: the issuer is paired.
+    #[serde(with = "optional_bytes")]
     pub early_tag: Option<[u8; 16]>,
     /// The sealed offer, [`OFFER_LEN`](super::OFFER_LEN) bytes.
     pub offer: &'a [u8],
@@ -233,6 +248,7 @@ pub struct ConnectRequest<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ConnectNotify<'a> {
     /// The server's number for this request.
+    #[serde(with = "number")]
     pub request: u32,
     /// The issuer's address: IP as observed by the server, port as stated by the issuer.
     pub issuer: Endpoint,
@@ -246,6 +262,7 @@ pub struct ConnectNotify<'a> {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Wake {
     /// The server's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
 }
 
@@ -253,6 +270,7 @@ pub struct Wake {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Fetch {
     /// The number from the [`Wake`].
+    #[serde(with = "number")]
     pub request: u32,
 }
 
@@ -260,6 +278,7 @@ pub struct Fetch {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct NotifyReply {
     /// The server's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// What the acceptor does about it.
     pub verdict: Verdict,
@@ -303,6 +322,7 @@ pub enum Reason {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Plan {
     /// The issuer's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// The acceptor's address as the server sees it: told once it has accepted, or at once to a
     /// paired issuer.
@@ -315,6 +335,7 @@ pub struct Plan {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refused {
     /// The issuer's number for the request.
+    #[serde(with = "number")]
     pub request: u32,
     /// Why, for paired issuers.
     pub reason: Reason,
@@ -327,14 +348,19 @@ pub const MAX_CANDIDATES: usize = 3;
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Offer {
     /// The issuer's receiver index for the session.
+    #[serde(with = "number")]
     pub index: u32,
     /// Password information: Argon2id(password, id); all zero when absent is `None`.
+    #[serde(with = "optional_bytes")]
     pub password: Option<[u8; 32]>,
     /// Authenticates what is sent on paths that are not yet proven.
+    #[serde(with = "bytes")]
     pub punch_key: [u8; 16],
     /// Grows with each offer of this issuer to this acceptor; 0 = the issuer keeps none.
+    #[serde(with = "number")]
     pub counter: u64,
     /// Seconds since 1970 by the issuer's clock; 0 = it has none.
+    #[serde(with = "number")]
     pub time: u64,
     /// The issuer's own addresses, for ends on the same LAN.
     pub candidates: Vec<Endpoint, MAX_CANDIDATES>,
@@ -365,6 +391,7 @@ impl core::fmt::Debug for Offer {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Accept {
     /// The acceptor's early key, for an issuer that it has paired with.
+    #[serde(with = "optional_bytes")]
     pub early_key: Option<[u8; 16]>,
 }
 
@@ -378,5 +405,5 @@ pub enum PeerMessage {
     /// The sender has ended the session.
     Close,
     /// The acceptor's early key has changed.
-    EarlyKey([u8; 16]),
+    EarlyKey(#[serde(with = "bytes")] [u8; 16]),
 }
