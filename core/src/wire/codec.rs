@@ -149,6 +149,15 @@ impl Flavor for Sink<'_> {
         Ok(())
     }
 
+    fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
+        let end = self.len.saturating_add(bytes.len());
+        if let Some(to) = self.out.get_mut(self.len..end) {
+            to.copy_from_slice(bytes);
+        }
+        self.len = end;
+        Ok(())
+    }
+
     fn finalize(self) -> postcard::Result<usize> {
         Ok(self.len)
     }
