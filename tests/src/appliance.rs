@@ -17,7 +17,7 @@ use genkan_core::{
 };
 use genkan_sim::SimEntropy;
 
-use crate::evil::{Desk, SERVER_LINK, body, drain, hmac, responder, root, sa, seal, siphash};
+use crate::evil::{Desk, SERVER_LINK, Sent, body, drain, hmac, responder, root, sa, seal, siphash};
 use crate::scene::PASSWORD;
 
 /// The server's address.
@@ -98,13 +98,18 @@ impl Appliance {
         assert_eq!(self.hear(&mut response), Received::Control);
         let said = self.said();
         assert!(matches!(said[..], [ToServer::Register(_)]), "{said:?}");
+        self.registered();
+        while self.lamp.poll_event().is_some() {}
+    }
+
+    /// The server answers a registration.
+    fn registered(&mut self) {
         let observed = sa("198.51.100.2:4600");
         self.tell(&ToEquipment::Registered(Registered {
             observed: observed.into(),
             interval: 25,
             register_every: 8,
         }));
-        while self.lamp.poll_event().is_some() {}
     }
 
     /// A datagram in the server's name.
@@ -129,12 +134,8 @@ impl Appliance {
 
     /// The server wants the address proven.
     pub fn challenge(&mut self, cookie: [u8; 6]) -> Received<'static> {
-        let mut bytes = vec![Kind::Challenge as u8, 0];
-        bytes.extend(self.index.to_be_bytes());
-        bytes.extend(cookie);
-        let key = hmac(&self.root, &[b"keepalive down"]);
-        bytes.extend(siphash(&key[..16], &[&bytes]));
-        self.hear(&mut bytes)
+        let [a, b, c, d, e, f] = cookie;
+        self.short(Kind::Challenge, 0, u64::from_be_bytes([0, 0, a, b, c, d, e, f]))
     }
 
     /// The kinds of all that the appliance has to send now.
@@ -155,10 +156,24 @@ impl Appliance {
         self.hear(&mut bytes)
     }
 
+    /// A short message in the server's name: a probe, or the answer to a keepalive.
+    pub fn short(&mut self, kind: Kind, status: u8, counter: u64) -> Received<'static> {
+        let mut bytes = vec![kind as u8, status];
+        bytes.extend(self.index.to_be_bytes());
+        bytes.extend(&counter.to_be_bytes()[2..]);
+        let key = hmac(&self.root, &[b"keepalive down"]);
+        bytes.extend(siphash(&key[..16], &[&bytes]));
+        self.hear(&mut bytes)
+    }
+
     /// What the appliance has to say to the server now.
     pub fn said(&mut self) -> Vec<ToServer<'static>> {
-        let root = LoggedRoot(self.root);
         let sent = drain(&mut self.lamp, self.now);
+        self.open(sent)
+    }
+
+    fn open(&self, sent: Sent) -> Vec<ToServer<'static>> {
+        let root = LoggedRoot(self.root);
         let opened =
             sent.into_iter().filter_map(|(_, mut bytes)| match inspect::open(&root, &mut bytes) {
                 Some(Body::ToServer(ToServer::Register(register))) => {
@@ -166,6 +181,8 @@ impl Appliance {
                 }
                 Some(Body::ToServer(ToServer::Reply(reply))) => Some(ToServer::Reply(reply)),
                 Some(Body::ToServer(ToServer::Deregister)) => Some(ToServer::Deregister),
+                Some(Body::ToServer(ToServer::Leased(port))) => Some(ToServer::Leased(port)),
+                Some(Body::ToServer(ToServer::Reached(proof))) => Some(ToServer::Reached(proof)),
                 _ => None,
             });
         opened.collect()
@@ -231,6 +248,35 @@ impl Appliance {
             while self.lamp.poll_event().is_some() {}
         }
         self.now = end;
+    }
+
+    /// Time passes; keepalives and registrations are answered, from one place. What it says.
+    pub fn pass_answered(&mut self, time: Duration) -> Vec<ToServer<'static>> {
+        let (end, mut said) = (self.now.after(time), Vec::new());
+        loop {
+            let sent = drain(&mut self.lamp, self.now);
+            while self.lamp.poll_command().is_some() {}
+            if sent.is_empty() {
+                let Some(due) = self.lamp.poll_timeout().filter(|due| due.at <= end) else { break };
+                self.now = due.at;
+                self.lamp.handle_timeout(self.now);
+                continue;
+            }
+            for (_, bytes) in &sent {
+                if Kind::of(bytes) == Ok(Kind::Keepalive) {
+                    let counter =
+                        bytes[6..12].iter().fold(0, |all, &one| all << 8 | u64::from(one));
+                    self.short(Kind::KeepaliveAnswer, 2, counter);
+                }
+            }
+            let words = self.open(sent);
+            if words.iter().any(|word| matches!(word, ToServer::Register(_))) {
+                self.registered();
+            }
+            said.extend(words);
+        }
+        self.now = end;
+        said
     }
 
     /// The frames that the appliance writes to a stream now.

@@ -134,6 +134,7 @@ fn bodies_to_equipment_are_frozen() {
 fn bodies_about_lifetimes_and_leases_are_frozen() {
     frozen(&ToServer::Life(Life { port: 40_000, lifetime: 0x76 }), "09c0b80276");
     frozen(&ToServer::Leased(40_000), "0ac0b802");
+    frozen(&ToServer::Reached([0xa0, 1, 2, 3, 4, 5]), "0ba00102030405");
 }
 
 /// Bodies about measuring and punching. Do not change the test!

@@ -192,6 +192,7 @@ impl View<'_> {
         }
         if state.registration.stage == Registered::Registered {
             state.registration.answered(now, jitter);
+            state.puncher.say_reached();
             // The server has moved the registration: a full one tells us the new address. It also
             // follows what is leased.
             if state.puncher.repeat_leased() || answer.status & ADDRESS_UNCHANGED == 0 {

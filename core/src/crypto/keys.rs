@@ -101,6 +101,11 @@ pub(crate) fn half(bytes: &[u8; 32]) -> [u8; 16] {
     *half
 }
 
+/// The second half of 32 bytes.
+pub(crate) fn other_half(bytes: &[u8; 32]) -> [u8; 16] {
+    bytes.last_chunk().copied().unwrap_or_default()
+}
+
 /// A salted hash of a password information, as a device stores it.
 #[derive(Clone, Copy, PartialEq, Eq, Zeroize)]
 pub struct PasswordRecord {

@@ -55,7 +55,7 @@ pub(crate) struct Gauge {
     pub(super) until: Option<Instant>,
     ends: Option<Measure>,
     /// Which filter probes have come: bits of [`Detect::status`].
-    probes: u8,
+    pub(super) probes: u8,
     /// The port that the first fresh socket is bound to; 0: there are none.
     pub(super) local: u16,
     /// Until when the NAT may let the server's other port in, because of a packet of ours.
@@ -87,6 +87,11 @@ impl Gauge {
     /// Whether the server has shown that it lets equipment punch.
     pub(crate) const fn is_invited(&self) -> bool {
         self.ends.is_some()
+    }
+
+    /// Whether a server that has shown its ends has one on another address.
+    pub(super) fn has_second(&self) -> Option<bool> {
+        self.ends.map(|ends| ends.other_address.is_some())
     }
 
     /// The session with the server is another one: whether its server does the same, it will say.
@@ -178,7 +183,7 @@ impl Gauge {
     }
 
     fn plan(&self) -> &'static [Probe; MEASURE_PACKETS - 1] {
-        measurement(self.ends.is_some_and(|ends| ends.other_address.is_some()))
+        measurement(self.has_second() == Some(true))
     }
 
     /// The port that a socket of the measurement is bound to; 0: not known.
@@ -286,7 +291,7 @@ impl Gauge {
         }
         let mut profile = NatProfile::measure(&sightings);
         let other = |bit: u8| self.probes & bit != 0;
-        let second = self.ends.is_some_and(|ends| ends.other_address.is_some());
+        let second = self.has_second() == Some(true);
         let address = second.then(|| other(FROM_OTHER_ADDRESS));
         profile.set_filtering(Some(other(FROM_OTHER_PORT)), address);
         if leased && address.unwrap_or_else(|| other(FROM_OTHER_PORT)) {

@@ -3,6 +3,7 @@
 //! ```text
 //! measure.rs    the measurement of its NAT
 //! watch.rs      how long the NAT keeps a silent mapping
+//! lease.rs      the port that a box has opened for it
 //! names.rs      numbers of the sockets that it opens
 //! words.rs      what it has to say to the server about it
 //! slot.rs       what each connection slot has for it
@@ -15,6 +16,7 @@
 //! listens to nobody but who holds the offer's punch key and speaks from there. What a path that it
 //! finds is worth only the session over it shows (threats T14, T18).
 
+mod lease;
 mod measure;
 mod names;
 mod slot;

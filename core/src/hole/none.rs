@@ -228,6 +228,8 @@ impl Puncher {
         false
     }
 
+    pub(crate) const fn say_reached(&mut self) {}
+
     pub(crate) const fn measure(
         &mut self,
         _: Instant,

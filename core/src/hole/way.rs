@@ -1,5 +1,6 @@
 //! What is done for all connection slots at once, and for the measurement beside them.
 
+use super::lease::Lease;
 use super::{Gauge, Holed, Packet, Words};
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::SocketId;
@@ -44,10 +45,7 @@ pub(crate) struct Puncher {
     pub(crate) words: Words,
     /// The port that the registered socket is bound to; 0: not known.
     main_port: u16,
-    /// The port that the box has opened for it; 0: none.
-    leased: u16,
-    /// How often that is said yet, unless the server asks for a measurement.
-    leased_again: u8,
+    pub(super) lease: Lease,
     /// The keys that authenticate keepalives and detection packets in the session with the server.
     key_up: [u8; 16],
     key_down: [u8; 16],
@@ -59,9 +57,6 @@ pub(crate) struct Puncher {
     /// The slot that is served first: the one behind that which has waited for the pace last.
     turn: usize,
 }
-
-/// How often a lease is said to a server that does not react.
-const LEASED_AGAIN: u8 = 4;
 
 impl Puncher {
     /// `watches`: it finds out how long the NAT keeps a mapping, too.
@@ -78,8 +73,7 @@ impl Puncher {
             gauge: Gauge::new(watches),
             words: Words::new(),
             main_port: 0,
-            leased: 0,
-            leased_again: 0,
+            lease: Lease::NONE,
             key_up: [0; 16],
             key_down: [0; 16],
         }
@@ -100,41 +94,7 @@ impl Puncher {
         [self.key_up, self.key_down] = keys;
         self.gauge.forget_server();
         self.words.clear();
-        if self.leased != 0 {
-            self.leased_again = LEASED_AGAIN;
-            self.say_leased();
-        }
-    }
-
-    /// The box has opened another port for the registered socket, seen at `observed` so far, or (0)
-    /// none any more.
-    pub(crate) fn lease(&mut self, port: u16, observed: Option<Endpoint>) {
-        if self.leased != port && self.ability.is_some() {
-            (self.leased, self.leased_again) = (port, LEASED_AGAIN);
-            if observed.is_none_or(|observed| observed.port() != port) {
-                self.gauge.forget_opened();
-            }
-        }
-    }
-
-    /// Whether the server is yet to be told what is leased, and may be. A measurement that is under
-    /// way is waited for: its packets cannot know of probes that come later.
-    pub(crate) const fn has_leased_to_say(&self) -> bool {
-        self.leased_again > 0 && self.gauge.is_at_rest()
-    }
-
-    /// Says what is leased, where that is to be said. Whether it is said.
-    pub(crate) fn repeat_leased(&mut self) -> bool {
-        let says = self.has_leased_to_say();
-        if says {
-            self.say_leased();
-        }
-        says
-    }
-
-    fn say_leased(&mut self) {
-        self.leased_again = self.leased_again.saturating_sub(1);
-        self.words.leased(self.leased);
+        self.lease_again();
     }
 
     /// The server tells its ends.
@@ -145,11 +105,10 @@ impl Puncher {
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
-        if measure.now && self.leased_again < LEASED_AGAIN {
-            // It knows.
-            self.leased_again = 0;
-        }
-        self.gauge.invited(now, server, self.policy, measure)
+        self.lease.looked_at(measure.now);
+        let command = self.gauge.invited(now, server, self.policy, measure)?;
+        self.tell_reached();
+        Ok(command)
     }
 
     /// The server reports where detection packets came from. `registered`: where it sees the
@@ -162,7 +121,8 @@ impl Puncher {
     ) -> Result<Option<NatProfile>, Discard> {
         if seen.request == MEASUREMENT {
             let registered = registered.ok_or(Discard::Unexpected)?;
-            let leased = self.leased != 0;
+            self.say_reached();
+            let leased = self.lease.port != 0;
             let words = &mut self.words;
             return Ok(self.gauge.seen(seen, registered, self.main_port, words, leased));
         }
@@ -199,7 +159,9 @@ impl Puncher {
         if !crate::crypto::equal(&probe.tag(&self.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
-        Ok(self.gauge.probed(now, probe.status, probe.counter, &mut self.words))
+        let profile = self.gauge.probed(now, probe.status, probe.counter, &mut self.words);
+        self.reached(probe.status, probe.counter);
+        Ok(profile)
     }
 
     /// Time has passed for the measurement.

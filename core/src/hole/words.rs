@@ -12,6 +12,7 @@ enum Word {
     Range(Range),
     Life(Life),
     Leased(u16),
+    Reached([u8; 6]),
 }
 
 /// Words that wait. None is needed for more than speed: what finds no room is left out.
@@ -42,6 +43,11 @@ impl Words {
         self.say(Word::Leased(port));
     }
 
+    /// A probe has come to that port, and has carried this.
+    pub(crate) fn reached(&mut self, proof: [u8; 6]) {
+        self.say(Word::Reached(proof));
+    }
+
     /// It has heard the peer of this request.
     pub(crate) fn heard(&mut self, request: u32) {
         self.say(Word::Heard(Heard { request }));
@@ -64,6 +70,7 @@ impl Words {
             Word::Range(range) => ToServer::Range(range),
             Word::Life(life) => ToServer::Life(life),
             Word::Leased(port) => ToServer::Leased(port),
+            Word::Reached(proof) => ToServer::Reached(proof),
         })
     }
 

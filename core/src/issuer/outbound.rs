@@ -347,6 +347,7 @@ impl View<'_> {
             return;
         }
         slot.due = true;
+        self.state.puncher.say_reached();
         // What we can do may have been lost, too.
         if !self.state.say_leased()
             && self.state.datagram.is_up()

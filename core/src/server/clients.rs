@@ -68,7 +68,7 @@ pub struct ClientSlot {
     pub(super) look: Look,
     /// The external port that its box has opened for it, by its own word; 0: none.
     pub(super) leased: u16,
-    /// A probe to that port has arrived.
+    /// A probe to that port has arrived, by proof.
     pub(super) leads: bool,
     pub(super) chain: u32,
     pub(super) next: u32,
@@ -158,7 +158,9 @@ impl ClientSlot {
     pub(super) fn move_to(&mut self, place: Endpoint) {
         let (before, after) = (self.place, place);
         // Which port of another address leads here nobody has seen.
-        self.leads &= before.shares_ip(after);
+        if !before.shares_ip(after) {
+            self.doubt_lease();
+        }
         if self.look != Look::Never && !before.shares_ip(after) {
             self.look = Look::Moved;
             self.profile = [0; 12];
@@ -166,24 +168,6 @@ impl ClientSlot {
             self.look = Look::Moved;
         }
         self.place = place;
-    }
-
-    /// Its box has opened this port for it; 0: none any more. Whether that is news.
-    pub(super) fn set_leased(&mut self, port: u16) -> bool {
-        let news = self.leased != port;
-        if news {
-            (self.leased, self.leads) = (port, false);
-            if self.look != Look::Never {
-                self.look = Look::Moved;
-            }
-        }
-        news
-    }
-
-    /// Where peers reach it: at the port where the server sees it, or at a leased one.
-    pub(super) fn reached_at(&self) -> Option<Endpoint> {
-        let seen = self.address()?;
-        Some(if self.leads { seen.at_port(self.leased) } else { seen })
     }
 
     pub(super) fn profile(&self) -> NatProfile {
@@ -305,5 +289,27 @@ mod tests {
         assert_eq!(slot.reached_at(), Some(at(1, 50_000)));
         slot.move_to(at(2, 4_700));
         assert_eq!(slot.reached_at(), Some(at(2, 4_700)));
+    }
+
+    #[test]
+    fn what_followed_from_a_lease_ends_with_it() {
+        let at = |ip| Endpoint::from(([192, 0, 2, ip], 4_600));
+        let ends: [&dyn Fn(&mut ClientSlot); 4] = [
+            &|slot| _ = slot.set_leased(0),
+            &|slot| _ = slot.set_leased(50_001),
+            &|slot| slot.move_to(at(2)),
+            &|slot| slot.install(&Root([7; 32]), 1, 1, at(1)),
+        ];
+        for end in ends {
+            let mut slot = ClientSlot { has_place: true, place: at(1), ..ClientSlot::EMPTY };
+            slot.set_leased(50_000);
+            slot.leads = true;
+            let mut profile = NatProfile { last: 9, ..slot.profile() };
+            super::super::leases::open(&mut profile, true);
+            slot.set_profile(&profile);
+            end(&mut slot);
+            assert_eq!(slot.profile(), NatProfile { last: 9, ..NatProfile::default() });
+            assert!(!slot.leads);
+        }
     }
 }

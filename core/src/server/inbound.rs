@@ -257,6 +257,7 @@ impl View<'_> {
             ToServer::Range(range) => self.claimed(at, range),
             ToServer::Life(life) => self.life(at, life),
             ToServer::Leased(port) => self.leases(at, *port),
+            ToServer::Reached(proof) => self.reached(at, proof),
             ToServer::Can(_) | ToServer::Connect(_) | ToServer::Reply(_) | ToServer::Fetch(_) => {
                 Err(Discard::Unexpected)
             }

@@ -85,6 +85,7 @@ impl ClientSlot {
         see(u64::from(self.peer_index) << 32 | u64::from(self.expires));
         see(u64::from(self.capabilities) << 32 | u64::from(self.measured_at));
         see(u64::from(self.asked_at) << 32 | self.look as u64);
+        see(u64::from(self.leased) << 1 | u64::from(self.leads));
         self.profile().to_bytes().chunks(8).for_each(|part| see(word(part)));
         self.window.inspect(see);
         if let Some(address) = self.address() {

@@ -16,7 +16,7 @@ use heapless::Vec;
 
 use super::clients::{ClientSlot, Look, Use};
 use super::outbound::Out;
-use super::{MOMENT, ServerEvent, View};
+use super::{MOMENT, ServerEvent, View, leases};
 use crate::addr::Endpoint;
 use crate::machine::Discard;
 use crate::nat::{
@@ -51,16 +51,18 @@ const PACKETS: usize = MEASURE_PACKETS - 1;
 #[derive(Debug)]
 pub(super) struct Measurement {
     /// Its slot, and which use of it.
-    at: usize,
+    pub(super) at: usize,
     generation: u8,
     /// The registration: where it came from, and from which port the equipment says that it sent.
-    place: Endpoint,
+    pub(super) place: Endpoint,
     local: u16,
     /// Where the packets came from, and the ports that their sockets are said to be bound to.
     packets: [Option<(Endpoint, u16)>; PACKETS],
     /// Whether probes have gone out, and which of them have arrived by the equipment's word.
-    probed: bool,
+    pub(super) probed: bool,
     arrived: u8,
+    /// One has arrived at the leased port, by proof.
+    pub(super) proven: bool,
     asked: u8,
     /// What is missing by then is lost.
     until: Instant,
@@ -103,7 +105,7 @@ impl Measurement {
         see(crate::inspect::bits(known) << 16
             | u64::from(self.arrived) << 8
             | u64::from(self.asked));
-        see(self.at as u64 | u64::from(self.done) << 32);
+        see(self.at as u64 | crate::inspect::bits([self.done, self.proven]) << 32);
         see(self.until.as_micros());
     }
 }
@@ -127,14 +129,16 @@ impl ClientSlot {
         new || old && self.asked_ago(now) > APART
     }
 
-    /// Whether it may be probed: never again behind a NAT that punishes, or may have done so.
+    /// Whether it may be probed: never again behind a NAT that punishes, or may have done so. One that
+    /// takes probes for its own harms no other port than they went to.
     fn may_be_probed(&self, now: u32) -> bool {
         let rested = match self.look {
             Look::Never | Look::Moved => true,
             Look::Asked => self.asked_ago(now) > FILTER_MEMORY,
             Look::Probed => false,
         };
-        rested && !self.profile().punishes
+        let profile = self.profile();
+        rested && (!profile.punishes || profile.displaced && self.leases_another())
     }
 }
 
@@ -173,6 +177,7 @@ impl View<'_> {
             packets: [None; PACKETS],
             probed,
             arrived: 0,
+            proven: false,
             asked: 1,
             until: self.state.now.after(ASK_AGAIN),
             done: false,
@@ -185,26 +190,6 @@ impl View<'_> {
         }
         self.state.send(Out::Measure(at, true));
         self.arm_measurements();
-    }
-
-    /// What an equipment says that its box has opened for it. It is looked at anew with the word that
-    /// follows, its registration or what it can do. No probe goes to a port below 1,024.
-    pub(super) fn leases(&mut self, at: usize, port: u16) -> Result<(), Discard> {
-        let idle = self.idle(at);
-        let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
-        if (1..1_024).contains(&port) {
-            return Err(Discard::ForbiddenAddress);
-        }
-        if slot.set_leased(port) {
-            self.state.measurements.retain(|one| one.at != at);
-            if port == slot.place.port() {
-                // A keepalive came from there before this word: no silence has ended a mapping.
-                let lifetime = slot.lifetime().or_longer();
-                slot.set_profile(&NatProfile { lifetime, ..slot.profile() });
-                self.keep_heard(at, idle);
-            }
-        }
-        Ok(())
     }
 
     /// A word in a session that stands. An equipment that speaks and was never heard to answer since
@@ -293,7 +278,7 @@ impl View<'_> {
         measurement(self.other_address(at).is_some())
     }
 
-    fn other_address(&self, at: usize) -> Option<Endpoint> {
+    pub(super) fn other_address(&self, at: usize) -> Option<Endpoint> {
         self.state.config.other_address_for(self.clients.get(at)?.address()?)
     }
 
@@ -308,14 +293,15 @@ impl View<'_> {
         found.done = true;
         found.until = time.after(STRAGGLERS);
         let mut newer = NatProfile::measure(&found.sightings(probes));
-        let arrived = |bit: u8| found.probed.then_some(found.arrived & bit != 0);
+        let Some(slot) = self.clients.get_mut(at) else { return };
+        // What becomes of probes to another port says nothing of this one's filter.
+        let told = found.probed && !slot.leases_another();
+        let arrived = |bit: u8| told.then_some(found.arrived & bit != 0);
         let from_other_address = arrived(FROM_OTHER_ADDRESS).filter(|_| second);
         newer.set_filtering(arrived(FROM_OTHER_PORT), from_other_address);
-        let led = from_other_address.or_else(|| arrived(FROM_OTHER_PORT));
-        let Some(slot) = self.clients.get_mut(at) else { return };
-        slot.leads = slot.leased != 0 && led.unwrap_or(slot.leads);
+        found.settle_lease(slot);
         if slot.leads {
-            newer.set_leased();
+            leases::open(&mut newer, second);
         }
         let mut profile = slot.profile();
         if slot.measured_ago(now) > PROFILE_LIFE {
@@ -361,12 +347,18 @@ impl View<'_> {
                 self.state.send(Out::Measure(at, true));
                 place = place.saturating_add(1);
             } else {
-                self.state.measurements.remove(place);
-                // Nothing more will be known of it.
-                self.meet_anew(at);
+                let one = self.state.measurements.remove(place);
+                self.unseen(at, &one);
             }
         }
         self.arm_measurements();
+    }
+
+    /// The measurement of it that is not concluded.
+    pub(super) fn under_way(&mut self, at: usize) -> Option<&mut Measurement> {
+        let generation = self.clients.get(at)?.generation();
+        let mut all = self.state.measurements.iter_mut();
+        all.find(|one| one.at == at && one.generation == generation && !one.done)
     }
 
     /// Whether it was asked to show its NAT, and may do so yet.

@@ -7,6 +7,7 @@
 //! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
 //! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
 //! measure.rs      what equipment's NATs are like; lifetime.rs: how long they keep a mapping
+//! leases.rs       which port a box has opened for an equipment, and whether it leads there
 //! punch.rs        how two ends meet through them
 //! outbound.rs     what is due to leave; timers.rs: what time brings
 //! ```
@@ -23,6 +24,7 @@ mod inbound;
 mod index;
 #[cfg(feature = "inspect")]
 mod inspect;
+mod leases;
 mod lifetime;
 mod measure;
 mod outbound;
@@ -39,7 +41,7 @@ use core::net::SocketAddr;
 use heapless::Deque;
 
 use crate::counters::Counters;
-use crate::crypto::keys::half;
+use crate::crypto::keys::{half, other_half};
 use crate::entropy::{Draw, Entropy, Hedge};
 use crate::id::{EquipmentId, SocketId, StreamId};
 use crate::limit::Bucket;
@@ -85,6 +87,7 @@ pub(crate) struct State {
     /// Key of cookies and challenges, the one before, and when it changes.
     secrets: [[u8; 16]; 2],
     secret_until: Instant,
+    lease_key: [u8; 16],
     /// Of sources that have not proven their address, and of those that have.
     sources: [[Bucket; SOURCES]; 2],
     handshakes: Bucket,
@@ -209,7 +212,8 @@ where
         }
         let mut hedge = Hedge::new(config.key.secret(), config.wall_clock);
         let mut rng = Draw { source: &mut entropy, hedge: &mut hedge };
-        let index = Index::new(half(&rng.secret()?), table);
+        let drawn = rng.secret()?;
+        let (index, lease_key) = (Index::new(half(&drawn), table), other_half(&drawn));
         let secrets = [half(&rng.secret()?), half(&rng.secret()?)];
         let keys =
             [Some(Keys::new(config.key.clone())), config.previous_key.clone().map(Keys::new)];
@@ -223,6 +227,7 @@ where
             ephemerals: Deque::new(),
             secrets,
             secret_until: now.after(handshake::SECRET_LIFE),
+            lease_key,
             sources: [[Bucket::EMPTY; SOURCES]; 2],
             handshakes: Bucket::EMPTY,
             requests: Bucket::EMPTY,

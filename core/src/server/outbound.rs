@@ -303,7 +303,7 @@ impl View<'_> {
             Out::Reply(_, Reply::Short(bytes)) => copy(&bytes, out),
             Out::Probe(at, end) => {
                 if let Some(client) = self.clients.get(at) {
-                    copy(&probe(client, end), out);
+                    copy(&probe(client, end, &self.state.lease_key), out);
                 }
             }
             Out::Knock(at, _, port) => {
@@ -367,10 +367,11 @@ const fn socket(out: Out) -> SocketId {
 }
 
 /// A probe of an equipment's filter. Its counter is that of the next message to the equipment, which
-/// is the Measure.
-fn probe(client: &ClientSlot, end: ServerEnd) -> [u8; KEEPALIVE_LEN] {
+/// is the Measure; to a leased port it is the proof.
+fn probe(client: &ClientSlot, end: ServerEnd, key: &[u8; 16]) -> [u8; KEEPALIVE_LEN] {
     let status = if end == ServerEnd::OtherAddress { 2 } else { 1 };
-    filter_probe(client, status, client.next_counter())
+    let counter = if client.leased == 0 { client.next_counter() } else { client.proof(key, end) };
+    filter_probe(client, status, counter)
 }
 
 fn filter_probe(client: &ClientSlot, status: u8, counter: u64) -> [u8; KEEPALIVE_LEN] {

@@ -73,8 +73,10 @@ pub enum ToServer<'a> {
     /// How long the equipment's NAT keeps a mapping, and the wish for a probe.
     Life(Life),
     /// The box before the equipment has opened this external port for the socket of this session
-    /// (PCP, NAT-PMP); 0: it does so no more. Believed when a probe to it arrives.
+    /// (PCP, NAT-PMP); 0: it does so no more. Believed when what a probe to it carries is said back.
     Leased(u16),
+    /// What the server's probe to that port has carried.
+    Reached([u8; 6]),
 }
 
 /// From the server to an equipment.

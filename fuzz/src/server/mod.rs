@@ -69,6 +69,9 @@ pub(crate) struct Member {
     /// The most sockets that it has announced.
     sockets: u8,
     burst: Option<punch::Told>,
+    /// Ports that it has named as leased, and addresses at which it has said what a probe carried.
+    named: BTreeSet<u16>,
+    proven: BTreeSet<SocketAddr>,
 }
 
 /// A message that was made by somebody who holds a key.
@@ -88,6 +91,8 @@ struct Siege {
     asked: Vec<punch::Asked>,
     /// Who was let in, and by whom.
     accepted: BTreeSet<(EquipmentId, EquipmentId)>,
+    /// What probes have carried, and where to.
+    probes: Vec<(SocketAddr, [u8; 6])>,
     head: Record<8>,
     boots: u64,
 }
@@ -139,10 +144,14 @@ pub fn server(data: &[u8]) {
         next_role: Role::Issuer,
         sockets: 0,
         burst: None,
+        named: BTreeSet::new(),
+        proven: BTreeSet::new(),
     };
     let members = (0..EQUIPMENT).map(member).collect();
-    let (sent, requests, asked, accepted) = Default::default();
-    let mut siege = Siege { desk, watch, members, sent, requests, asked, accepted, head, boots: 1 };
+    let (sent, requests, asked, accepted, probes) = Default::default();
+    let boots = 1;
+    let mut siege =
+        Siege { desk, watch, members, sent, requests, asked, accepted, probes, head, boots };
     for act in acts {
         siege.act(&act);
         siege.check();

@@ -43,6 +43,7 @@ impl Siege {
             1 => self.measurement(who, act),
             2 => self.detection(who, act),
             3 | 4 => self.detected(who, act),
+            5 if act.flag(2, 7) => self.leases(who, act),
             5 if act.flag(2, 6) => self.wishes(who, act),
             5 => self.met(who, act),
             6 => self.claim(who, act),
@@ -195,6 +196,32 @@ impl Siege {
         self.tell(who, &ToServer::Life(life), act);
     }
 
+    /// Which port its box has opened for it, or what a probe there has carried: the last one, one
+    /// before, or none.
+    fn leases(&mut self, who: usize, act: &Act) {
+        if !act.flag(2, 6) {
+            let port = [act.word(8), 40_000, 5_000, 0][act.below(6, 4)];
+            self.members[who].named.insert(port);
+            return self.tell(who, &ToServer::Leased(port), act);
+        }
+        let own = home(who, 0).ip();
+        let theirs: Vec<_> = self.probes.iter().filter(|(to, _)| to.ip() == own).collect();
+        let carried = match act.byte(6) & 3 {
+            0 | 1 => theirs.last().copied().copied(),
+            2 => self.probes.get(act.below(10, self.probes.len().max(1))).copied(),
+            _ => None,
+        };
+        let [a, b, c, d] = act.long(8).to_be_bytes();
+        let proof = carried.map_or([a, b, c, d, 0, 0], |(_, carried)| carried);
+        let right: BTreeSet<SocketAddr> =
+            theirs.iter().filter(|(_, carried)| *carried == proof).map(|(to, _)| *to).collect();
+        self.members[who].proven.extend(&right);
+        let said = self.sent.len();
+        self.tell(who, &ToServer::Reached(proof), act);
+        let taken = self.sent.get(said).is_some_and(|sent| sent.taken);
+        assert!(!taken || !right.is_empty(), "{proof:?} is believed, which no probe has carried");
+    }
+
     fn claim(&mut self, who: usize, act: &Act) {
         let request = self.number(who, act);
         let claim = Range { request, round: act.byte(2) & 3, range: range(act) };
@@ -243,7 +270,7 @@ impl Siege {
         let member = &self.members[who];
         let sockets = u16::from(burst.sockets) + u16::from(burst.bracket.extra_sockets());
         assert!(sockets <= member.sockets.into(), "{burst:?} with {} sockets", member.sockets);
-        let at = |member: &Member| member.spoke.contains(&peer.into());
+        let at = |member: &Member| member.spoke.contains(&peer.into()) || member.proven.contains(&peer.into());
         assert!(self.members.iter().any(at), "{peer} is told, where nobody was");
         if member.role == Role::Issuer {
             let id = member.evil.id();

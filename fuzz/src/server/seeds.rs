@@ -121,10 +121,32 @@ const HOLES: [&[[u8; 12]]; 3] = [
     ],
 ];
 
+/// An acceptor names a port that its box has opened: it says what no probe has carried, then what one
+/// has, and is asked for; then it names another port, and says what it has said before.
+const LEASED: [[u8; 12]; 16] = [
+    [0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0x80, 0, 0, 0, 1, 0, 0, 0, 0, 0],
+    [0x80, 0, 0x20, 0, 255, 1, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0xc0, 0, 0, 0, 3, 0, 7, 7, 0, 0],
+    [0x81, 0, 6, 0, 0x9c, 0x40, 2, 0, 0, 0, 0, 0],
+    [0x85, 0, 0xc0, 0, 0, 0, 2, 0, 0, 0, 0, 0],
+    [0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x80, 2, 1, 0, 64, 4, 0, 0, 0, 0, 0, 0],
+    [0x81, 2, 4, 0, 0x75, 0x30, 1, 0, 0, 0, 0, 0],
+    [2, 2, 0x24, 0, 4, 0, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [2, 0, 5, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0x80, 0, 0, 0, 0, 0, 0x75, 0x31, 0, 0],
+    [0x85, 0, 0xc0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    [0x80, 0, 0x20, 0, 255, 1, 0, 0, 0, 0, 0, 0],
+    [0x85, 0, 0xc0, 0, 0, 0, 2, 0, 0, 0, 0, 0],
+];
+
 /// Measurements and holes, among strangers and paired ones, with one address and with two.
 fn holes() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
     for head in [[3, 0, 5, 3, 1], [7, 0, 9, 3, 3]] {
+        seeds.push([&head[..], &[0; 3], LEASED.as_flattened()].concat());
         for life in HOLES {
             for paired in [0, 0x20] {
                 let mut seed = [&head[..], &[0; 3]].concat();

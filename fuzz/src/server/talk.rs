@@ -13,10 +13,16 @@ impl Siege {
         for (to, bytes, _) in &out.datagrams {
             // One that was asked for may go to any port, but to no other address.
             let asked = bytes.get(1) == Some(&3);
-            let there = |place: &SocketAddr| place == to || asked && place.ip() == to.ip();
-            let at = |member: &Member| member.spoke.iter().any(there);
-            let probe = Kind::of(bytes) == Ok(Kind::FilterProbe);
-            assert!(!probe || self.members.iter().any(at), "a probe to {to}, where nobody was");
+            let at = |member: &Member| {
+                let named = asked || to.port() >= 1_024 && member.named.contains(&to.port());
+                let there = |place: &SocketAddr| place == to || named && place.ip() == to.ip();
+                member.spoke.iter().any(there)
+            };
+            if Kind::of(bytes) == Ok(Kind::FilterProbe) {
+                assert!(self.members.iter().any(at), "a probe to {to}, where nobody was");
+                let carried = bytes.get(6..12).and_then(|field| field.try_into().ok());
+                self.probes.extend(carried.filter(|_| !asked).map(|carried| (*to, carried)));
+            }
         }
         let mut punches = Vec::new();
         let frames = out.frames.iter().map(|(stream, bytes)| (Some(*stream), bytes));

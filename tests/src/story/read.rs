@@ -138,9 +138,11 @@ impl<'k> Reader<'k> {
             ToServer::Can(bits) => What::Can(*bits),
             ToServer::Heard(heard) => What::Heard { request: heard.request },
             ToServer::Range(range) => What::Range(*range),
-            ToServer::Leased(_) | ToServer::Confirm | ToServer::Deregister | ToServer::Life(_) => {
-                What::OtherSealed
-            }
+            ToServer::Confirm
+            | ToServer::Deregister
+            | ToServer::Life(_)
+            | ToServer::Leased(_)
+            | ToServer::Reached(_) => What::OtherSealed,
         }
     }
 

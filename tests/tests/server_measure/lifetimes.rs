@@ -203,7 +203,8 @@ fn a_port_that_changes_for_a_lease_tells_nothing_of_a_lifetime() {
     };
     assert_eq!(keep(&mut booth, &mut lamp, 50_000), Some(30));
     booth.say(&mut lamp, &ToServer::Leased(50_000));
-    booth.register(&mut lamp, 4_600, LARGE);
+    let sent = booth.register(&mut lamp, 4_600, LARGE);
+    booth.say(&mut lamp, &ToServer::Reached(carried(&sent)));
     assert_eq!(look(&mut booth, &mut lamp, 6).at_most(), 0);
     // The box has lost it.
     assert_eq!(keep(&mut booth, &mut lamp, 9_000), None);

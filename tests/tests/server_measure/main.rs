@@ -45,6 +45,12 @@ fn asked(guest: &Guest, sent: &[Sent]) -> Vec<Measure> {
     told.collect()
 }
 
+/// What the probe from the other address has carried.
+fn carried(sent: &[Sent]) -> [u8; 6] {
+    let far = sent.iter().find(|sent| sent.socket == SocketId::OTHER_ADDRESS).unwrap();
+    far.bytes[6..12].try_into().unwrap()
+}
+
 fn probes(sent: &[Sent]) -> Vec<(SocketId, SocketAddr)> {
     let probes = sent.iter().filter(|sent| sent.bytes[0] == Kind::FilterProbe as u8);
     probes.map(|sent| (sent.socket, sent.to)).collect()

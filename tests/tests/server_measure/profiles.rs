@@ -240,10 +240,10 @@ fn foreign_mappings_are_counted_over_the_time_between_two_measurements() {
 }
 
 /// A box that draws ports for what goes out and has opened one for what comes in: the probes go there,
-/// and what they show counts.
+/// and what they have carried counts.
 #[test]
-fn a_leased_port_is_probed_and_believed_as_far_as_probes_arrive() {
-    for (status, believed) in [(6, true), (2, false), (0, false)] {
+fn a_leased_port_is_probed_and_believed_by_what_the_probe_has_carried() {
+    for (status, believed) in [(6, true), (0, true), (6, false), (0, false)] {
         let mut booth = Booth::new(true);
         let (at, ip) = (sa(HOME), sa(HOME).ip());
         let mut lamp = booth.greet(2, Role::Acceptor, at);
@@ -252,6 +252,9 @@ fn a_leased_port_is_probed_and_believed_as_far_as_probes_arrive() {
         let probes = sent.iter().filter(|sent| sent.socket != SocketId::MAIN);
         let to: Vec<SocketAddr> = probes.map(|probe| probe.to).collect();
         assert_eq!(to, [SocketAddr::new(ip, 50_000); 2], "nowhere but to the session's host");
+        if believed {
+            booth.say(&mut lamp, &ToServer::Reached(carried(&sent)));
+        }
         let mut port = 20_000;
         booth.measure(&mut lamp, true, status, |_| {
             port = (port + 7_919) % 40_000 + 20_000;

@@ -156,6 +156,7 @@ fn name(body: &Body<'_>) -> String {
             ToServer::Range(_) => "Range".into(),
             ToServer::Life(_) => "Life".into(),
             ToServer::Leased(port) => format!("Leased: {port}"),
+            ToServer::Reached(_) => "Reached".into(),
             ToServer::Reply(reply) => match reply.verdict {
                 Verdict::Accepted => "NotifyReply: accepted".into(),
                 Verdict::Declined(why) => format!("NotifyReply: declined, {why:?}"),
