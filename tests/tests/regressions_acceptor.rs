@@ -334,7 +334,11 @@ fn t30_strangers_never_take_the_last_slot_of_a_device_with_paired_issuers() {
 fn advice_that_nobody_asked_for_answers_nothing() {
     let advice = |port, interval| {
         let observed = SocketAddr::new(sa(HOME).ip(), port);
-        ToEquipment::Registered(Registered { observed, interval, register_every: 8 })
+        ToEquipment::Registered(Registered {
+            observed: observed.into(),
+            interval,
+            register_every: 8,
+        })
     };
     let mut lamp = Appliance::default();
     // Before a Register has left, and before an Echo has.
