@@ -4,8 +4,7 @@ use core::hash::Hasher;
 
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{ChaCha20Poly1305, Nonce};
-use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 use siphasher::sip128::{Hasher128, SipHasher24};
 
 /// SipHash-2-4-128: what keepalives carry.
@@ -31,13 +30,14 @@ pub fn aead(key: &[u8; 32], counter: u64, message: &[u8]) -> [u8; 16] {
         .into()
 }
 
-/// HMAC-SHA256.
-///
-/// # Panics
-/// Never: any key length will do.
+/// HMAC-SHA256 (RFC 2104).
 #[must_use]
 pub fn hmac(key: &[u8; 32], message: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
-    mac.update(message);
-    mac.finalize().into_bytes().into()
+    let padded = |pad: u8| {
+        let mut block = [pad; 64];
+        block.iter_mut().zip(key).for_each(|(byte, key)| *byte ^= key);
+        Sha256::new_with_prefix(block)
+    };
+    let inner = padded(0x36).chain_update(message).finalize();
+    padded(0x5c).chain_update(inner).finalize().into()
 }

@@ -11,14 +11,14 @@ need_packages "rustc-web>=$msrv" "cargo-web>=$msrv" "rust-web-src>=$msrv" "rust-
 # A folder of its own: two compilers in one would rebuild each other's work.
 firmware_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/nostd
 
-# In benches/size, whose profile is a firmware's: `core` is built from source, and neither `alloc` nor
+# In benches/size or `firmware_crate`, whose profile is a firmware's: `core` is built from source, and neither `alloc` nor
 # `std` is in reach. Built, or what `firmware_verb` says.
 firmware_build() {
     local target flags=()
     for target in "${firmware_targets[@]}"; do flags+=(--target "$target"); done
     echo "$*"
     (
-        cd benches/size || exit 1
+        cd "${firmware_crate:-benches/size}" || exit 1
         # Its Clippy, too.
         export PATH=/usr/bin:$PATH RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
         export RUSTFLAGS='-C linker=rust-lld -C link-arg=-Tlink.x -C link-arg=--emit-relocs
