@@ -8,7 +8,7 @@
 
 use zeroize::Zeroize;
 
-use crate::crypto::sha256;
+use crate::crypto::{mac, sha256};
 
 /// A source of random bytes. Adapters wrap the operating system's, or a TRNG.
 pub trait Entropy {
@@ -95,16 +95,18 @@ impl Draw<'_> {
         Ok(out)
     }
 
-    /// A fraction in 0..65536, for jitter. Falls back to the pool when the source fails: jitter that
-    /// an observer can guess is better than none.
+    /// A fraction in 0..65536, for jitter. When the source fails it comes from the pool alone: jitter
+    /// that an observer can guess is better than none. Each keepalive draws one, so it must be cheap: a
+    /// keyed tag, a fortieth of [`Draw::secret`] on a microcontroller.
     #[inline(never)]
     pub(crate) fn jitter(&mut self) -> u16 {
-        let [a, b] = self.public::<2>().unwrap_or_else(|_| {
-            self.hedge.calls = self.hedge.calls.wrapping_add(1);
-            let calls = self.hedge.calls.to_be_bytes();
-            let [a, b, ..] = sha256(&[b"genkan jitter 1", &self.hedge.pool, &calls]);
-            [a, b]
-        });
+        let mut raw = [0; 2];
+        if self.source.fill(&mut raw).is_err() {
+            raw = [0; 2];
+        }
+        self.hedge.calls = self.hedge.calls.wrapping_add(1);
+        let (key, _) = self.hedge.pool.split_first_chunk().unwrap_or((&[0; 16], &[]));
+        let [a, b, ..] = mac::tag(key, &[&self.hedge.calls.to_be_bytes(), &raw]);
         u16::from_be_bytes([a, b])
     }
 }

@@ -55,17 +55,22 @@ impl core::fmt::Debug for Resumption {
 }
 
 /// `span` times `fraction` / 65,536.
-#[inline(never)]
 pub(crate) fn share(span: Duration, fraction: u16) -> Duration {
-    let (span, fraction) = (micros(span), u64::from(fraction));
-    let (high, low) = (span >> 16, span & 0xffff);
-    let low = low.saturating_mul(fraction) >> 16;
-    Duration::from_micros(high.saturating_mul(fraction).saturating_add(low))
+    Duration::from_micros(part(micros(span), fraction))
 }
 
 /// `span` less [`share`] of it. (Subtracting durations can panic, for all that the compiler knows.)
 pub(super) fn less(span: Duration, fraction: u16) -> Duration {
-    Duration::from_micros(micros(span).saturating_sub(micros(share(span, fraction))))
+    let span = micros(span);
+    Duration::from_micros(span.saturating_sub(part(span, fraction)))
+}
+
+/// In numbers: making a [`Duration`] takes a microcontroller a long division.
+#[inline(never)]
+fn part(span: u64, fraction: u16) -> u64 {
+    let fraction = u64::from(fraction);
+    let (high, low) = (span >> 16, span & 0xffff);
+    high.saturating_mul(fraction).saturating_add(low.saturating_mul(fraction) >> 16)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -200,7 +200,8 @@ impl Stage {
             let cast = self.cast.clone();
             self.lab.fleet.world.hook(move |packet| sabotage(&cast, packet));
         }
-        self.lab.run_for(Duration::from_secs(40));
+        // A spread of 25 s, and two more registrations.
+        self.lab.run_for(Duration::from_secs(50));
         let mut target = Target::new(match self.setting.stranger {
             true => genkan_core::EquipmentId(*self.lab.server_key().public()),
             false => self.lab.fleet.id(self.cast.acceptor),
