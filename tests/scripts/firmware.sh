@@ -11,8 +11,8 @@ need_packages "rustc-web>=$msrv" "cargo-web>=$msrv" "rust-web-src>=$msrv" "rust-
 # A folder of its own: two compilers in one would rebuild each other's work.
 firmware_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")/nostd
 
-# In benches/size or `firmware_crate`, whose profile is a firmware's: `core` is built from source, and neither `alloc` nor
-# `std` is in reach. Built, or what `firmware_verb` says.
+# In benches/size, or in `firmware_crate`: their profile is a firmware's. `core` is built from source, and
+# neither `alloc` nor `std` is in reach. Built, or what `firmware_verb` says.
 firmware_build() {
     local target flags=()
     for target in "${firmware_targets[@]}"; do flags+=(--target "$target"); done
