@@ -37,7 +37,8 @@ pub struct Board {
 impl Board {
     /// Switches a machine on in a namespace that has a tap of this name. `elf` is what it runs; `dir`
     /// has its flash, which is new when there is none; `log` gets what it says; `arguments` are the
-    /// firmware's own. It waits to be told `cont`.
+    /// firmware's own. It waits to be told `cont`. `counts`: the emulator counts instructions
+    /// ([`Board::instructions`]).
     ///
     /// # Panics
     /// When it cannot be started.
@@ -50,6 +51,7 @@ impl Board {
         dir: &Path,
         log: &Log,
         arguments: &[&str],
+        counts: bool,
     ) -> Self {
         let code = std::fs::read(elf).expect("the firmware can be read");
         let flash = dir.join(FLASH);
@@ -74,6 +76,12 @@ impl Board {
         let tap = format!("tap,id=wire,ifname={tap},script=no,downscript=no");
         command.args(["-netdev", &tap]);
         command.args(["-net", "nic,netdev=wire,model=lan9118,macaddr=52:54:00:12:34:56"]);
+        if counts {
+            // An instruction takes 8 ns of the board's time, and sleep as long as it takes here.
+            let events = dir.join("events");
+            command.arg("-icount");
+            command.arg(format!("shift=3,sleep=on,rr=record,rrfile={}", events.display()));
+        }
         command.arg("-kernel").arg(elf);
         let errors = File::options().create(true).append(true).open(dir.join("qemu.log"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(errors.expect("a log file"));
@@ -113,12 +121,26 @@ impl Board {
         self.log.within(Duration::ZERO, self.asked.get(), text).is_some()
     }
 
-    /// Tells the emulator something, `system_reset` say.
+    /// How many instructions it has executed since it was switched on.
+    ///
+    /// # Panics
+    /// When it does not count them.
+    #[must_use]
+    #[expect(clippy::expect_used, reason = "a test that counts needs a count")]
+    pub fn instructions(&self) -> u64 {
+        // Only an emulator that records tells; what it records is not needed.
+        let told = self.tell("info replay");
+        let (_, count) = told.rsplit_once("instruction count = ").expect("a count");
+        let digits = count.split(|it: char| !it.is_ascii_digit()).next();
+        digits.and_then(|digits| digits.parse().ok()).expect("a number")
+    }
+
+    /// Tells the emulator something, `system_reset` say, and returns what it says to that.
     ///
     /// # Panics
     /// When it does not listen.
     #[expect(clippy::expect_used, clippy::panic, reason = "an emulator that is deaf is no test")]
-    pub fn tell(&self, command: &str) {
+    pub fn tell(&self, command: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         let mut stream = loop {
             match UnixStream::connect(&self.monitor) {
@@ -132,18 +154,20 @@ impl Board {
         };
         stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let prompt = b"(qemu) ";
+        let mut heard = Vec::new();
         // Its greeting ends so, and so does what it says to a command.
         for line in [None, Some(command)] {
             if let Some(line) = line {
                 writeln!(stream, "{line}").expect("the emulator listens");
             }
-            let mut heard = Vec::new();
+            heard.clear();
             let mut byte = [0];
             while !heard.ends_with(prompt) {
                 stream.read_exact(&mut byte).expect("the emulator answers");
                 heard.extend(byte);
             }
         }
+        String::from_utf8_lossy(&heard).into_owned()
     }
 
     /// Pulls the cable out, or puts it in again.

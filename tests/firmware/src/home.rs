@@ -43,6 +43,8 @@ pub struct Home {
     pub town: Town,
     /// What the board says.
     pub log: Log,
+    /// Whether the emulator of a board that is switched on counts its instructions.
+    pub counts: bool,
     /// The router's DHCP and DNS.
     dnsmasq: Option<Helper>,
     // Before the directory: they end before their files vanish.
@@ -83,7 +85,8 @@ impl Home {
         let helpers = ["lan", "wan"].map(|wire| capture(router, wire, dir.path())).into();
         let users = Cell::new(0);
         let log = Log::default();
-        let mut home = Self { lab, town, log, dnsmasq: None, helpers, users, dir: Some(dir) };
+        let mut home =
+            Self { lab, town, log, counts: false, dnsmasq: None, helpers, users, dir: Some(dir) };
         home.name_is(&[R.address().ip()]);
         home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), "192.0.2"));
         home
@@ -158,7 +161,7 @@ impl Home {
         // It would wait for up to 25 s without `spread`.
         let arguments = [&[&server[..], &authority, "spread=0"], more].concat();
         let router = self.lab.border(APPLIANCE);
-        Board::start(router, TAP, Path::new(&elf), self.dir(), &self.log, &arguments)
+        Board::start(router, TAP, Path::new(&elf), self.dir(), &self.log, &arguments, self.counts)
     }
 
     /// The board's flash; empty before the first start.
