@@ -120,9 +120,9 @@ fn hour(table: &mut Table) {
         world.settle();
         down[kind] = down[kind].and(world.spent());
     }
-    table.row("keepalive/not answered", up[0].and(down[0]), alike[0], 4_700);
-    table.row("keepalive/answered, up", up[1], alike[1], 4_600);
-    table.row("keepalive/answered, down", down[1], alike[1], 4_450);
+    table.row("keepalive/not answered", up[0].and(down[0]), alike[0], 4_850);
+    table.row("keepalive/answered, up", up[1], alike[1], 3_950);
+    table.row("keepalive/answered, down", down[1], alike[1], 4_650);
     table.row("keepalive/answered, up and down", up[1].and(down[1]), alike[1], 8_000);
     table.row("registration again, up", up[2], alike[2], 11_400);
     table.row("registration again, down", down[2], alike[2], 18_500);

@@ -235,7 +235,10 @@ impl View<'_> {
             Ticket::Handshake(Transport::Datagram) => self.state.datagram.sent(now),
             Ticket::Handshake(Transport::Stream) => self.state.stream.sent(now),
             Ticket::Registration => {
-                let jitter = self.draw().jitter();
+                // Only what wants no answer is followed at a time that is drawn.
+                let followed =
+                    self.state.registration.due == Due::Keepalive { wants_answer: false };
+                let jitter = if followed { self.draw().jitter() } else { 0 };
                 if self.state.registration.due == Due::Resume {
                     self.remember_resume();
                 }
