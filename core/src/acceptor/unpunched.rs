@@ -248,11 +248,11 @@ fn it_tells_the_server_that_it_cannot_and_takes_no_part_in_punching() {
     let burst = Burst::from_fresh(0, 2, 50_000, Bracket::FreshSockets);
     let search = Burst::from_registered(0, Forecast::Between { low: 5_000, high: 6_000 }, 100);
     let punch = |burst| ToEquipment::Punch(Punch { request: 1, peer: phone_at().into(), burst });
-    let before = world.lamp.counters().discarded(Discard::Unexpected);
+    let before = world.lamp.counters().discarded(Discard::Malformed);
     for body in [ToEquipment::Measure(measure), punch(burst), punch(search)] {
-        assert_eq!(world.tell(&body), Received::Discarded(Discard::Unexpected), "{body:?}");
+        assert_eq!(world.tell(&body), Received::Discarded(Discard::Malformed), "{body:?}");
     }
-    assert_eq!(world.lamp.counters().discarded(Discard::Unexpected), before + 3);
+    assert_eq!(world.lamp.counters().discarded(Discard::Malformed), before + 3);
     for (kind, len) in [(Kind::IssuerPunch, PUNCH_LEN), (Kind::FilterProbe, KEEPALIVE_LEN)] {
         let mut bytes = vec![0; len];
         bytes[0] = kind as u8;

@@ -101,6 +101,12 @@ fn read_front<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
     (body_len(&value) == used).then_some((value, rest))
 }
 
+/// For what equipment that does not punch does not read.
+#[cfg(not(feature = "punch"))]
+pub(super) fn refuse<'de, D: serde::Deserializer<'de>, T>(_: D) -> Result<T, D::Error> {
+    Err(serde::de::Error::custom(""))
+}
+
 /// What bodies are read from: postcard's own takes a byte in line, at each place that takes one.
 struct Source<'a>(&'a [u8]);
 

@@ -96,10 +96,13 @@ pub enum ToEquipment<'a> {
     /// The server lets this session go; the equipment may come again at once.
     Goodbye,
     /// Show me your NAT: send the packets of [`nat::measurement`](crate::nat::measurement).
+    #[cfg_attr(not(feature = "punch"), serde(deserialize_with = "super::codec::refuse"))]
     Measure(Measure),
     /// Where detection packets came from.
+    #[cfg_attr(not(feature = "punch"), serde(deserialize_with = "super::codec::refuse"))]
     Seen(Seen),
     /// What to send towards the peer.
+    #[cfg_attr(not(feature = "punch"), serde(deserialize_with = "super::codec::refuse"))]
     Punch(Punch),
     /// The two NATs cannot be punched.
     Hopeless(Hopeless),
