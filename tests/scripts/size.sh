@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# What an acceptor takes on a microcontroller, with hole punching and without: fails when a limit of benches/size/limits.txt is exceeded,
-# or anything can panic that benches/size/crates.txt does not justify. Differences from the kept report
-# are shown; `tests/scripts/size.sh --keep` keeps the new one.
+# What an acceptor takes on a microcontroller, with hole punching and without: fails when a limit of
+# benches/size/limits.txt is exceeded, or anything can panic that benches/size/crates.txt does not justify.
+# Differences from the kept report are shown; `tests/scripts/size.sh --keep` keeps the new one.
 set -eu
 . tests/scripts/firmware.sh
 
 # One target is enough to see what punching takes.
 (firmware_targets=("${firmware_targets[0]}") && firmware_build --no-default-features)
-bare=$firmware_dir/genkan-size-unpunched
-cp "$firmware_dir/${firmware_targets[0]}/release/genkan-size" "$bare"
+plain=$firmware_dir/genkan-size-plain
+cp "$firmware_dir/${firmware_targets[0]}/release/genkan-size" "$plain"
 firmware_build
 images=()
 for target in "${firmware_targets[@]}"; do
@@ -17,7 +17,7 @@ done
 report=$firmware_dir/size-report.txt
 status=0
 cargo run -q --profile ci -p genkan-benches --bin genkan-size-report -- \
-    benches/size "${images[@]}" "unpunched=$bare" >"$report" || status=$?
+    benches/size "${images[@]}" "plain=$plain" >"$report" || status=$?
 if [[ ${1:-} == --keep ]]; then
     cp "$report" benches/size/report.txt
 else

@@ -190,8 +190,9 @@ impl Puncher {
         server: Endpoint,
     ) -> Option<Due> {
         let free = self.pace.available_at(RATE) <= now;
-        let first = self.turn.min(slots.len());
-        let mut due = (first..slots.len()).chain(0..first).filter_map(|slot| {
+        let mut due = (0..slots.len()).filter_map(|place| {
+            let slot = place.saturating_add(self.turn);
+            let slot = slot.checked_sub(slots.len()).unwrap_or(slot);
             let (socket, packet) = slots.get(slot)?.way().hole.as_ref()?.packet()?;
             if packet.is_counted() && !free {
                 return None;
@@ -217,6 +218,7 @@ impl Puncher {
             if let Some(slot) = due.slot
                 && self.pace.available_at(RATE) > now
             {
+                // At most the number of slots.
                 self.turn = slot.saturating_add(1);
             }
         }
