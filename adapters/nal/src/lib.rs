@@ -72,7 +72,8 @@
 //!
 //! # Features
 //!
-//! `streams`: `Sessions`, on by default. `defmt` and `log` are those of the core.
+//! `streams`: `Sessions`, and `punch`, the core's hole punching, are on by default. `defmt` and `log` are
+//! those of the core.
 
 #![no_std]
 

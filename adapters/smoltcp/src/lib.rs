@@ -107,9 +107,10 @@
 //! # Features
 //!
 //! `streams`: [`Sessions`]. `medium-ethernet`, `medium-ip`, `proto-ipv4` and `proto-ipv6` are smoltcp's
-//! own; what this crate is to speak must be switched on here. All of these are on by default. `defmt`
-//! and `log` are those of the core and of smoltcp, which takes one of them at a time. `sizes` checks the figures in this crate's README,
-//! on 32-bit targets, when it is built.
+//! own; what this crate is to speak must be switched on here. `punch` is the core's: hole punching. All
+//! of these are on by default. `defmt` and `log` are those of the core and of smoltcp, which takes one
+//! of them at a time. `sizes` checks the figures in this crate's README, on 32-bit targets, when it is
+//! built.
 
 #![no_std]
 

@@ -33,7 +33,7 @@ pub struct AcceptorConfig {
     /// Register over TCP when UDP stays unanswered.
     pub stream_fallback: bool,
     /// What it can do to punch UDP holes; `None`: it only dials back over TCP. It works where the
-    /// server supports it, too.
+    /// server supports it, too, and in a build with the feature `punch`.
     pub punch: Option<Ability>,
     /// Find out after a measurement of the NAT how long it keeps a silent mapping, so that the server
     /// can advise an interval of keepalives that fits (PROTOCOL.md, NAT-8). It takes one of the

@@ -46,7 +46,7 @@ pub struct IssuerConfig {
     /// opened, only a hole that is punched leads to it.
     pub listen: bool,
     /// What it can do to punch UDP holes; `None`: it only waits for a dial-back over TCP. It works
-    /// where the server and the acceptor support it, too.
+    /// where the server and the acceptor support it, too, and in a build with the feature `punch`.
     pub punch: Option<Ability>,
     /// Which addresses it may send to when it punches.
     pub addresses: AddressPolicy,
