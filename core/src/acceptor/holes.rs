@@ -4,7 +4,8 @@
 //! An issuer that is heard over a hole gets the communication request there, until its first message
 //! confirms the session.
 
-#[cfg(all(test, not(feature = "punch")))]
+#[cfg(test)]
+#[cfg(not(feature = "punch"))]
 #[path = "unpunched.rs"]
 mod unpunched;
 
