@@ -44,7 +44,7 @@ fn a_board_gets_an_address_finds_its_server_and_registers() {
     board.says("provisioned");
     board.says(", start 1.0");
     board.says("address 192.0.2.");
-    board.says("genkan.test is Some(203.0.113.10)");
+    board.says("genkan.test is [203.0.113.10]");
     board.says("registered, seen as 203.0.113.1:");
 }
 
