@@ -270,7 +270,9 @@ impl Siege {
         let member = &self.members[who];
         let sockets = u16::from(burst.sockets) + u16::from(burst.bracket.extra_sockets());
         assert!(sockets <= member.sockets.into(), "{burst:?} with {} sockets", member.sockets);
-        let at = |member: &Member| member.spoke.contains(&peer.into()) || member.proven.contains(&peer.into());
+        let at = |member: &Member| {
+            member.spoke.contains(&peer.into()) || member.proven.contains(&peer.into())
+        };
         assert!(self.members.iter().any(at), "{peer} is told, where nobody was");
         if member.role == Role::Issuer {
             let id = member.evil.id();

@@ -98,7 +98,7 @@ impl Stand {
     /// Where the phone is told to send.
     fn punched(&self, sent: &[Sent]) -> Option<SocketAddr> {
         self.phone.read(sent).into_iter().find_map(|message| match message {
-            ToEquipment::Punch(punch) => Some(punch.peer),
+            ToEquipment::Punch(punch) => Some(punch.peer.into()),
             _ => None,
         })
     }

@@ -78,7 +78,7 @@ fn words(said: Vec<ToServer<'static>>) -> Vec<ToServer<'static>> {
 fn what_a_probe_has_carried_is_said_four_times() {
     for second in [true, false] {
         let mut lamp = Appliance::new(|config| config.punch = Some(Ability::SMALL));
-        let other_address = second.then(|| sa(OTHER_ADDRESS));
+        let other_address = second.then(|| sa(OTHER_ADDRESS).into());
         let measure =
             |now| ToEquipment::Measure(Measure { other_port: OTHER_PORT, other_address, now });
         lamp.tell(&measure(false));
@@ -106,7 +106,7 @@ fn what_a_probe_has_carried_is_said_four_times() {
         lamp.tell(&ToEquipment::Seen(Seen {
             request: 0,
             round: 0,
-            packets: [(1, sa("198.51.100.2:4600"))].into_iter().collect(),
+            packets: [(1, sa("198.51.100.2:4600").into())].into_iter().collect(),
         }));
         assert_eq!(words(lamp.said()), [right], "and with the report");
         let said = words(lamp.pass_answered(Duration::from_secs(300)));
