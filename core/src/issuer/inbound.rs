@@ -148,12 +148,8 @@ impl View<'_> {
                 slot.planned = true;
                 slot.accepted |= accepted;
                 if news {
-                    let acceptor = plan.acceptor;
-                    self.state.event(IssuerEvent::Planned {
-                        connection,
-                        acceptor: acceptor.into(),
-                        accepted,
-                    });
+                    let acceptor = plan.acceptor.into();
+                    self.state.event(IssuerEvent::Planned { connection, acceptor, accepted });
                 }
             }
             ToEquipment::Refused(refused) if slot.stage == Stage::Open => {

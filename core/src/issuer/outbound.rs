@@ -115,13 +115,7 @@ impl View<'_> {
         if let Some((ticket, len)) = self.next_to_server(Transport::Datagram) {
             let remote = self.state.equipment.server.datagram;
             let socket = SocketId::MAIN;
-            return Some(DatagramHead {
-                ticket,
-                socket,
-                remote: remote.into(),
-                len,
-                hop_limit: None,
-            });
+            return Some(DatagramHead { ticket, socket, remote, len, hop_limit: None });
         }
         let now = self.state.now;
         self.slots.iter().enumerate().find_map(|(index, slot)| {

@@ -222,7 +222,7 @@ impl NatProfile {
     }
 
     fn judge_mapping(&mut self, seen: &[Sighting]) {
-        let [ports, addresses] = compare(seen, |_| true);
+        let [ports, addresses] = compare(seen, None);
         self.consistent &= ports.agree() && addresses.agree();
         self.mapping = match (ports.same(), addresses.same()) {
             (Some(false), _) | (None, Some(false)) => Mapping::AddressAndPortDependent,
@@ -238,11 +238,14 @@ impl NatProfile {
         let mut fresh = Vec::<u16, MAX_SIGHTINGS>::new();
         let (mut firsts, mut later) = (Votes::default(), Votes::default());
         for (at, one) in seen.iter().enumerate() {
-            let before = || seen.iter().take(at).filter(|other| other.socket == one.socket);
-            if before().any(|other| other.port() == one.port()) {
+            let (mut votes, mut is_fresh) = (&mut firsts, true);
+            for before in seen.iter().take(at).filter(|before| before.socket == one.socket) {
+                votes = &mut later;
+                is_fresh &= before.port() != one.port();
+            }
+            if !is_fresh {
                 continue;
             }
-            let votes = if before().next().is_none() { &mut firsts } else { &mut later };
             votes.add(one.is_preserved());
             let _ = fresh.push(one.port());
             if !one.is_preserved() {
@@ -336,11 +339,11 @@ fn rate(step: Differential, before: u16, newer: &NatProfile, apart: Duration) ->
     Some(u8::try_from(a_second).unwrap_or(u8::MAX))
 }
 
-/// How often one socket, of those that count, had one port towards two ends of the server on one
+/// How often one socket, `without` this one, had one port towards two ends of the server on one
 /// address, and how often towards two addresses.
-fn compare(seen: &[Sighting], counts: impl Fn(u8) -> bool) -> [Votes; 2] {
+fn compare(seen: &[Sighting], without: Option<u8>) -> [Votes; 2] {
     let (mut ports, mut addresses) = (Votes::default(), Votes::default());
-    for (at, one) in seen.iter().enumerate().filter(|(_, one)| counts(one.socket)) {
+    for (at, one) in seen.iter().enumerate().filter(|(_, one)| Some(one.socket) != without) {
         for other in seen.iter().take(at) {
             if one.socket != other.socket || one.server == other.server {
                 continue;
@@ -357,16 +360,17 @@ fn compare(seen: &[Sighting], counts: impl Fn(u8) -> bool) -> [Votes; 2] {
 /// come from there before it sent, and has occupied the one that it had. (Another address is another
 /// matter: the equipment, or its NAT, has got that meanwhile.)
 fn is_occupied(registered: &Sighting, seen: &[Sighting]) -> bool {
-    let own = |other: &&Sighting| {
-        let near = registered.server.shares_address(other.server);
-        other.socket == registered.socket && other.server != registered.server && near
-    };
-    let mut own = seen.iter().filter(own).peekable();
-    let [near, far] = compare(seen, |socket| socket != registered.socket);
-    let moved = |other: &Sighting| {
-        other.observed.shares_ip(registered.observed) && other.port() != registered.port()
-    };
-    own.peek().is_some() && own.all(moved) && near.no == 0 && (near.yes > 0 || far.yes > 0)
+    let mut moved = false;
+    for other in seen.iter().filter(|other| other.socket == registered.socket) {
+        if other.server != registered.server && registered.server.shares_address(other.server) {
+            moved = other.port() != registered.port();
+            if !moved || !other.observed.shares_ip(registered.observed) {
+                return false;
+            }
+        }
+    }
+    let [near, far] = compare(seen, Some(registered.socket));
+    moved && near.no == 0 && (near.yes > 0 || far.yes > 0)
 }
 
 /// How often something was so, and how often not.

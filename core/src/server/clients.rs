@@ -129,7 +129,7 @@ impl ClientSlot {
 
     /// Where datagrams for this equipment go.
     pub(super) fn address(&self) -> Option<Endpoint> {
-        self.has_place.then(|| self.place)
+        self.has_place.then_some(self.place)
     }
 
     /// Takes a confirmed session over.

@@ -114,7 +114,7 @@ impl<'a> postcard::de_flavors::Flavor<'a> for Source<'a> {
     type Remainder = &'a [u8];
     type Source = ();
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn pop(&mut self) -> postcard::Result<u8> {
         let (&byte, rest) =
             self.0.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
@@ -122,7 +122,7 @@ impl<'a> postcard::de_flavors::Flavor<'a> for Source<'a> {
         Ok(byte)
     }
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn try_take_n(&mut self, len: usize) -> postcard::Result<&'a [u8]> {
         let split = self.0.split_at_checked(len);
         let (taken, rest) = split.ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
@@ -145,7 +145,7 @@ struct Sink<'a> {
 impl Flavor for Sink<'_> {
     type Output = usize;
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
         if let Some(to) = self.out.get_mut(self.len) {
             *to = byte;
@@ -155,6 +155,7 @@ impl Flavor for Sink<'_> {
         Ok(())
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
         let end = self.len.saturating_add(bytes.len());
         if let Some(to) = self.out.get_mut(self.len..end) {

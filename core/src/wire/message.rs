@@ -7,7 +7,7 @@
 use heapless::Vec;
 use serde::{Deserialize, Serialize};
 
-use super::once::{bytes, number, optional_bytes};
+use super::once::{bytes, number, optional_bytes, slice};
 use crate::addr::Endpoint;
 use crate::id::EquipmentId;
 
@@ -246,6 +246,7 @@ pub struct ConnectRequest<'a> {
     #[serde(with = "optional_bytes")]
     pub early_tag: Option<[u8; 16]>,
     /// The sealed offer, [`OFFER_LEN`](super::OFFER_LEN) bytes.
+    #[serde(serialize_with = "slice")]
     pub offer: &'a [u8],
 }
 
@@ -260,6 +261,7 @@ pub struct ConnectNotify<'a> {
     /// The request was authenticated under the early key.
     pub paired: bool,
     /// The sealed offer.
+    #[serde(serialize_with = "slice")]
     pub offer: &'a [u8],
 }
 

@@ -1,7 +1,7 @@
 //! One copy each of what reads and writes a field: the derives' code has one at each field otherwise,
 //! which was a tenth of a microcontroller's flash for the bodies.
 //!
-//! The modules are for `#[serde(with = "…")]`; the bytes are those of serde's own implementations.
+//! Only where an address has 32 bits: hosts have the flash, and save the calls. The modules are for `#[serde(with = "…")]`; the bytes are those of serde's own implementations.
 
 use core::fmt;
 
@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 pub(crate) mod number {
     use super::*;
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn serialize<T: Serialize, S: Serializer>(
         value: &T,
         to: S,
@@ -20,7 +20,7 @@ pub(crate) mod number {
         value.serialize(to)
     }
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn deserialize<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         from: D,
     ) -> Result<T, D::Error> {
@@ -48,7 +48,7 @@ pub(crate) mod optional_bytes {
     #[derive(Deserialize)]
     struct Present<const N: usize>(#[serde(with = "bytes")] [u8; N]);
 
-    #[inline(never)]
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn deserialize<'de, const N: usize, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<[u8; N]>, D::Error> {
@@ -56,8 +56,13 @@ pub(crate) mod optional_bytes {
     }
 }
 
+/// Writes a slice at once, not as a sequence of its bytes, which is the same.
+pub(crate) fn slice<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_bytes(value)
+}
+
 /// Reads the elements of a sequence into `out`.
-#[inline(never)]
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(crate) fn fill<'de, A: SeqAccess<'de>>(from: &mut A, out: &mut [u8]) -> Result<(), A::Error> {
     for byte in out {
         *byte = from.next_element()?.ok_or_else(|| A::Error::custom("cut off"))?;

@@ -58,25 +58,25 @@ pub(crate) const CASES: &[Case] = &[
     case("handshake/device", 20, Some(4_300_000), |rounds| handshakes(rounds, Side::Device)),
     case("payload-1200/seal", 1_000, Some(20_000), seal),
     case("payload-1200/open", 1_000, Some(20_000), open),
-    case("decode/register", 1_000, Some(1_000), |rounds| {
+    case("decode/register", 1_000, Some(1_300), |rounds| {
         decode(rounds, &bodies::register(), &mut { ROOM })
     }),
-    case("decode/registered", 1_000, Some(400), |rounds| {
+    case("decode/registered", 1_000, Some(600), |rounds| {
         decode(rounds, &bodies::registered(), &mut { ROOM })
     }),
-    case("decode/connect-request", 1_000, Some(1_100), |rounds| {
+    case("decode/connect-request", 1_000, Some(1_500), |rounds| {
         decode(rounds, &bodies::connect(), &mut { ROOM })
     }),
-    case("decode/connect-notify", 1_000, Some(550), |rounds| {
+    case("decode/connect-notify", 1_000, Some(800), |rounds| {
         decode(rounds, &bodies::notify(), &mut { ROOM })
     }),
-    case("decode/notify-reply", 1_000, Some(300), |rounds| {
+    case("decode/notify-reply", 1_000, Some(340), |rounds| {
         decode(rounds, &bodies::reply(), &mut { ROOM })
     }),
-    case("decode/plan", 1_000, Some(450), |rounds| decode(rounds, &bodies::plan(), &mut { ROOM })),
-    case("encode/register", 1_000, Some(700), |rounds| encode(rounds, &bodies::register())),
-    case("encode/registered", 1_000, Some(300), |rounds| encode(rounds, &bodies::registered())),
-    case("encode/connect-notify", 1_000, Some(950), |rounds| encode(rounds, &bodies::notify())),
+    case("decode/plan", 1_000, Some(670), |rounds| decode(rounds, &bodies::plan(), &mut { ROOM })),
+    case("encode/register", 1_000, Some(560), |rounds| encode(rounds, &bodies::register())),
+    case("encode/registered", 1_000, Some(260), |rounds| encode(rounds, &bodies::registered())),
+    case("encode/connect-notify", 1_000, Some(480), |rounds| encode(rounds, &bodies::notify())),
     case("nat/measure, known", 1_000, Some(2_000), |rounds| measure(rounds, Ports::Known)),
     case("nat/measure, counted", 1_000, Some(2_200), |rounds| measure(rounds, Ports::Counted)),
     case("nat/measure, drawn", 1_000, Some(2_800), |rounds| measure(rounds, Ports::Drawn)),
