@@ -112,7 +112,7 @@ pub fn open_initiation<'o>(
 ) -> Option<(EquipmentId, Hello<'o>)> {
     let noise = message.get(6..message.len().checked_sub(INITIATION_OVERHEAD - 6)?)?;
     let plain = out.get_mut(..noise.len().checked_sub(IK1_OVERHEAD)?)?;
-    let (_, who) = Responder::read(Link::Server, server, [1; 32], noise, plain)?;
+    let who = Responder::new(Link::Server, server, [1; 32]).read(noise, plain)?;
     Some((EquipmentId(who), read_padded_body(plain)?))
 }
 
@@ -121,7 +121,7 @@ pub fn open_initiation<'o>(
 pub fn open_offer(acceptor: &StaticKey, offer: &[u8]) -> Option<(EquipmentId, Offer)> {
     let offer: &[u8; OFFER_LEN] = offer.try_into().ok()?;
     let mut plain = [0; OFFER_BODY];
-    let (_, who) = Responder::read(Link::Peer, acceptor, [1; 32], offer, &mut plain)?;
+    let who = Responder::new(Link::Peer, acceptor, [1; 32]).read(offer, &mut plain)?;
     let whole: WholeOffer = read_padded_body(&plain)?;
     Some((EquipmentId(who), whole.offer))
 }

@@ -64,6 +64,7 @@ pub struct Node<M, const UDP: usize, const TCP: usize> {
 
 impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
     /// A machine that has not had a turn yet.
+    #[inline(never)] // It is written to where it stays then, and not on the caller's stack first.
     pub fn new(machine: M, handles: Handles<UDP, TCP>, options: Options) -> Self {
         let lasting = Lasting {
             seed: options.seed,
@@ -112,6 +113,7 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
     ///
     /// While the interface has no address, or no route to where a datagram is to go, the datagram is
     /// lost, and the machine tries again as if the network had lost it.
+    #[inline(never)]
     pub fn poll<D: Device + ?Sized, A: App<M>>(
         &mut self,
         now: Instant,

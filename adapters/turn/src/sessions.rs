@@ -245,6 +245,7 @@ where
         }
     }
 
+    #[inline(never)]
     fn pump(&mut self, now: Instant, outlet: &mut Outlet<'_, '_, M>) -> Instant {
         let mut wake = self.service.pump(now, outlet);
         for session in &mut self.sessions {
@@ -256,6 +257,7 @@ where
 }
 
 /// Sends what a session has to send; when it has more.
+#[inline(never)]
 fn push<M: Peer, const STREAMS: usize>(
     now: Instant,
     session: &mut Session<'_, STREAMS>,

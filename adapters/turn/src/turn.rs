@@ -52,6 +52,9 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         due
     }
 
+    // Frames of their own: what one of them has on the stack does not lie beneath what another calls.
+
+    #[inline(never)]
     fn datagrams(&mut self) {
         let now = self.now;
         for index in 0..self.stack.ports() {
@@ -66,6 +69,7 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         }
     }
 
+    #[inline(never)]
     fn streams(&mut self) {
         for index in 0..self.stack.wires() {
             while self.frame_in(index) {
@@ -104,6 +108,7 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         busy
     }
 
+    #[inline(never)]
     fn commands(&mut self) -> bool {
         let mut busy = false;
         let (now, stack) = (self.now, &mut self.stack);
@@ -134,6 +139,7 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         busy
     }
 
+    #[inline(never)]
     fn transmits(&mut self) -> bool {
         let mut busy = false;
         while let Some(mut transmit) = self.machine.poll_transmit(self.now) {
@@ -151,6 +157,7 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         busy
     }
 
+    #[inline(never)]
     fn frames(&mut self) -> bool {
         let mut busy = false;
         for index in 0..self.stack.wires() {
@@ -168,6 +175,7 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
     }
 
     /// What has become of connections.
+    #[inline(never)]
     fn changes(&mut self) -> bool {
         let mut busy = false;
         let now = self.now;

@@ -96,8 +96,14 @@ impl ConnectionSlot {
 
     /// Empties the slot; ids that named it are stale from now on.
     pub(super) fn free(&mut self) {
-        let generation = self.generation.wrapping_add(1);
-        *self = Self { generation, way: self.way.freed(), ..Self::EMPTY };
+        self.generation = self.generation.wrapping_add(1);
+        // One by one: a whole empty slot would have to be made on the stack first. What is not here is
+        // written before it is read again.
+        self.enter(Stage::Free, None);
+        (self.peer, self.stream, self.answer_due) = (None, None, false);
+        self.way = self.way.freed();
+        (self.beside, self.renewing, self.address) = (None, None, None);
+        (self.punch_key, self.request) = ([0; 16], 0);
     }
 
     pub(super) fn enter(&mut self, stage: Stage, until: Option<Instant>) {

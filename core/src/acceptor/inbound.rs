@@ -72,45 +72,62 @@ impl View<'_> {
         kind: Kind,
         message: &mut [u8],
     ) -> Result<Received<'static>, Discard> {
-        let now = self.state.now;
         match kind {
             Kind::Certificate | Kind::Response | Kind::Cookie => {
-                let state = &mut *self.state;
-                let link = match over {
-                    Transport::Datagram => &mut state.datagram,
-                    Transport::Stream => &mut state.stream,
-                };
-                let progress = link.handle(now, kind, message, &mut state.equipment)?;
-                self.progress(over, progress)?;
+                self.server_shakes(over, kind, message)
             }
-            Kind::ServerTransport => {
-                let link = match over {
-                    Transport::Datagram => &mut self.state.datagram,
-                    Transport::Stream => &mut self.state.stream,
-                };
-                let body = link.open(now, message)?;
-                let body = read_body::<ToEquipment<'_>>(body).ok_or(Discard::Malformed)?;
-                self.server_says(over, body)?;
-            }
-            Kind::KeepaliveAnswer | Kind::Challenge => {
-                self.keepalive_answer(over, kind, message)?
-            }
-            Kind::Hint => self.hint(over, message)?,
-            Kind::Resumed => {
-                let (index, session) =
-                    self.state.registration.resumed(now, message).ok_or(Discard::Unauthentic)?;
-                self.state.datagram.adopt(index, session);
-                self.session_up(Transport::Datagram);
-            }
-            _ => return Err(Discard::UnknownKind),
-        }
+            Kind::ServerTransport => self.server_speaks(over, message),
+            Kind::KeepaliveAnswer | Kind::Challenge => self.keepalive_answer(over, kind, message),
+            Kind::Hint => self.hint(over, message),
+            Kind::Resumed => self.resumed(message),
+            _ => Err(Discard::UnknownKind),
+        }?;
         Ok(Received::Control)
+    }
+
+    // Each in a frame of its own: what one of them decodes does not lie beneath another's arithmetic.
+
+    #[inline(never)]
+    fn server_shakes(
+        &mut self,
+        over: Transport,
+        kind: Kind,
+        message: &[u8],
+    ) -> Result<(), Discard> {
+        let state = &mut *self.state;
+        let link = match over {
+            Transport::Datagram => &mut state.datagram,
+            Transport::Stream => &mut state.stream,
+        };
+        let progress = link.handle(state.now, kind, message, &mut state.equipment)?;
+        self.progress(over, progress)
+    }
+
+    #[inline(never)]
+    fn server_speaks(&mut self, over: Transport, message: &mut [u8]) -> Result<(), Discard> {
+        let state = &mut *self.state;
+        let link = match over {
+            Transport::Datagram => &mut state.datagram,
+            Transport::Stream => &mut state.stream,
+        };
+        let body = link.open(state.now, message)?;
+        let body = read_body::<ToEquipment<'_>>(body).ok_or(Discard::Malformed)?;
+        self.server_says(over, &body)
+    }
+
+    #[inline(never)]
+    fn resumed(&mut self, message: &[u8]) -> Result<(), Discard> {
+        let resumed = self.state.registration.resumed(self.state.now, message);
+        let (index, session) = resumed.ok_or(Discard::Unauthentic)?;
+        self.state.datagram.adopt(index, session);
+        self.session_up(Transport::Datagram);
+        Ok(())
     }
 
     pub(super) fn server_says(
         &mut self,
         over: Transport,
-        body: ToEquipment<'_>,
+        body: &ToEquipment<'_>,
     ) -> Result<(), Discard> {
         match body {
             ToEquipment::Registered(answer) => {
@@ -121,7 +138,7 @@ impl View<'_> {
                 let news = registration.stage != Registered::Registered
                     || registration.observed != Some(answer.observed);
                 let (now, jitter) = (self.state.now, self.draw().jitter());
-                self.state.registration.registered(now, &answer, jitter);
+                self.state.registration.registered(now, answer, jitter);
                 let interval = self.state.registration.interval;
                 let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
                 let peers = open.filter_map(|slot| slot.peer.as_mut());
@@ -140,7 +157,7 @@ impl View<'_> {
                     self.drop_stream();
                 }
             }
-            ToEquipment::Notify(notify) => self.notify(over, &notify),
+            ToEquipment::Notify(notify) => self.notify(over, notify),
             ToEquipment::Wake(wake) => self.wake(wake.request),
             ToEquipment::Goodbye if self.state.registration.stage == Registered::Left => {}
             ToEquipment::Goodbye => {
@@ -149,7 +166,7 @@ impl View<'_> {
                 self.state.event(AcceptorEvent::RegistrationLost);
             }
             ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
-                return self.server_punches(over, &body);
+                return self.server_punches(over, body);
             }
             ToEquipment::Plan(_) | ToEquipment::Refused(_) | ToEquipment::Hopeless(_) => {
                 return Err(Discard::Unexpected);

@@ -7,7 +7,7 @@ use super::admission::Entry;
 use super::connection::{DIAL, PARK, Stage};
 use super::{AcceptorEvent, View};
 use crate::addr::Endpoint;
-use crate::crypto::keys::Direction;
+use crate::crypto::keys::{Direction, Root};
 use crate::crypto::mac;
 use crate::crypto::noise::{Link as NoiseLink, Responder};
 use crate::hole::renewal_key;
@@ -65,6 +65,7 @@ impl View<'_> {
     }
 
     /// Opens an offer and fills a slot for it.
+    #[inline(never)]
     fn consider(
         &mut self,
         over: Transport,
@@ -81,14 +82,8 @@ impl View<'_> {
         }
         let ephemeral = self.draw().secret().map_err(|_| Reason::Busy)?;
         let mut plain = [0; OFFER_BODY];
-        let (responder, who) = Responder::read(
-            NoiseLink::Peer,
-            &self.state.equipment.key,
-            ephemeral,
-            notify.offer,
-            &mut plain,
-        )
-        .ok_or(Reason::BadOffer)?;
+        let mut responder = Responder::new(NoiseLink::Peer, &self.state.equipment.key, ephemeral);
+        let who = responder.read(notify.offer, &mut plain).ok_or(Reason::BadOffer)?;
         let who = EquipmentId(who);
         let whole = read_padded_body::<WholeOffer>(&plain).ok_or(Reason::BadOffer)?;
         let WholeOffer { offer, renewal } = whole;
@@ -118,7 +113,8 @@ impl View<'_> {
         let verdict =
             if matches { Verdict::Accepted } else { Verdict::Declined(Reason::WrongPassword) };
         if matches || park {
-            self.fill(index, over, notify, address, responder, who, &offer, entry)
+            let root = self.answer(index, &mut responder, &offer, entry).ok_or(Reason::Busy)?;
+            self.fill(index, over, notify, address, root, who, &offer, entry)
                 .ok_or(Reason::Busy)?;
         }
         if park {
@@ -180,19 +176,15 @@ impl View<'_> {
         Some(Verdict::Accepted)
     }
 
-    /// Writes the communication request and the session into a slot.
-    #[expect(clippy::too_many_arguments, reason = "one call, which only splits `consider`")]
-    pub(super) fn fill(
+    /// Writes the communication request into a slot; the root of the session that it begins.
+    #[inline(never)]
+    fn answer(
         &mut self,
         index: usize,
-        over: Transport,
-        notify: &ConnectNotify<'_>,
-        address: Endpoint,
-        responder: Responder,
-        who: EquipmentId,
+        responder: &mut Responder,
         offer: &Offer,
         entry: Entry,
-    ) -> Option<()> {
+    ) -> Option<Root> {
         let paired = entry == Entry::Paired;
         let early_key = if paired { self.state.admission.policy.early_key } else { None };
         let mut payload = [0; ANSWER_BODY];
@@ -208,6 +200,24 @@ impl View<'_> {
         writer.put(&[Kind::Answer as u8, 0]);
         writer.put(&handle.to_be_bytes());
         writer.put(&tag);
+        Some(root)
+    }
+
+    /// Writes the session and what else is known of it into a slot.
+    #[expect(clippy::too_many_arguments, reason = "one call, which only splits `consider`")]
+    #[inline(never)]
+    fn fill(
+        &mut self,
+        index: usize,
+        over: Transport,
+        notify: &ConnectNotify<'_>,
+        address: Endpoint,
+        root: Root,
+        who: EquipmentId,
+        offer: &Offer,
+        entry: Entry,
+    ) -> Option<()> {
+        let slot = self.slots.get_mut(index)?;
         let stream = StreamId {
             index: u16::try_from(index).ok()?.checked_add(1)?,
             generation: slot.generation,

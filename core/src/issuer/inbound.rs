@@ -225,8 +225,8 @@ impl View<'_> {
         }
         let initiator = slot.initiator.as_ref().ok_or(Discard::Unexpected)?;
         let mut plain = [0; ANSWER_BODY];
-        let own = &self.state.equipment.key;
-        let root = initiator.finish(own, reader.0, &mut plain).ok_or(Discard::Unauthentic)?;
+        let (own, to) = (&self.state.equipment.key, slot.target.as_bytes());
+        let root = initiator.finish(own, to, reader.0, &mut plain).ok_or(Discard::Unauthentic)?;
         let accept = read_padded_body::<Accept>(&plain).ok_or(Discard::Malformed)?;
         let mut peer = Peer::new(now, slot.target, root, Direction::Up, peer_index, path);
         peer.say(PeerMessage::Alive);

@@ -328,11 +328,11 @@ impl View<'_> {
         let mut plain = [0; OFFER_BODY];
         write_body(&WholeOffer { offer, renewal }, &mut plain).ok_or(RequestError::BadTarget)?;
         let own = &equipment.key;
-        let initiator =
-            Initiator::new(NoiseLink::Peer, own, *target.id.as_bytes(), ephemeral, &plain);
+        let to = target.id.as_bytes();
+        let initiator = Initiator::new(NoiseLink::Peer, own, to, ephemeral, &plain);
         zeroize::Zeroize::zeroize(&mut plain);
         let initiator = initiator.ok_or(RequestError::BadTarget)?;
-        initiator.write(own, &mut slot.offer).ok_or(RequestError::BadTarget)?;
+        initiator.write(own, to, &mut slot.offer).ok_or(RequestError::BadTarget)?;
         slot.initiator = Some(initiator);
         self.state.next_request = self.state.next_request.wrapping_add(1);
         slot.request = self.state.next_request;

@@ -100,6 +100,7 @@ impl Equipment {
     }
 
     /// Checks a certificate and keeps it.
+    #[inline(never)]
     pub(crate) fn take_certificate(
         &mut self,
         now: Instant,

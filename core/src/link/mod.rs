@@ -30,8 +30,7 @@ use crate::time::Instant;
 use crate::wire::codec::{Reader, Writer, body_len, read_padded_body, write_body};
 use crate::wire::message::{Hello, Welcome};
 use crate::wire::{
-    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, IK1_OVERHEAD, Kind, RESPONSE_LEN, TAG_LEN,
-    WELCOME_LEN,
+    CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, Kind, RESPONSE_LEN, TAG_LEN, WELCOME_LEN,
 };
 pub(crate) use equipment::Equipment;
 pub use equipment::{Anchors, Identity, ServerAddress};
@@ -60,6 +59,8 @@ enum Attempt<const P: usize> {
     Handshake {
         initiator: Initiator<P>,
         refetched: bool,
+        /// The first MAC of the Initiation that was written last: a cookie is bound to it.
+        mac1: [u8; TAG_LEN],
     },
 }
 
@@ -175,10 +176,11 @@ impl<const P: usize> Link<P> {
             payload.get_mut(..body_len(hello).max(HELLO_LEN)).ok_or(Discard::Malformed)?;
         write_body(hello, payload).ok_or(Discard::Malformed)?;
         let initiator =
-            Initiator::new(NoiseLink::Server, &equipment.key, server_key, ephemeral, payload)
+            Initiator::new(NoiseLink::Server, &equipment.key, &server_key, ephemeral, payload)
                 .ok_or(Discard::BadCertificate)?;
         self.next_index = u32::from_be_bytes(index);
-        self.attempt = Attempt::Handshake { initiator, refetched: self.refetched };
+        let (refetched, mac1) = (self.refetched, [0; TAG_LEN]);
+        self.attempt = Attempt::Handshake { initiator, refetched, mac1 };
         Ok(())
     }
 
@@ -194,40 +196,33 @@ impl<const P: usize> Link<P> {
     }
 
     /// Writes the handshake message that is due.
-    pub(crate) fn encode(&self, equipment: &Equipment, out: &mut [u8]) {
-        match &self.attempt {
+    pub(crate) fn encode(&mut self, equipment: &Equipment, out: &mut [u8]) {
+        match &mut self.attempt {
             Attempt::Certificate { nonce } => {
                 let mut writer = Writer::new(out);
                 writer.put(&[Kind::CertificateRequest as u8, 0]);
                 writer.put(nonce);
                 writer.zeros();
             }
-            Attempt::Handshake { initiator, .. } => {
+            Attempt::Handshake { initiator, mac1, .. } => {
+                let server_key = equipment.server_key().unwrap_or_default();
                 let len = initiator.len().saturating_add(HEADER);
                 let Some((message, macs)) = out.split_at_mut_checked(len) else { return };
-                self.write_first(equipment, initiator, message);
-                let (mac1, mac2) = self.macs(equipment, message);
+                let Some((header, noise)) = message.split_first_chunk_mut::<HEADER>() else {
+                    return;
+                };
+                let mut writer = Writer::new(header);
+                writer.put(&[Kind::Initiation as u8, 0]);
+                writer.put(&self.next_index.to_be_bytes());
+                let _as_long_as_it_says = initiator.write(&equipment.key, &server_key, noise);
+                *mac1 = mac::tag(&mac1_key(&server_key), &[message]);
+                let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, mac1]));
                 let mut writer = Writer::new(macs);
-                writer.put(&mac1);
+                writer.put(mac1);
                 writer.put(&mac2);
             }
             Attempt::None | Attempt::Opening => {}
         }
-    }
-
-    /// The Initiation in front of its two MACs.
-    fn write_first(&self, equipment: &Equipment, initiator: &Initiator<P>, out: &mut [u8]) {
-        let Some((header, noise)) = out.split_first_chunk_mut::<HEADER>() else { return };
-        let mut writer = Writer::new(header);
-        writer.put(&[Kind::Initiation as u8, 0]);
-        writer.put(&self.next_index.to_be_bytes());
-        let _as_long_as_it_says = initiator.write(&equipment.key, noise);
-    }
-
-    fn macs(&self, equipment: &Equipment, message: &[u8]) -> ([u8; TAG_LEN], [u8; TAG_LEN]) {
-        let mac1 = mac::tag(&mac1_key(&equipment.server_key().unwrap_or_default()), &[message]);
-        let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, &mac1]));
-        (mac1, mac2)
     }
 
     /// The handshake message has left.
@@ -291,6 +286,9 @@ impl<const P: usize> Link<P> {
         }
     }
 
+    // What the three take on the stack is large, and not to lie beneath what follows from them.
+
+    #[inline(never)]
     fn certificate(
         &mut self,
         now: Instant,
@@ -312,6 +310,7 @@ impl<const P: usize> Link<P> {
         Ok(Progress::Certified)
     }
 
+    #[inline(never)]
     fn response(
         &mut self,
         now: Instant,
@@ -330,8 +329,10 @@ impl<const P: usize> Link<P> {
             return Err(Discard::UnknownSession);
         }
         let mut payload = [0; WELCOME_LEN];
-        let root =
-            initiator.finish(&equipment.key, reader.0, &mut payload).ok_or(Discard::Unauthentic)?;
+        let server_key = equipment.server_key().unwrap_or_default();
+        let root = initiator
+            .finish(&equipment.key, &server_key, reader.0, &mut payload)
+            .ok_or(Discard::Unauthentic)?;
         let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
         self.stop();
         self.index = self.next_index;
@@ -339,12 +340,13 @@ impl<const P: usize> Link<P> {
         Ok(Progress::Up(welcome))
     }
 
+    #[inline(never)]
     fn take_cookie(&mut self, message: &[u8], equipment: &Equipment) -> Result<Progress, Discard> {
         if message.len() != COOKIE_LEN {
             return Err(Discard::Malformed);
         }
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
-        let Attempt::Handshake { initiator, .. } = &self.attempt else {
+        let Attempt::Handshake { mac1, .. } = &self.attempt else {
             return Err(Discard::UnknownSession);
         };
         if reader.u32() != Some(self.next_index) {
@@ -354,12 +356,7 @@ impl<const P: usize> Link<P> {
         let mut cookie: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
         let tag = reader.array().ok_or(Discard::Malformed)?;
         let key = filter_key(b"genkan cookie 1", &equipment.server_key().unwrap_or_default());
-        let mut message = [0; HEADER + IK1_OVERHEAD + LONGEST_HELLO];
-        let len = initiator.len().saturating_add(HEADER);
-        let message = message.get_mut(..len).ok_or(Discard::Malformed)?;
-        self.write_first(equipment, initiator, message);
-        let (mac1, _) = self.macs(equipment, message);
-        if !aead::open_with(&key, nonce.into(), &mac1, &mut cookie, &tag) {
+        if !aead::open_with(&key, nonce.into(), mac1, &mut cookie, &tag) {
             return Err(Discard::Unauthentic);
         }
         // Only one free retransmission: a server that only ever sends cookies gets three messages.

@@ -199,9 +199,8 @@ impl View<'_> {
         let mut rng = Draw { source: self.entropy, hedge };
         let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
         let own = own.get(keys).and_then(Option::as_ref).ok_or(Discard::Unauthentic)?;
-        let (responder, who) =
-            Responder::read(Link::Server, &own.key, ephemeral, initiation.noise, plain)
-                .ok_or(Discard::Unauthentic)?;
+        let mut responder = Responder::new(Link::Server, &own.key, ephemeral);
+        let who = responder.read(initiation.noise, plain).ok_or(Discard::Unauthentic)?;
         let hello = read_padded_body::<Hello<'p>>(plain).ok_or(Discard::Malformed)?;
         Ok((responder, EquipmentId(who), hello))
     }
@@ -266,7 +265,7 @@ impl View<'_> {
     /// Writes Noise message 2 with the welcome.
     pub(super) fn respond(
         &mut self,
-        responder: Responder,
+        mut responder: Responder,
         handle: u32,
         peer_index: u32,
         remote: Endpoint,

@@ -9,7 +9,7 @@
 mod tests;
 
 use clatter::bytearray::{ByteArray, SensitiveByteArray};
-use clatter::error::{CipherError, CipherResult, DhError, DhResult};
+use clatter::error::{CipherError, CipherResult, DhError, DhResult, HandshakeResult};
 use clatter::handshakepattern::noise_ik;
 use clatter::traits::{Cipher, CryptoComponent, Dh, Handshaker, Hash};
 use clatter::{KeyPair, NqHandshakeCore};
@@ -51,7 +51,7 @@ impl Link {
 
 /// An initiator between its first and second message: what message 1, and the framework's state after
 /// it, come out of again. That state itself would take five times the memory. `P` bytes hold the
-/// payload.
+/// payload. The responder's key is its owner's, who has it anyway.
 #[derive(Clone)]
 pub(crate) struct Initiator<const P: usize> {
     start: Start,
@@ -63,7 +63,6 @@ pub(crate) struct Initiator<const P: usize> {
 struct Start {
     link: Link,
     ephemeral: StaticKey,
-    responder: [u8; 32],
     /// What ephemeral and static key share with the responder's: the dear part of message 1.
     shared: [Secret; 2],
 }
@@ -85,18 +84,17 @@ impl<const P: usize> Initiator<P> {
     pub(crate) fn new(
         link: Link,
         own: &StaticKey,
-        responder: [u8; 32],
+        responder: &[u8; 32],
         ephemeral: [u8; 32],
         payload: &[u8],
     ) -> Option<Self> {
-        let shared = [dh(&ephemeral, &responder)?, dh(own.secret(), &responder)?];
+        let shared = [dh(&ephemeral, responder)?, dh(own.secret(), responder)?];
         let mut kept = [0; P];
         kept.get_mut(..payload.len())?.copy_from_slice(payload);
         Some(Self {
             start: Start {
                 link,
                 ephemeral: StaticKey::from_secret(ephemeral),
-                responder,
                 shared: shared.map(Secret::new),
             },
             payload: kept,
@@ -113,48 +111,85 @@ impl<const P: usize> Initiator<P> {
         usize::from(self.len).saturating_add(IK1_OVERHEAD)
     }
 
-    /// Writes message 1 into `out`, which must be as long as it is: the same bytes each time.
-    pub(crate) fn write(&self, own: &StaticKey, out: &mut [u8]) -> Option<()> {
-        self.start.first(own, self.payload(), out).map(|_| ())
+    /// Writes message 1 to `responder` into `out`, which must be as long as it is: the same bytes each
+    /// time.
+    pub(crate) fn write(
+        &self,
+        own: &StaticKey,
+        responder: &[u8; 32],
+        out: &mut [u8],
+    ) -> Option<()> {
+        self.start.first(own, responder, self.payload(), out, &mut |_| Some(()))
     }
 
     /// Reads message 2; its payload goes to `out`. `self` is untouched, so a forged answer does not
     /// spoil the wait for the real one (threats T18, T32).
-    pub(crate) fn finish(&self, own: &StaticKey, message: &[u8], out: &mut [u8]) -> Option<Root> {
+    pub(crate) fn finish(
+        &self,
+        own: &StaticKey,
+        responder: &[u8; 32],
+        message: &[u8],
+        out: &mut [u8],
+    ) -> Option<Root> {
         let len = message.len().checked_sub(IK2_OVERHEAD)?;
         if len > MAX_PAYLOAD || out.len() != len {
             return None;
         }
         let mut first = [0; MAX_FIRST];
-        let mut state = self.start.first(own, self.payload(), first.get_mut(..self.len())?)?;
-        state.read_message(message, out).ok()?;
-        root(state)
+        let first = first.get_mut(..self.len())?;
+        let mut made = None;
+        self.start.first(own, responder, self.payload(), first, &mut |state| {
+            state.read_message(message, out).ok()?;
+            made = root(state);
+            Some(())
+        })?;
+        made
     }
 }
 
 impl Start {
-    fn first(&self, own: &StaticKey, payload: &[u8], out: &mut [u8]) -> Option<Ik> {
+    /// Writes message 1, and lets `then` go on from there.
+    fn first(
+        &self,
+        own: &StaticKey,
+        responder: &[u8; 32],
+        payload: &[u8],
+        out: &mut [u8],
+        then: &mut dyn FnMut(&mut Ik) -> Option<()>,
+    ) -> Option<()> {
         if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK1_OVERHEAD)? {
             return None;
         }
-        let [es, ss] = &self.shared;
-        let mut state = Ik::new(
-            noise_ik(),
-            self.link.prologue(),
-            true,
-            Some(pair(own, Some((&self.responder, ss)))),
-            Some(pair(&self.ephemeral, Some((&self.responder, es)))),
-            Some(self.responder),
-            None,
-        )
-        .ok()?;
+        let mut state = begin(self.link, own, &self.ephemeral, Some((responder, &self.shared)));
+        let state = state.as_mut().ok()?;
         state.write_message(payload, out).ok()?;
-        Some(state)
+        then(state)
     }
 }
 
-/// A responder that has read message 1.
-pub(crate) struct Responder(Ik);
+/// The framework's state before message 1; the initiator knows the responder, and what its ephemeral
+/// and its static key share with it. The state takes 800 bytes, so it stays where it is made, and the
+/// keys that it is made of leave the stack again before anything is computed with them.
+#[inline(never)]
+fn begin(
+    link: Link,
+    own: &StaticKey,
+    ephemeral: &StaticKey,
+    known: Option<(&[u8; 32], &[Secret; 2])>,
+) -> HandshakeResult<Ik> {
+    Ik::new(
+        noise_ik(),
+        link.prologue(),
+        known.is_some(),
+        Some(pair(own, known.map(|(responder, [_, ss])| (responder, ss)))),
+        Some(pair(ephemeral, known.map(|(responder, [es, _])| (responder, es)))),
+        known.map(|(responder, _)| *responder),
+        None,
+    )
+}
+
+/// A responder.
+pub(crate) struct Responder(HandshakeResult<Ik>);
 
 impl core::fmt::Debug for Responder {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -163,41 +198,31 @@ impl core::fmt::Debug for Responder {
 }
 
 impl Responder {
-    /// Reads message 1; its payload goes to `out`. Returns the initiator's static key too.
-    /// `ephemeral` is for message 2.
-    pub(crate) fn read(
-        link: Link,
-        own: &StaticKey,
-        ephemeral: [u8; 32],
-        message: &[u8],
-        out: &mut [u8],
-    ) -> Option<(Self, [u8; 32])> {
+    /// A responder that waits for message 1. `ephemeral` is for message 2.
+    pub(crate) fn new(link: Link, own: &StaticKey, ephemeral: [u8; 32]) -> Self {
+        Self(begin(link, own, &StaticKey::from_secret(ephemeral), None))
+    }
+
+    /// Reads message 1; its payload goes to `out`. Returns the initiator's static key.
+    #[inline(never)]
+    pub(crate) fn read(&mut self, message: &[u8], out: &mut [u8]) -> Option<[u8; 32]> {
         let len = message.len().checked_sub(IK1_OVERHEAD)?;
         if len > MAX_PAYLOAD || out.len() != len {
             return None;
         }
-        let ephemeral = pair(&StaticKey::from_secret(ephemeral), None);
-        let mut state = Ik::new(
-            noise_ik(),
-            link.prologue(),
-            false,
-            Some(pair(own, None)),
-            Some(ephemeral),
-            None,
-            None,
-        )
-        .ok()?;
+        let state = self.0.as_mut().ok()?;
         state.read_message(message, out).ok()?;
-        let initiator = state.get_remote_static()?;
-        Some((Self(state), initiator))
+        state.get_remote_static()
     }
 
-    /// Writes message 2 with `payload` into `out`, which must be [`IK2_OVERHEAD`] longer.
-    pub(crate) fn answer(self, payload: &[u8], out: &mut [u8]) -> Option<Root> {
-        let mut state = self.0;
+    /// Writes message 2 with `payload` into `out`, which must be [`IK2_OVERHEAD`] longer. Once, after
+    /// message 1 was read.
+    #[inline(never)]
+    pub(crate) fn answer(&mut self, payload: &[u8], out: &mut [u8]) -> Option<Root> {
         if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK2_OVERHEAD)? {
             return None;
         }
+        let state = self.0.as_mut().ok()?;
         state.write_message(payload, out).ok()?;
         root(state)
     }
@@ -215,13 +240,16 @@ fn pair(key: &StaticKey, known: Option<(&[u8; 32], &Secret)>) -> KeyPair<[u8; 32
     KeyPair { public: *key.public(), secret }
 }
 
-fn root(state: Ik) -> Option<Root> {
-    let transport = state.finalize().ok()?;
-    let transcript = transport.get_handshake_hash();
-    let ciphers = transport.take();
+/// The root of a handshake whose messages are both through.
+fn root(state: &mut Ik) -> Option<Root> {
+    if !state.is_finished() {
+        return None;
+    }
+    let symmetric = state.get_state_mut();
+    let ciphers = symmetric.split().ok()?;
     let (up, _) = ciphers.initiator_to_responder.take();
     let (down, _) = ciphers.responder_to_initiator.take();
-    Some(Root::from_handshake(&up, &down, &transcript))
+    Some(Root::from_handshake(&up, &down, &symmetric.get_hash()))
 }
 
 /// SHA-256 for clatter.
@@ -263,7 +291,7 @@ impl Dh for X25519 {
     type Output = Secret;
 
     fn genkey_rng<R: clatter::traits::Rng>(_: &mut R) -> DhResult<KeyPair<[u8; 32], Pairing>> {
-        // Ephemeral keys are always handed in: see `Initiator::start` and `Responder::read`.
+        // Ephemeral keys are always handed in: see `Initiator::new` and `Responder::new`.
         Err(DhError::KeyGeneration)
     }
 

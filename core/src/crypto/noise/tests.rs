@@ -5,9 +5,9 @@ use super::*;
 fn handshake() -> (Initiator<36>, StaticKey, [u8; 36 + IK1_OVERHEAD]) {
     let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
     let mut first = [0; 36 + IK1_OVERHEAD];
-    let to = *acceptor.public();
+    let to = acceptor.public();
     let initiator = Initiator::new(Link::Peer, &issuer, to, [3; 32], &[7; 36]).unwrap();
-    initiator.write(&issuer, &mut first).unwrap();
+    initiator.write(&issuer, to, &mut first).unwrap();
     (initiator, acceptor, first)
 }
 
@@ -15,17 +15,19 @@ fn handshake() -> (Initiator<36>, StaticKey, [u8; 36 + IK1_OVERHEAD]) {
 fn both_ends_reach_the_same_root_and_know_each_other() {
     let (initiator, acceptor, first) = handshake();
     let mut payload = [0; 36];
-    let (responder, who) =
-        Responder::read(Link::Peer, &acceptor, [4; 32], &first, &mut payload).unwrap();
+    let mut responder = Responder::new(Link::Peer, &acceptor, [4; 32]);
+    assert!(responder.answer(&[8; 5], &mut [0; 5 + IK2_OVERHEAD]).is_none(), "before message 1");
+    let who = responder.read(&first, &mut payload).unwrap();
     assert_eq!((who, payload), (*StaticKey::from_secret([1; 32]).public(), [7; 36]));
     let mut second = [0; 5 + IK2_OVERHEAD];
     let theirs = responder.answer(&[8; 5], &mut second).unwrap();
     let issuer = StaticKey::from_secret([1; 32]);
     let mut garbage = second;
     garbage[40] ^= 1;
-    assert!(initiator.finish(&issuer, &garbage, &mut [0; 5]).is_none());
+    let to = acceptor.public();
+    assert!(initiator.finish(&issuer, to, &garbage, &mut [0; 5]).is_none());
     let mut payload = [0; 5];
-    let ours = initiator.finish(&issuer, &second, &mut payload).unwrap();
+    let ours = initiator.finish(&issuer, to, &second, &mut payload).unwrap();
     assert_eq!((ours == theirs, payload), (true, [8; 5]));
 }
 
@@ -35,10 +37,11 @@ fn every_changed_byte_and_every_other_link_is_refused() {
     for position in 0..first.len() {
         let mut wrong = first;
         wrong[position] ^= 0x40;
-        let read = Responder::read(Link::Peer, &acceptor, [4; 32], &wrong, &mut [0; 36]);
+        let read = Responder::new(Link::Peer, &acceptor, [4; 32]).read(&wrong, &mut [0; 36]);
         assert!(read.is_none(), "byte {position}");
     }
-    assert!(Responder::read(Link::Server, &acceptor, [4; 32], &first, &mut [0; 36]).is_none());
+    let mut other = Responder::new(Link::Server, &acceptor, [4; 32]);
+    assert!(other.read(&first, &mut [0; 36]).is_none());
 }
 
 #[test]
@@ -56,13 +59,14 @@ fn low_order_points_give_no_secret() {
 fn the_root_of_a_fixed_handshake_is_frozen() {
     let (issuer, acceptor) = (StaticKey::from_secret([1; 32]), StaticKey::from_secret([2; 32]));
     let mut first = [0; 32 + IK1_OVERHEAD];
-    let (link, to) = (Link::Peer, *acceptor.public());
+    let (link, to) = (Link::Peer, acceptor.public());
     let initiator = Initiator::<32>::new(link, &issuer, to, [3; 32], &[0; 32]).unwrap();
-    initiator.write(&issuer, &mut first).unwrap();
-    let (responder, _) = Responder::read(link, &acceptor, [4; 32], &first, &mut [0; 32]).unwrap();
+    initiator.write(&issuer, to, &mut first).unwrap();
+    let mut responder = Responder::new(link, &acceptor, [4; 32]);
+    responder.read(&first, &mut [0; 32]).unwrap();
     let mut second = [0; 32 + IK2_OVERHEAD];
     let root = responder.answer(&[0; 32], &mut second).unwrap();
-    assert!(initiator.finish(&issuer, &second, &mut [0; 32]) == Some(root.clone()));
+    assert!(initiator.finish(&issuer, to, &second, &mut [0; 32]) == Some(root.clone()));
     let frozen = [
         0x0e, 0x48, 0xbe, 0x02, 0x5e, 0x9b, 0x32, 0xcc, 0xfa, 0xa5, 0x24, 0x4e, 0x26, 0xb0, 0xe8,
         0xd4, 0xca, 0x4a, 0x2a, 0x03, 0xc8, 0x01, 0xe2, 0x58, 0xf7, 0x51, 0x15, 0x88, 0x60, 0x4d,
