@@ -90,6 +90,8 @@ static QUERIES: StaticCell<[Option<DnsQuery>; 1]> = StaticCell::new();
 static SET: StaticCell<SocketSet<'static>> = StaticCell::new();
 static NET: StaticCell<Net> = StaticCell::new();
 static SETTINGS: StaticCell<Settings> = StaticCell::new();
+static SLOTS: ConstStaticCell<[AcceptorSlot; SESSIONS]> =
+    ConstStaticCell::new([const { AcceptorSlot::EMPTY }; SESSIONS]);
 static NODE: StaticCell<Node<Machine, UDP, TCP>> = StaticCell::new();
 static SESSION: StaticCell<Streams> = StaticCell::new();
 
@@ -103,40 +105,25 @@ fn main() -> ! {
     panic::reset(format_args!("{failure}"))
 }
 
+/// What the main loop works on.
+struct Running {
+    settings: &'static Settings,
+    server: Server,
+    device: &'static mut Lan9118,
+    sockets: &'static mut SocketSet<'static>,
+    net: &'static mut Net,
+    node: &'static mut Node<Machine, UDP, TCP>,
+    sessions: &'static mut Streams,
+    /// From one look at the server's name to the next.
+    pause: Duration,
+}
+
 /// Runs for ever, or until something fails that a new start may mend.
 fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
-    let mut entropy = HostEntropy;
-    let mut store = Store::open(Flash::take().ok_or("the flash is in use")?);
-    let settings = settings(&mut store, &mut entropy)?;
-    if settings.provoke == Some(Provoke::Writes) {
-        provoke::write_for_ever(&mut store, watchdog);
-    }
-    let mut seed = [0; 8];
-    entropy.fill(&mut seed).map_err(|_| "no entropy")?;
-    let seed = u64::from_le_bytes(seed);
-    let device = DEVICE.take();
-    let (sockets, net) = network(device, seed);
-
-    // Nothing can be done before the server's address is known.
-    net.look_up(clock::now());
-    let mut server = loop {
-        let now = turn_begins(watchdog);
-        let wake = net.poll_alone(now, &settings.host, device, sockets);
-        let found = net.found.take();
-        if let Some(server) = found.and_then(|answers| Server::choose(&answers, seed)) {
-            break server;
-        }
-        sleep(device, wake);
-    };
-
-    let handles = RINGS.take().install(sockets);
-    let node = node(settings, &server, handles, seed);
-    restore(node.machine_mut(), &mut store);
-    let sessions = sessions(store, seed)?;
+    let Running { settings, mut server, device, sockets, net, node, sessions, pause } =
+        start(watchdog)?;
     defmt::info!("stack {=usize} bytes, at the start", stack::deepest());
     stack::paint();
-    // Devices that lost their server together do not ask together.
-    let pause = LOOK_UP + Duration::from_millis(seed % 8_192);
     let mut look_up_at = clock::now().after(pause);
     loop {
         let now = turn_begins(watchdog);
@@ -173,6 +160,41 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
 
 // What is made once is made in functions of their own, so that what they have on the stack meanwhile
 // is not there for ever.
+
+#[inline(never)]
+fn start(watchdog: &mut Watchdog) -> Result<Running, &'static str> {
+    let mut entropy = HostEntropy;
+    let mut store = Store::open(Flash::take().ok_or("the flash is in use")?);
+    let settings = settings(&mut store, &mut entropy)?;
+    if settings.provoke == Some(Provoke::Writes) {
+        provoke::write_for_ever(&mut store, watchdog);
+    }
+    let mut seed = [0; 8];
+    entropy.fill(&mut seed).map_err(|_| "no entropy")?;
+    let seed = u64::from_le_bytes(seed);
+    let device = DEVICE.take();
+    let (sockets, net) = network(device, seed);
+
+    // Nothing can be done before the server's address is known.
+    net.look_up(clock::now());
+    let server = loop {
+        let now = turn_begins(watchdog);
+        let wake = net.poll_alone(now, &settings.host, device, sockets);
+        let found = net.found.take();
+        if let Some(server) = found.and_then(|answers| Server::choose(&answers, seed)) {
+            break server;
+        }
+        sleep(device, wake);
+    };
+
+    let handles = RINGS.take().install(sockets);
+    let node = node(settings, &server, handles, seed);
+    restore(node.machine_mut(), &mut store);
+    let sessions = sessions(store, seed)?;
+    // Devices that lost their server together do not ask together.
+    let pause = LOOK_UP + Duration::from_millis(seed % 8_192);
+    Ok(Running { settings, server, device, sockets, net, node, sessions, pause })
+}
 
 /// Tells how the last start ended, and waits as long as a start after that one must.
 #[inline(never)]
@@ -221,13 +243,17 @@ fn node(
     handles: Handles<UDP, TCP>,
     seed: u64,
 ) -> &'static mut Node<Machine, UDP, TCP> {
-    let slots = [const { AcceptorSlot::EMPTY }; SESSIONS];
-    let acceptor = Machine::new(clock::now(), settings.config(server.address), slots, HostEntropy);
-    NODE.init(Node::new(acceptor, handles, Options::equipment(seed as u32)))
+    let options = Options::equipment(seed as u32);
+    NODE.init(Node::new(machine(settings, server), handles, options))
+}
+
+#[inline(never)]
+fn machine(settings: &Settings, server: &Server) -> Machine {
+    Machine::new(clock::now(), settings.config(server.address), SLOTS.take(), HostEntropy)
 }
 
 /// What the acceptor knew before. Not while it is made: a signature is checked, which takes another
-/// 6 kB of stack.
+/// 8 kB of stack.
 #[inline(never)]
 fn restore(acceptor: &mut Machine, store: &mut Store) {
     if let Ok(Some(certificate)) = store.read(Key::Certificate) {

@@ -26,7 +26,7 @@ const BYTES: usize = 1_024;
 const PATIENCE: Duration = Duration::from_secs(15);
 
 /// The machine.
-pub type Machine = Acceptor<[AcceptorSlot; SESSIONS], HostEntropy>;
+pub type Machine = Acceptor<&'static mut [AcceptorSlot; SESSIONS], HostEntropy>;
 /// Its sessions.
 pub type Streams = Sessions<'static, Appliance, SESSIONS, STREAMS>;
 /// Memory for them.
@@ -149,6 +149,7 @@ impl Service<Machine, STREAMS> for Appliance {
 }
 
 /// Moves what can be moved; whether more is to come.
+#[inline(never)]
 fn talk(
     now: Instant,
     session: &mut Session<'_, STREAMS>,

@@ -64,7 +64,7 @@ pub struct Node<M, const UDP: usize, const TCP: usize> {
 
 impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
     /// A machine that has not had a turn yet.
-    #[inline(never)] // It is written to where it stays then, and not on the caller's stack first.
+    #[inline(always)] // A machine that is made for it is made in its place then.
     pub fn new(machine: M, handles: Handles<UDP, TCP>, options: Options) -> Self {
         let lasting = Lasting {
             seed: options.seed,

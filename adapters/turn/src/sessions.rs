@@ -107,7 +107,24 @@ pub struct Session<'a, const STREAMS: usize> {
     connection: Option<ConnectionId>,
 }
 
-impl<const STREAMS: usize> Session<'_, STREAMS> {
+impl<'a, const STREAMS: usize> Session<'a, STREAMS> {
+    #[inline(never)]
+    fn new<const BYTES: usize>(
+        role: Role,
+        rooms: &'a mut [Room<'a, BYTES>; STREAMS],
+        seed: u64,
+        now: Instant,
+        index: usize,
+    ) -> Self {
+        let mut slots = Vec::new();
+        for slot in rooms.iter_mut().filter_map(Room::slot) {
+            // There are just as many places.
+            let _ = slots.push(slot);
+        }
+        let streams = Streams::new(role, slots, Config::default(), seed, now.as_micros());
+        Self { streams, index, connection: None }
+    }
+
     /// Its place among the sessions, from 0.
     #[must_use]
     pub const fn index(&self) -> usize {
@@ -152,6 +169,7 @@ pub struct Sessions<'a, V, const SESSIONS: usize, const STREAMS: usize> {
 impl<'a, V, const SESSIONS: usize, const STREAMS: usize> Sessions<'a, V, SESSIONS, STREAMS> {
     /// Sessions without connections. `seed` draws inner sequence numbers and ports and need not be
     /// secret.
+    #[inline(always)] // It is not on the stack twice then, on its way to a static.
     pub fn new<const BYTES: usize>(
         role: Role,
         storage: &'a mut StreamStorage<'a, SESSIONS, STREAMS, BYTES>,
@@ -159,18 +177,13 @@ impl<'a, V, const SESSIONS: usize, const STREAMS: usize> Sessions<'a, V, SESSION
         now: Instant,
         service: V,
     ) -> Self {
-        let mut sessions = Vec::new();
+        let mut made = Self { service, sessions: Vec::new(), packet: [0; INNER_MTU] };
         for (index, rooms) in storage.sessions.iter_mut().enumerate() {
-            let mut slots = Vec::new();
-            for slot in rooms.iter_mut().filter_map(Room::slot) {
-                // There are just as many places, here and below.
-                let _ = slots.push(slot);
-            }
             let seed = seed.wrapping_add(index as u64);
-            let streams = Streams::new(role, slots, Config::default(), seed, now.as_micros());
-            let _ = sessions.push(Session { streams, index, connection: None });
+            // There are just as many places.
+            let _ = made.sessions.push(Session::new(role, rooms, seed, now, index));
         }
-        Self { service, sessions, packet: [0; INNER_MTU] }
+        made
     }
 
     /// Lets peers open streams to a port; at most eight ports.

@@ -124,11 +124,8 @@ impl View<'_> {
         Ok(())
     }
 
-    pub(super) fn server_says(
-        &mut self,
-        over: Transport,
-        body: &ToEquipment<'_>,
-    ) -> Result<(), Discard> {
+    #[inline(never)]
+    fn server_says(&mut self, over: Transport, body: &ToEquipment<'_>) -> Result<(), Discard> {
         match body {
             ToEquipment::Registered(answer) => {
                 let registration = &self.state.registration;

@@ -56,3 +56,14 @@ impl State {
         see(self.replies.len() as u64);
     }
 }
+
+impl<S: AsRef<[ConnectionSlot]>, E> crate::inspect::KeyLog for Acceptor<S, E> {
+    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
+        let links = [&self.state.datagram.session, &self.state.stream.session];
+        let links = links.into_iter().flatten();
+        let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
+        for session in links.chain(peers.map(|peer| &peer.session)) {
+            log(crate::inspect::LoggedRoot(session.root().0));
+        }
+    }
+}

@@ -87,6 +87,36 @@ pub(crate) struct State {
 }
 
 impl State {
+    #[inline(never)]
+    fn new(now: Instant, config: AcceptorConfig, entropy: &mut dyn Entropy) -> Self {
+        let mut hedge = Hedge::new(config.identity.key.secret(), config.identity.boots);
+        let jitter = Draw { source: entropy, hedge: &mut hedge }.jitter();
+        let begin = now.after(registration::share(config.spread, jitter));
+        Self {
+            now,
+            hedge,
+            equipment: Equipment::new(
+                config.identity.key,
+                config.server,
+                config.anchors,
+                config.wall_clock.map(|seconds| (now, seconds)),
+                config.fetch_certificate_each,
+            ),
+            datagram: Link::new(Transport::Datagram),
+            stream: Link::new(Transport::Stream),
+            stream_generation: 0,
+            registration: Registration::new(begin, config.stream_fallback),
+            admission: Admission::new(now, config.admission),
+            addresses: config.addresses,
+            puncher: Puncher::new(config.punch, config.addresses, config.lifetime),
+            replies: Deque::new(),
+            events: Deque::new(),
+            commands: Deque::new(),
+            rest_at: None,
+            counters: Counters::default(),
+        }
+    }
+
     /// It is `now`, or later if that was said before.
     #[inline(never)]
     fn clock(&mut self, now: Instant) -> Instant {
@@ -145,36 +175,9 @@ pub struct Acceptor<S, E> {
 
 impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<S, E> {
     /// An acceptor that begins to register as soon as it is driven.
-    pub fn new(now: Instant, config: AcceptorConfig, slots: S, entropy: E) -> Self {
-        let AcceptorConfig { identity, server, anchors, admission, addresses, .. } = config;
-        let state = State {
-            now,
-            hedge: Hedge::new(identity.key.secret(), identity.boots),
-            equipment: Equipment::new(
-                identity.key,
-                server,
-                anchors,
-                config.wall_clock.map(|seconds| (now, seconds)),
-            ),
-            datagram: Link::new(Transport::Datagram),
-            stream: Link::new(Transport::Stream),
-            stream_generation: 0,
-            registration: Registration::new(config.stream_fallback),
-            admission: Admission::new(now, admission),
-            addresses,
-            puncher: Puncher::new(config.punch, config.addresses, config.lifetime),
-            replies: Deque::new(),
-            events: Deque::new(),
-            commands: Deque::new(),
-            rest_at: None,
-            counters: Counters::default(),
-        };
-        let mut made = Self { state, slots, entropy };
-        made.state.equipment.fetch_each = config.fetch_certificate_each;
-        let jitter = Draw { source: &mut made.entropy, hedge: &mut made.state.hedge }.jitter();
-        let share = registration::share(config.spread, jitter);
-        made.state.registration.begin(now.after(share));
-        made
+    #[inline(never)] // It is written to where it stays then, and not on the caller's stack first.
+    pub fn new(now: Instant, config: AcceptorConfig, slots: S, mut entropy: E) -> Self {
+        Self { state: State::new(now, config, &mut entropy), slots, entropy }
     }
 
     fn view(&mut self, now: Instant) -> View<'_> {
@@ -384,17 +387,5 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
             wakeup = Some(Wakeup { at, reason: TimerKind::Connection });
         }
         crate::machine::rested(self.state.rest_at, wakeup)
-    }
-}
-
-#[cfg(feature = "inspect")]
-impl<S: AsRef<[ConnectionSlot]>, E> crate::inspect::KeyLog for Acceptor<S, E> {
-    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
-        let links = [&self.state.datagram.session, &self.state.stream.session];
-        let links = links.into_iter().flatten();
-        let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
-        for session in links.chain(peers.map(|peer| &peer.session)) {
-            log(crate::inspect::LoggedRoot(session.root().0));
-        }
     }
 }

@@ -86,16 +86,16 @@ impl View<'_> {
         let who = responder.read(notify.offer, &mut plain).ok_or(Reason::BadOffer)?;
         let who = EquipmentId(who);
         let whole = read_padded_body::<WholeOffer>(&plain).ok_or(Reason::BadOffer)?;
-        let WholeOffer { offer, renewal } = whole;
+        let offer = &whole.offer;
         zeroize::Zeroize::zeroize(&mut plain);
-        if renewal {
-            let verdict = self.renewed(over, notify, who, &offer);
+        if whole.renewal {
+            let verdict = self.renewed(over, notify, who, offer);
             let unknown = Verdict::Declined(Reason::NotAllowed);
             return Ok((who, verdict.unwrap_or(unknown), Course::Renewal));
         }
         let (address, index) = room?;
         let clock = self.state.equipment.wall_clock(now);
-        let entry = self.state.admission.entry(now, clock, who, &offer)?;
+        let entry = self.state.admission.entry(now, clock, who, offer)?;
         // Strangers never take the last slot of a device that has paired issuers (T30).
         let free = self.slots.iter().filter(|slot| slot.stage == Stage::Free).count();
         let kept = !self.state.admission.policy.paired.is_empty() && self.slots.len() > 1;
@@ -113,9 +113,8 @@ impl View<'_> {
         let verdict =
             if matches { Verdict::Accepted } else { Verdict::Declined(Reason::WrongPassword) };
         if matches || park {
-            let root = self.answer(index, &mut responder, &offer, entry).ok_or(Reason::Busy)?;
-            self.fill(index, over, notify, address, root, who, &offer, entry)
-                .ok_or(Reason::Busy)?;
+            let root = self.answer(index, &mut responder, offer, entry).ok_or(Reason::Busy)?;
+            self.fill(index, over, notify, address, root, who, offer, entry).ok_or(Reason::Busy)?;
         }
         if park {
             let slot = self.slots.get_mut(index).ok_or(Reason::Busy)?;

@@ -146,10 +146,11 @@ pub(crate) struct Registration {
 }
 
 impl Registration {
-    pub(super) const fn new(fallback: bool) -> Self {
+    /// One whose first attempt begins at `at`.
+    pub(super) const fn new(at: Instant, fallback: bool) -> Self {
         Self {
             stage: Stage::Waiting,
-            deadline: None,
+            deadline: Some(at),
             due: Due::Nothing,
             over: Transport::Datagram,
             fallback,
@@ -175,12 +176,6 @@ impl Registration {
             told_key: None,
             datagram_at: None,
         }
-    }
-
-    /// The first attempt begins at `at`.
-    pub(super) const fn begin(&mut self, at: Instant) {
-        self.stage = Stage::Waiting;
-        self.deadline = Some(at);
     }
 
     pub(super) fn restore(&mut self, kept: &Resumption) {

@@ -182,9 +182,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
         let mut hedge = hedge;
         // Not from 0: after a restart the server may still remember the last one's requests.
         let first = Draw { source: &mut entropy, hedge: &mut hedge }.jitter();
-        let mut equipment =
-            Equipment::new(config.identity.key, config.server, config.anchors, wall);
-        equipment.fetch_each = config.fetch_certificate_each;
+        let fetch_each = config.fetch_certificate_each;
+        let equipment =
+            Equipment::new(config.identity.key, config.server, config.anchors, wall, fetch_each);
         let nobody = Inbound { generation: 0, remote: None, slot: None, until: Instant::END };
         let state = State {
             now,

@@ -71,6 +71,7 @@ impl Equipment {
         server: ServerAddress,
         anchors: Anchors,
         wall: Option<(Instant, u64)>,
+        fetch_each: bool,
     ) -> Self {
         Self {
             key,
@@ -80,7 +81,7 @@ impl Equipment {
             certificate: Vec::new(),
             server_key: None,
             changed: false,
-            fetch_each: false,
+            fetch_each,
         }
     }
 
