@@ -68,11 +68,18 @@ pub(super) enum Entry {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Seen {
-    offer: [u8; 16],
+    /// Of its fingerprint. Who finds two offers that share it, both of his own making, gets the first
+    /// one's word for the second.
+    offer: [u8; 8],
     request: u32,
-    /// In seconds.
-    at: u32,
+    /// When, in seconds modulo 2^16: one that is due to be forgotten may be kept for longer.
+    at: u16,
     verdict: Verdict,
+}
+
+fn print(offer: &[u8]) -> [u8; 8] {
+    let [a, b, c, d, e, f, g, h, ..] = fingerprint(offer);
+    [a, b, c, d, e, f, g, h]
 }
 
 #[derive(Debug)]
@@ -127,7 +134,7 @@ impl Admission {
 
     /// What was said to this very offer before. Under another request number it is a replay.
     pub(super) fn repeated(&self, offer: &[u8], request: u32) -> Option<Verdict> {
-        let print = fingerprint(offer);
+        let print = print(offer);
         let seen = self.seen.iter().find(|seen| seen.offer == print)?;
         Some(if seen.request == request {
             seen.verdict
@@ -140,14 +147,14 @@ impl Admission {
     /// let a flood of strangers' lock everybody out, and all that a replay gains is a dial to where
     /// the issuer once was, within the dial budget.
     pub(super) fn remember(&mut self, now: Instant, offer: &[u8], request: u32, verdict: Verdict) {
-        let offer = fingerprint(offer);
+        let offer = print(offer);
         if let Some(seen) = self.seen.iter_mut().find(|seen| seen.offer == offer) {
             seen.verdict = verdict;
             return;
         }
-        let at = u32::try_from(now.as_secs()).unwrap_or(u32::MAX);
-        let remember = u32::try_from(REMEMBER.as_secs()).unwrap_or(u32::MAX);
-        self.seen.retain(|seen| at.saturating_sub(seen.at) <= remember);
+        let [.., high, low] = now.as_secs().to_be_bytes();
+        let at = u16::from_be_bytes([high, low]);
+        self.seen.retain(|seen| u64::from(at.wrapping_sub(seen.at)) <= REMEMBER.as_secs());
         if self.seen.is_full() {
             self.seen.remove(0);
         }

@@ -139,7 +139,10 @@ impl View<'_> {
     /// anew daily and its root goes on in between, and an older one brings nothing back.
     pub(super) fn announce_session(&mut self, over: Transport) {
         let session = self.state.datagram.session.as_ref();
-        let print = session.map(|session| fingerprint(&session.root().0));
+        let print = session.map_or(0, |session| {
+            let [a, b, c, d, e, f, g, h, ..] = fingerprint(&session.root().0);
+            u64::from_be_bytes([a, b, c, d, e, f, g, h])
+        });
         if over == Transport::Datagram && print != self.state.registration.announced {
             self.state.registration.announced = print;
             self.state.event(AcceptorEvent::Resumable);
@@ -327,6 +330,7 @@ impl View<'_> {
 
     pub(super) fn set_early_key(&mut self, key: [u8; 16]) {
         self.state.admission.policy.early_key = Some(key);
+        self.state.registration.told_key = false;
         if self.state.registration.stage == Registered::Registered {
             self.state.registration.say(Due::Register);
         }

@@ -136,14 +136,13 @@ impl View<'_> {
                     || registration.observed != Some(answer.observed);
                 let (now, jitter) = (self.state.now, self.draw().jitter());
                 self.state.registration.registered(now, answer, jitter);
-                let interval = self.state.registration.interval;
+                let interval = self.state.registration.interval();
                 let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
                 let peers = open.filter_map(|slot| slot.peer.as_mut());
                 peers.for_each(|peer| peer.keep_within(now, interval));
-                let told =
-                    self.state.registration.told_key == self.state.admission.policy.early_key;
-                if !told && self.state.registration.due == Due::Nothing {
-                    self.state.registration.say(Due::Register);
+                let registration = &mut self.state.registration;
+                if !registration.told_key && registration.due == Due::Nothing {
+                    registration.say(Due::Register);
                 }
                 if news {
                     let observed = answer.observed;
@@ -288,7 +287,7 @@ impl View<'_> {
         }
         slot.renewing = None;
         if let Some(peer) = &mut slot.peer {
-            peer.keep_within(self.state.now, self.state.registration.interval);
+            peer.keep_within(self.state.now, self.state.registration.interval());
         }
         self.close_way(index, Some(socket));
     }

@@ -20,7 +20,7 @@ impl View<'_> {
             }
             Due::Register => {
                 let body = self.state.register();
-                self.state.registration.told_key = self.state.admission.policy.early_key;
+                self.state.registration.told_key = true;
                 self.seal(over, &body, out);
                 self.remember(out);
             }

@@ -34,8 +34,8 @@ pub(super) const TRIES: u8 = 4;
 /// A fresh handshake is due after this time, less up to an eighth.
 const FRESH_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// After this time a session on the server link enters its next epoch: three flash writes a day for
-/// a device that keeps its session.
-pub(crate) const SERVER_EPOCH: Duration = Duration::from_secs(8 * 3600);
+/// a device that keeps its session. In seconds.
+pub(crate) const SERVER_EPOCH: u16 = 8 * 3600;
 /// Bounds on the interval that a server may advise.
 const INTERVAL: (u16, u16) = (5, 1_800);
 
@@ -116,7 +116,8 @@ pub(crate) struct Registration {
     pub(super) tries: u8,
     /// A Register has left since something else was due: a Registered answers it.
     asked: bool,
-    pub(super) interval: Duration,
+    /// Of keepalives, in seconds.
+    interval: u16,
     register_every: u8,
     since_register: u8,
     fresh_at: Option<Instant>,
@@ -127,8 +128,8 @@ pub(crate) struct Registration {
     /// Counter and tag of what was sent last: a hint must echo them.
     pub(super) last: Option<(u64, [u8; TAG_LEN])>,
     resuming: Option<Resuming>,
-    /// Fingerprint of the session that the application was told it may keep.
-    pub(super) announced: Option<[u8; 16]>,
+    /// Of the fingerprint of the session that the application was told it may keep; 0: none.
+    pub(super) announced: u64,
     /// The request that the TCP connection to the server was opened for.
     pub(super) fetching: Option<u32>,
     /// Further requests that it will be used for.
@@ -139,8 +140,8 @@ pub(crate) struct Registration {
     pub(super) fetch_sent: bool,
     /// What was fetched has arrived.
     pub(super) fetched: bool,
-    /// The early key in the last full registration.
-    pub(super) told_key: Option<[u8; 16]>,
+    /// The last full registration had the early key as it is now.
+    pub(super) told_key: bool,
     /// When UDP is looked for again while registered over TCP.
     pub(super) datagram_at: Option<Instant>,
 }
@@ -157,7 +158,7 @@ impl Registration {
             failures: 0,
             tries: 0,
             asked: false,
-            interval: Duration::from_secs(25),
+            interval: 25,
             register_every: 1,
             since_register: 0,
             fresh_at: None,
@@ -167,13 +168,13 @@ impl Registration {
             keepalive_down: [0; 16],
             last: None,
             resuming: None,
-            announced: None,
+            announced: 0,
             fetching: None,
             fetch_until: None,
             fetch_sent: false,
             fetched: false,
             wakes: Deque::new(),
-            told_key: None,
+            told_key: false,
             datagram_at: None,
         }
     }
@@ -303,8 +304,7 @@ impl Registration {
     pub(super) fn registered(&mut self, now: Instant, answer: &Registered, jitter: u16) {
         self.stage = Stage::Registered;
         self.failures = 0;
-        self.interval =
-            Duration::from_secs(u64::from(answer.interval.clamp(INTERVAL.0, INTERVAL.1)));
+        self.interval = answer.interval.clamp(INTERVAL.0, INTERVAL.1);
         self.register_every = answer.register_every.max(1);
         self.observed = Some(answer.observed);
         if self.asked {
@@ -323,8 +323,13 @@ impl Registration {
         self.deadline = Some(now.after(self.pause(jitter)));
     }
 
+    /// The advised interval of keepalives.
+    pub(super) fn interval(&self) -> Duration {
+        Duration::from_secs(self.interval.into())
+    }
+
     fn pause(&self, jitter: u16) -> Duration {
-        less(self.interval, jitter / 5)
+        less(self.interval(), jitter / 5)
     }
 
     /// The keepalive or registration whose turn it is.

@@ -58,7 +58,6 @@ pub(crate) struct Equipment {
     /// A trusted clock's reading and the instant at which it was read.
     wall: Option<(Instant, u64)>,
     certificate: Vec<u8, MAX_CERTIFICATE>,
-    server_key: Option<[u8; 32]>,
     /// A new certificate or floor should be persisted.
     pub(crate) changed: bool,
     /// The certificate is asked for on each new TCP connection, cached or not.
@@ -73,16 +72,7 @@ impl Equipment {
         wall: Option<(Instant, u64)>,
         fetch_each: bool,
     ) -> Self {
-        Self {
-            key,
-            server,
-            anchors,
-            wall,
-            certificate: Vec::new(),
-            server_key: None,
-            changed: false,
-            fetch_each,
-        }
+        Self { key, server, anchors, wall, certificate: Vec::new(), changed: false, fetch_each }
     }
 
     /// Seconds since 1970 by the trusted clock, where there is one.
@@ -91,8 +81,8 @@ impl Equipment {
     }
 
     /// The server's key by the certificate that was accepted.
-    pub(crate) const fn server_key(&self) -> Option<[u8; 32]> {
-        self.server_key
+    pub(crate) fn server_key(&self) -> Option<[u8; 32]> {
+        Certificate::parse(&self.certificate).ok().map(|certificate| certificate.server_key)
     }
 
     /// The accepted certificate, for the caller to cache.
@@ -120,7 +110,6 @@ impl Equipment {
         // Signed by the authority, so it may move the floor (T25); it never moves past the
         // certificate's own end, which check() has just compared with the old floor.
         self.anchors.floor = self.anchors.floor.max(certificate.not_before);
-        self.server_key = Some(certificate.server_key);
         self.certificate.clear();
         self.certificate.extend_from_slice(bytes).map_err(|_| CertificateError::Malformed)
     }

@@ -15,8 +15,6 @@
 pub(crate) mod keepalive;
 pub(crate) mod window;
 
-use core::time::Duration;
-
 use crate::crypto::aead;
 use crate::crypto::keys::{Direction, Root};
 use crate::machine::Discard;
@@ -27,8 +25,8 @@ use window::Window;
 
 /// After how many messages the initiator moves to the next epoch.
 pub(crate) const EPOCH_MESSAGES: u32 = 1 << 20;
-/// After what time the initiator moves to the next epoch.
-pub(crate) const EPOCH_TIME: Duration = Duration::from_secs(15 * 60);
+/// After what time the initiator moves to the next epoch, in seconds.
+const EPOCH_TIME: u16 = 15 * 60;
 /// The last counter that is used: keepalives carry 48 bits of it.
 pub(crate) const LAST_COUNTER: u64 = (1 << 48) - 1;
 
@@ -88,8 +86,8 @@ pub(crate) struct Session {
     window: Window<4>,
     epoch_began: Instant,
     epoch_messages: u32,
-    /// After what time the initiator moves to the next epoch.
-    pub(crate) epoch_time: Duration,
+    /// After what time the initiator moves to the next epoch, in seconds.
+    pub(crate) epoch_time: u16,
     /// The index that the peer wants to see in messages to it.
     pub(crate) peer_index: u32,
 }
@@ -204,8 +202,8 @@ impl Session {
     }
 
     fn advance_epoch(&mut self, now: Instant) {
-        let due =
-            self.epoch_messages >= EPOCH_MESSAGES || now.since(self.epoch_began) >= self.epoch_time;
+        let due = self.epoch_messages >= EPOCH_MESSAGES
+            || now.since(self.epoch_began).as_secs() >= u64::from(self.epoch_time);
         if due && self.direction == Direction::Up {
             let root = self.root.ratchet();
             let open = root.transport(self.direction.reverse());
@@ -227,7 +225,10 @@ impl Session {
 mod tests {
     extern crate std;
     use super::*;
+    use core::time::Duration;
     use std::vec::Vec;
+
+    const EPOCH: Duration = Duration::from_secs(EPOCH_TIME as u64);
 
     fn pair() -> (Session, Session) {
         let now = Instant::START;
@@ -273,7 +274,7 @@ mod tests {
         let (mut a, mut b) = pair();
         let late = send(&mut a, Instant::START, b"late");
         let crossing = send(&mut b, Instant::START, b"crossing");
-        let later = Instant::START.after(EPOCH_TIME);
+        let later = Instant::START.after(EPOCH);
         let fresh = send(&mut a, later, b"fresh");
         assert_eq!(fresh[1], 1, "epoch");
         assert_eq!(receive(&mut a, &crossing), Ok(b"crossing".to_vec()));
@@ -281,7 +282,7 @@ mod tests {
         assert_eq!(receive(&mut b, &late), Ok(b"late".to_vec()));
         let answer = send(&mut b, later, b"answer");
         assert_eq!((answer[1], receive(&mut a, &answer)), (1, Ok(b"answer".to_vec())));
-        assert_eq!(send(&mut b, later.after(EPOCH_TIME), b"x")[1], 1, "a responder only follows");
+        assert_eq!(send(&mut b, later.after(EPOCH), b"x")[1], 1, "a responder only follows");
     }
 
     #[test]
