@@ -160,17 +160,23 @@ impl Start {
         if payload.len() > MAX_PAYLOAD || out.len() != payload.len().checked_add(IK1_OVERHEAD)? {
             return None;
         }
-        let mut state = begin(self.link, own, &self.ephemeral, Some((responder, &self.shared)));
+        let mut state = self.begin(own, responder);
         let state = state.as_mut().ok()?;
         state.write_message(payload, out).ok()?;
         then(state)
+    }
+
+    #[inline(never)]
+    fn begin(&self, own: &StaticKey, responder: &[u8; 32]) -> HandshakeResult<Ik> {
+        begin(self.link, own, &self.ephemeral, Some((responder, &self.shared)))
     }
 }
 
 /// The framework's state before message 1; the initiator knows the responder, and what its ephemeral
 /// and its static key share with it. The state takes 800 bytes, so it stays where it is made, and the
-/// keys that it is made of leave the stack again before anything is computed with them.
-#[inline(never)]
+/// keys that it is made of leave the stack again before anything is computed with them: both callers
+/// only return it. What of the framework's can panic stays in functions of its own, as it has two callers.
+#[inline(always)]
 fn begin(
     link: Link,
     own: &StaticKey,
@@ -199,6 +205,7 @@ impl core::fmt::Debug for Responder {
 
 impl Responder {
     /// A responder that waits for message 1. `ephemeral` is for message 2.
+    #[inline(never)]
     pub(crate) fn new(link: Link, own: &StaticKey, ephemeral: [u8; 32]) -> Self {
         Self(begin(link, own, &StaticKey::from_secret(ephemeral), None))
     }
