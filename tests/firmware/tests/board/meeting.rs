@@ -71,10 +71,11 @@ fn a_drawn_port_of_a_board_is_not_guessed() {
     is_hopeless(FullyRandom, Plain, "sockets");
 }
 
-/// The user's 255 sockets and the board's 128 guesses meet twice in five tries: by chance, so there are
-/// twenty, all of which fail once in 27,000 times.
+/// The user's 255 sockets and the board's 128 guesses meet twice in five tries. After seven tries that
+/// nobody confirmed, a board takes no password for a while: so six at each of four boards, all of which
+/// fail once in 200,000 times.
 #[test]
 fn a_board_guesses_the_drawn_port_of_a_user() {
-    let home = Home::new(Plain, FullyRandom);
-    assert!(users_to_meet(&home, 20, &[]).is_some());
+    let has_met = |_| users_to_meet(&Home::new(Plain, FullyRandom), 6, &[]).is_some();
+    assert!((0..4).any(has_met));
 }
