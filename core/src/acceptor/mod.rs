@@ -61,10 +61,8 @@ pub(crate) use outbound::seal_body;
 use registration::Registration;
 pub use registration::Resumption;
 
-/// How many commands wait at the most; a caller that drains never comes near it.
+/// How many events and commands wait at the most; a caller that drains never comes near it.
 const QUEUE: usize = 8;
-/// How many events: no call brings more.
-const EVENTS: usize = 4;
 
 /// Everything but slots and entropy.
 #[derive(Debug)]
@@ -81,7 +79,7 @@ pub(crate) struct State {
     pub(crate) puncher: Puncher,
     /// Replies to notifications that are due, and the link that they go over.
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
-    pub(crate) events: Deque<AcceptorEvent, EVENTS>,
+    pub(crate) events: Deque<AcceptorEvent, QUEUE>,
     pub(crate) commands: Deque<Command, QUEUE>,
     /// Not everything that was due was done: the rest waits until then.
     pub(crate) rest_at: Option<Instant>,
@@ -148,7 +146,7 @@ impl State {
 
     /// Whether what one more connection's end takes might not fit into the queues.
     pub(crate) fn is_nearly_full(&self) -> bool {
-        self.commands.len() >= QUEUE / 2 || self.events.len() >= EVENTS / 2
+        self.commands.len().max(self.events.len()) >= QUEUE / 2
     }
 
     #[inline(never)]
