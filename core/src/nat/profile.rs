@@ -9,8 +9,7 @@ use super::forecast::Forecast;
 use super::lifetime::Lifetime;
 use super::sighting::{MAX_SIGHTINGS, Sighting};
 
-/// Which packets of one socket share an external port (RFC 4787 section 4.1), as far as it was
-/// seen.
+/// Which packets of one socket share an external port (RFC 4787 section 4.1), as far as was seen.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]
@@ -29,8 +28,7 @@ pub enum Mapping {
     AddressAndPortDependent = 4,
 }
 
-/// Whom a NAT lets in (RFC 4787 section 5), as far as it was seen. A probe that was lost looks like
-/// one that was filtered.
+/// Whom a NAT lets in (RFC 4787 section 5), as far as was seen; a lost probe looks like a filtered one.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 #[repr(u8)]

@@ -7,8 +7,7 @@
 //! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
 //! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
 //! measure.rs      what equipment's NATs are like; lifetime.rs: how long they keep a mapping
-//! leases.rs       which port a box has opened for an equipment, and whether it leads there
-//! punch.rs        how two ends meet through them
+//! leases.rs       which ports boxes have opened, by proof; punch.rs: how two ends meet
 //! outbound.rs     what is due to leave; timers.rs: what time brings
 //! ```
 //!

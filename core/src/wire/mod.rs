@@ -24,6 +24,7 @@
 pub mod certificate;
 pub(crate) mod codec;
 pub mod message;
+mod offer;
 pub(crate) mod once;
 pub(crate) mod punch;
 
