@@ -107,5 +107,5 @@ pub enum TcpChange {
     /// It stands, or is no more.
     State(StreamId, StreamState),
     /// It has come in from there.
-    Caller(SocketAddr),
+    Caller(#[cfg_attr(feature = "defmt", defmt(Debug2Format))] SocketAddr),
 }

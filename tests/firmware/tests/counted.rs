@@ -55,6 +55,7 @@ fn a_life_is_counted() {
 }
 
 /// How many have passed.
+#[expect(clippy::unwrap_used, reason = "a test's helpers are part of the test")]
 fn keepalives(home: &Home) -> u64 {
     let table = home.lab.border(APPLIANCE).output(&["nft", "list", "table", "ip", "counted"], "");
     let packets = table.split("packets ").nth(1).and_then(|rest| rest.split(' ').next());
