@@ -11,7 +11,7 @@
 //! | `open` | admit anybody |
 //! | `key=HEX` | the device's secret key, 32 bytes; drawn when absent |
 //! | `no-punch` | no UDP holes: TCP dial-back alone |
-//! | `spread=MS` | the first registration leaves within so many milliseconds [25000] |
+//! | `spread=MS` | the first registration leaves within so many milliseconds (25000) |
 //!
 //! At every start, for tests: `provoke=panic`, `fault`, `hang`, `stack` or `writes`.
 

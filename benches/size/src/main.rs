@@ -65,9 +65,7 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
 fn configuration() -> AcceptorConfig {
     let identity = Identity { key: StaticKey::from_parts(any(), any()), boots: any() };
     let server = ServerAddress { datagram: any_address(), stream: any_address() };
-    let mut anchors = Anchors::default();
-    anchors.floor = any();
-    anchors.min_serial = any();
+    let mut anchors = Anchors { floor: any(), min_serial: any(), ..Anchors::default() };
     let _room = anchors.authorities.push(any());
     let mut config = AcceptorConfig::new(identity, server, anchors);
     config.admission = admission();

@@ -5,10 +5,14 @@
 
 use super::way::Puncher;
 use crate::addr::Endpoint;
+use crate::limit::{Bucket, Rate};
+use crate::time::Instant;
 use crate::wire::punch::{FROM_OTHER_ADDRESS, FROM_OTHER_PORT};
 
 /// How often each is said to a server that does not react.
 const AGAIN: u8 = 4;
+/// Proofs that are taken: those of a measurement are two.
+const TAKEN: Rate = Rate::new(8, 10_000);
 /// A probe's status that says that it comes from the server's other address.
 const OTHER_ADDRESS: u8 = 2;
 
@@ -17,27 +21,23 @@ const OTHER_ADDRESS: u8 = 2;
 pub(super) struct Lease {
     /// 0: none.
     pub(super) port: u16,
-    /// How often that is said yet, unless the server asks for a measurement.
+    /// How often that is said yet.
     again: u8,
     /// The status of the probe that has come to it, and what that has carried; 0: none has.
     probe: u8,
     proof: u64,
     /// How often that is said yet.
     proof_again: u8,
+    /// Of proofs: a probe is no longer than a word, and may be a copy.
+    taken: Bucket,
 }
 
 impl Lease {
-    pub(super) const NONE: Self = Self { port: 0, again: 0, probe: 0, proof: 0, proof_again: 0 };
+    pub(super) const NONE: Self =
+        Self { port: 0, again: 0, probe: 0, proof: 0, proof_again: 0, taken: Bucket::EMPTY };
 
-    const fn of(port: u16) -> Self {
-        Self { port, again: AGAIN, ..Self::NONE }
-    }
-
-    /// The server wants a measurement now: what was said, it knows.
-    pub(super) const fn looked_at(&mut self, now: bool) {
-        if now && self.again < AGAIN {
-            self.again = 0;
-        }
+    const fn of(port: u16, taken: Bucket) -> Self {
+        Self { port, again: AGAIN, taken, ..Self::NONE }
     }
 }
 
@@ -46,7 +46,7 @@ impl Puncher {
     /// none any more.
     pub(crate) fn lease(&mut self, port: u16, observed: Option<Endpoint>) {
         if self.lease.port != port && self.ability().is_some() {
-            self.lease = Lease::of(port);
+            self.lease = Lease::of(port, self.lease.taken);
             if observed.is_none_or(|observed| observed.port() != port) {
                 self.gauge.forget_opened();
             }
@@ -56,7 +56,7 @@ impl Puncher {
     /// In a new session all is said anew.
     pub(super) fn lease_again(&mut self) {
         if self.lease.port != 0 {
-            self.lease = Lease::of(self.lease.port);
+            self.lease = Lease::of(self.lease.port, self.lease.taken);
             self.say_leased();
         }
     }
@@ -83,14 +83,15 @@ impl Puncher {
 
     /// A probe has come that the NAT was not opened for, and has carried this. Where one from the
     /// other address has come, one from the other port proves nothing more.
-    pub(super) fn reached(&mut self, probe: u8, proof: u64) {
+    pub(super) fn reached(&mut self, now: Instant, probe: u8, proof: u64) {
         let counts = match probe {
             1 => self.gauge.probes & FROM_OTHER_PORT != 0,
             OTHER_ADDRESS => self.gauge.probes & FROM_OTHER_ADDRESS != 0,
             _ => false,
         };
         let lease = &mut self.lease;
-        if counts && lease.port != 0 && probe >= lease.probe && proof != lease.proof {
+        let news = probe >= lease.probe && proof != lease.proof;
+        if counts && lease.port != 0 && news && lease.taken.take(now, TAKEN) {
             (lease.probe, lease.proof, lease.proof_again) = (probe, proof, AGAIN);
         }
         self.tell_reached();

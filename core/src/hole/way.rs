@@ -105,7 +105,6 @@ impl Puncher {
         measure: &Measure,
     ) -> Result<Option<Command>, Discard> {
         self.ability.ok_or(Discard::Unexpected)?;
-        self.lease.looked_at(measure.now);
         let command = self.gauge.invited(now, server, self.policy, measure)?;
         self.tell_reached();
         Ok(command)
@@ -160,7 +159,7 @@ impl Puncher {
             return Err(Discard::Unauthentic);
         }
         let profile = self.gauge.probed(now, probe.status, probe.counter, &mut self.words);
-        self.reached(probe.status, probe.counter);
+        self.reached(now, probe.status, probe.counter);
         Ok(profile)
     }
 

@@ -68,8 +68,14 @@ pub struct ClientSlot {
     pub(super) look: Look,
     /// The external port that its box has opened for it, by its own word; 0: none.
     pub(super) leased: u16,
-    /// A probe to that port has arrived, by proof.
+    /// How often leased ports were probed in this session.
+    pub(super) probings: u8,
+    /// When that was last, in units of 70 minutes, which wrap.
+    pub(super) probed_at: u8,
+    /// A probe to the leased port has arrived, by proof.
     pub(super) leads: bool,
+    /// Measurements in a row in which none has.
+    pub(super) missed: u8,
     pub(super) chain: u32,
     pub(super) next: u32,
     /// Where the equipment was seen; meaningless while `has_place` is false.
@@ -107,11 +113,14 @@ impl ClientSlot {
         expires: 0,
         capabilities: 0,
         asked_at: 0,
+        probings: 0,
+        probed_at: 0,
         measured_at: 0,
         profile: [0; 12],
         look: Look::Never,
         leased: 0,
         leads: false,
+        missed: 0,
         chain: NONE,
         next: NONE,
         place: Endpoint::UNSPECIFIED,
@@ -145,6 +154,7 @@ impl ClientSlot {
         self.move_to(at);
         // It says anew in each session what it has leased.
         self.set_leased(0);
+        self.probings = 0;
         self.has_place = true;
         self.usage = Use::Live;
         if self.role == Role::Issuer {

@@ -16,12 +16,22 @@ use crate::crypto::mac;
 use crate::machine::Discard;
 use crate::nat::{NatProfile, ServerEnd};
 
+/// How long a port is believed after the probe that has proven it, in units of 70 minutes, one more at
+/// the most: whoever registers is measured every 6 hours.
+const LIFE: u8 = 6;
+/// The same where probes have gone out since and nothing was heard of them.
+const DOUBTED_LIFE: u8 = 1;
+/// Measurements in a row whose probes may be lost.
+const MISSES: u8 = 3;
+/// Of a session's probings: no proof is taken any more.
+const SPENT: u8 = u8::MAX;
+
 impl ClientSlot {
     /// Its box has opened this port for it; 0: none any more. Whether that is news.
     pub(super) fn set_leased(&mut self, port: u16) -> bool {
         let news = self.leased != port;
         if news {
-            self.leased = port;
+            (self.leased, self.missed) = (port, 0);
             self.doubt_lease();
             if self.look != Look::Never {
                 self.look = Look::Moved;
@@ -36,6 +46,44 @@ impl ClientSlot {
             let mut profile = self.profile();
             (profile.mapping, profile.filtering) = Default::default();
             self.set_profile(&profile);
+        }
+    }
+
+    /// Whether the probes of a measurement have not arrived at its leased port, or the word that they
+    /// have has not: either may have been lost.
+    pub(super) const fn has_missed_probes(&self) -> bool {
+        self.leased != 0 && self.missed > 0 && self.missed < MISSES
+    }
+
+    /// Whether a probe would carry what none has carried before: a session has so many.
+    pub(super) const fn may_prove(&self) -> bool {
+        self.leased == 0 || self.probings < SPENT - 1
+    }
+
+    /// Probes go to its leased port, with a value that none has carried before.
+    pub(super) const fn probe_lease(&mut self, now: u32) {
+        (self.probings, self.probed_at) = (self.probings.saturating_add(1), stamp(now));
+    }
+
+    /// A port that was proven too long ago may be somebody else's by now; what proves it, too.
+    pub(super) fn age_lease(&mut self, now: u32) {
+        let life = if self.missed > 0 { DOUBTED_LIFE } else { LIFE };
+        if self.probings > 0 && stamp(now).wrapping_sub(self.probed_at) > life {
+            self.probe_lease(now);
+            self.doubt_lease();
+        }
+    }
+
+    /// A probe has arrived at its leased port.
+    const fn prove_lease(&mut self) {
+        (self.leads, self.missed) = (true, 0);
+    }
+
+    /// None has.
+    fn miss_lease(&mut self) {
+        self.missed = self.missed.saturating_add(1);
+        if self.missed >= MISSES {
+            self.doubt_lease();
         }
     }
 
@@ -55,8 +103,7 @@ impl ClientSlot {
     pub(super) fn proof(&self, key: &[u8; 16], end: ServerEnd) -> u64 {
         let to = self.place.at_port(self.leased).bytes();
         let end = u8::from(end == ServerEnd::OtherAddress);
-        let measurement = self.asked_at.to_be_bytes();
-        mac::hash(key, &[b"lease", &self.keepalive_down, &to, &measurement, &[end]]) >> 16
+        mac::hash(key, &[b"lease", &self.keepalive_down, &to, &[self.probings, end]]) >> 16
     }
 }
 
@@ -89,16 +136,19 @@ impl View<'_> {
             None => ServerEnd::OtherPort,
         };
         let slot = self.clients.get_mut(at).ok_or(Discard::UnknownSession)?;
-        if slot.leased == 0 || matches!(slot.look, Look::Never | Look::Moved) {
+        if slot.leased == 0 || matches!(slot.probings, 0 | SPENT) {
             return Err(Discard::Unexpected);
         }
         let [_, _, expected @ ..] = slot.proof(&self.state.lease_key, end).to_be_bytes();
         if !crate::crypto::equal(&expected, proof) {
             return Err(Discard::Unauthentic);
         }
-        // The probes have not cost it its way to the server.
-        slot.look = Look::Asked;
+        if slot.look == Look::Probed {
+            // The probes have not cost it its way to the server.
+            slot.look = Look::Asked;
+        }
         let known = slot.leads;
+        slot.missed = 0;
         match self.under_way(at) {
             Some(measurement) => measurement.proven = true,
             None if known => {}
@@ -116,7 +166,7 @@ impl View<'_> {
         if one.proves(slot) {
             self.leads(at);
         } else if one.probed {
-            slot.doubt_lease();
+            slot.miss_lease();
         }
         // Nothing more will be known of it.
         self.meet_anew(at);
@@ -126,13 +176,19 @@ impl View<'_> {
     fn leads(&mut self, at: usize) {
         let second = self.other_address(at).is_some();
         let Some(slot) = self.clients.get_mut(at) else { return };
-        slot.leads = true;
+        slot.prove_lease();
         let mut profile = slot.profile();
         open(&mut profile, second);
         slot.set_profile(&profile);
         let id = slot.id;
         self.state.event(ServerEvent::Measured { id, profile });
     }
+}
+
+/// The time of a probing, in 2^22 of these milliseconds.
+const fn stamp(now: u32) -> u8 {
+    let [.., low] = (now >> 22).to_be_bytes();
+    low
 }
 
 impl Measurement {
@@ -144,9 +200,9 @@ impl Measurement {
     /// What has come of the leased port in this measurement.
     pub(super) fn settle_lease(&self, slot: &mut ClientSlot) {
         if self.proves(slot) {
-            slot.leads = true;
-        } else if self.probed {
-            slot.doubt_lease();
+            slot.prove_lease();
+        } else if self.probed && slot.leased != 0 {
+            slot.miss_lease();
         }
     }
 }

@@ -126,7 +126,8 @@ impl ClientSlot {
         let unknown = self.profile().mapping == Mapping::Unknown;
         let old = unknown || self.measured_ago(now) > PROFILE_LIFE;
         let new = matches!(self.look, Look::Never | Look::Moved);
-        new || old && self.asked_ago(now) > APART
+        let missed = self.has_missed_probes() && self.may_be_probed(now);
+        new || (old || missed) && self.asked_ago(now) > APART
     }
 
     /// Whether it may be probed: never again behind a NAT that punishes, or may have done so. One that
@@ -134,11 +135,15 @@ impl ClientSlot {
     fn may_be_probed(&self, now: u32) -> bool {
         let rested = match self.look {
             Look::Never | Look::Moved => true,
+            // A leased port that is not the observed one is open to all by itself or not at all.
+            Look::Asked if self.leases_another() => true,
             Look::Asked => self.asked_ago(now) > FILTER_MEMORY,
             Look::Probed => false,
         };
         let profile = self.profile();
-        rested && (!profile.punishes || profile.displaced && self.leases_another())
+        rested
+            && self.may_prove()
+            && (!profile.punishes || profile.displaced && self.leases_another())
     }
 }
 
@@ -168,6 +173,9 @@ impl View<'_> {
             _ => Look::Asked,
         };
         slot.asked_at = now;
+        if probed && slot.leased != 0 {
+            slot.probe_lease(now);
+        }
         self.state.measurements.retain(|one| one.at != at);
         let _room = self.state.measurements.push(Measurement {
             at,

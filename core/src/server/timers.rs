@@ -84,12 +84,12 @@ impl View<'_> {
         let mut at = self.state.sweep_from;
         for _ in 0..part {
             at = if at >= len { 0 } else { at };
-            let ended = self
-                .clients
-                .get(at)
-                .is_some_and(|slot| slot.usage != Use::Free && self.state.is_past(slot.expires));
-            if ended {
-                self.forget(at);
+            let now = self.state.millis();
+            if let Some(slot) = self.clients.get_mut(at).filter(|slot| slot.usage != Use::Free) {
+                slot.age_lease(now);
+                if self.state.is_past(slot.expires) {
+                    self.forget(at);
+                }
             }
             at = at.saturating_add(1);
         }
