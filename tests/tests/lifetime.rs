@@ -4,96 +4,20 @@
 
 use core::time::Duration;
 
-use genkan_core::nat::{Allocation, NatProfile};
-use genkan_core::punch::Ability;
+use genkan_core::AcceptorEvent;
+use genkan_core::nat::Allocation;
 use genkan_core::wire::Kind as Message;
-use genkan_core::{AcceptorEvent, ServerEvent};
-use genkan_sim::fleet::{AcceptorApp, Fleet, FleetServer, punches};
-use genkan_sim::matrix::KINDS;
-use genkan_sim::nat::{Lifetimes, Preserve};
-use genkan_sim::{Death, Entry, Fate, Faults, HostId, Log, NatConfig, NatId, Unroutable};
+use genkan_sim::fleet::{AcceptorApp, FleetServer};
+use genkan_sim::{Death, Entry, Fate, Faults, Unroutable};
+use genkan_tests::home::{Home, home, keeping, nth_home, secs};
 use genkan_tests::punch::Meeting;
 use genkan_tests::scene::HOP;
-
-const fn secs(secs: u64) -> Duration {
-    Duration::from_secs(secs)
-}
 
 /// Longer than a whole watch takes: silences of 690 s.
 const WATCH: Duration = secs(720);
 
-/// A box of this kind that keeps a silent mapping for `life`.
-fn keeping(kind: &str, life: Duration) -> NatConfig {
-    let name = if kind == "kept" { "port" } else { kind };
-    let mut config = KINDS.into_iter().find(|one| one.name == name).unwrap().config(0.0);
-    if kind == "kept" {
-        config.behaviour.allocation.preserve = Preserve::WhenFree;
-    }
-    config.lifetimes = Lifetimes::udp(life);
-    config
-}
-
 /// The kinds that hand the same port out again, and that do not.
 const KINDS_OF_PORT: [&str; 4] = ["kept", "first", "port", "seq+1"];
-
-struct Home {
-    fleet: Fleet,
-    lamp: HostId,
-    nat: NatId,
-}
-
-/// A lamp behind a box, registered; the server advises intervals up to `longest`.
-fn home(config: NatConfig, longest: u16, watches: bool) -> Home {
-    let mut fleet = Fleet::with_server(1, |config| {
-        punches(config);
-        config.longest_interval = longest;
-    });
-    let nat = fleet.nat(config);
-    let lamp = fleet.acceptor_behind(Some(nat), "lamp", |config| {
-        config.spread = Duration::ZERO;
-        config.punch = Some(Ability::LARGE);
-        config.lifetime = watches;
-    });
-    fleet.world.set_paths(lamp, fleet.server, &Faults::latency(HOP));
-    assert!(fleet.wait_registered(lamp, secs(60)));
-    Home { fleet, lamp, nat }
-}
-
-impl Home {
-    /// The last profile that the lamp, and the server, told.
-    fn profiles(&self) -> [NatProfile; 2] {
-        let app: &AcceptorApp = self.fleet.world.app(self.lamp);
-        let lamps = app.log.events.iter().rev().find_map(|(_, event)| match event {
-            AcceptorEvent::Nat(nat) => Some(*nat),
-            _ => None,
-        });
-        let log: &Log<ServerEvent> = self.fleet.world.app(self.fleet.server);
-        let servers = log.events.iter().rev().find_map(|(_, event)| match event {
-            ServerEvent::Measured { profile, .. } => Some(*profile),
-            _ => None,
-        });
-        [lamps.unwrap(), servers.unwrap()]
-    }
-
-    fn lifetimes(&self) -> [[u16; 2]; 2] {
-        self.profiles().map(|nat| [nat.lifetime.at_least(), nat.lifetime.at_most()])
-    }
-
-    /// What the lamp has sent to the server, or was sent, since then.
-    fn since(&self, from: Duration) -> impl Iterator<Item = &Entry> {
-        self.fleet.world.transcript().entries().filter(move |entry| entry.at >= from)
-    }
-
-    /// The times between the lamp's datagrams from its registered socket.
-    fn gaps(&self, from: Duration) -> Vec<Duration> {
-        let said = self.since(from).filter(|entry| {
-            let kinds = [Some(Message::Keepalive), Some(Message::Transport), Some(Message::Echo)];
-            entry.from == "lamp" && kinds.contains(&entry.kind)
-        });
-        let times: Vec<Duration> = said.map(|entry| entry.at).collect();
-        times.windows(2).map(|pair| pair[1] - pair[0]).collect()
-    }
-}
 
 /// The bounds that a box's lifetime is found between, and the interval that follows where the usual
 /// one is 25 s and it may grow.
@@ -105,18 +29,29 @@ const FOUND: [(u64, [u16; 2], u64); 5] = [
     (400, [300, 0], 225),
 ];
 
+/// Whether the first silence of 30 s or a keepalive, 20 to 25 s after the one before, is the first to
+/// meet a mapping that is gone is drawn: hence several runs.
+const RUNS: core::ops::Range<u64> = 1..9;
+
 #[test]
 fn a_lifetime_is_found_within_a_step_of_its_table() {
-    for kind in KINDS_OF_PORT {
+    for (seed, kind) in RUNS.flat_map(|seed| KINDS_OF_PORT.map(|kind| (seed, kind))) {
         for (life, bounds, _) in FOUND {
-            let mut home = home(keeping(kind, secs(life)), 25, true);
+            let mut home = nth_home(seed, keeping(kind, secs(life)), 25, true);
             home.fleet.world.run_for(WATCH);
             let [lamps, [least, most]] = home.lifetimes();
-            assert_eq!(lamps, bounds, "{kind}, {life} s\n{}", home.fleet.story());
+            // Another port at a keepalive: the server has learned it, asks for the NAT anew, and that
+            // ends the watch.
+            let cut = life < 25 && ["port", "seq+1"].contains(&kind) && lamps == [0, 0];
+            let name = format!("run {seed}, {kind}, {life} s");
+            assert!(lamps == bounds || cut, "{name}: {lamps:?}\n{}", home.fleet.story());
             // The server knows that and, where ports are counted, its own keepalives' gaps.
-            let told = least == bounds[0] || kind == "seq+1" && least == bounds[0].max(15);
-            assert!(told && most == bounds[1], "{kind}, {life} s: {least}, {most}");
-            assert_eq!(home.fleet.world.open_sockets(home.lamp), 1, "{kind}, {life} s");
+            let told = match kind {
+                "seq+1" => (bounds[0].max(10)..=bounds[0].max(15)).contains(&least),
+                _ => least == bounds[0],
+            };
+            assert!(told && most == bounds[1], "{name}: {least}, {most}");
+            assert_eq!(home.fleet.world.open_sockets(home.lamp), 1, "{name}");
         }
     }
 }
@@ -240,16 +175,18 @@ fn shut_out(home: &mut Home) -> usize {
 /// Ports are kept, so nobody sees that the mapping goes again and again.
 #[test]
 fn a_device_behind_a_box_that_forgets_after_20_s_stays_reachable() {
-    let run = |watches| {
+    let run = |seed, watches| {
         let mut config = keeping("kept", secs(20));
         // What is asked here must not keep the mapping alive.
         config.refresh.inbound = false;
-        let mut home = home(config, 25, watches);
+        let mut home = nth_home(seed, config, 25, watches);
         home.fleet.world.run_for(WATCH);
         shut_out(&mut home)
     };
-    assert_eq!(run(true), 0);
-    assert!(run(false) > 30, "without, it is cut off for a part of the time");
+    for seed in RUNS {
+        assert_eq!(run(seed, true), 0, "run {seed}");
+        assert!(run(seed, false) > 30, "without, it is cut off for a part of the time");
+    }
 }
 
 /// Another port after a silence says that the mapping was gone, without any socket.
