@@ -5,6 +5,7 @@
 use core::net::SocketAddr;
 use core::time::Duration;
 
+use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject};
 use genkan_core::wire::message::{
     ConnectNotify, Reason, Registered, Role, ToEquipment, ToServer, Verdict,
 };
@@ -16,7 +17,7 @@ use genkan_core::{
 use genkan_sim::SimEntropy;
 use genkan_tests::appliance::{Appliance, SERVER};
 use genkan_tests::device::frames;
-use genkan_tests::evil::{Desk, Evil, drain, plain_offer, sa};
+use genkan_tests::evil::{Desk, Evil, WALL, drain, plain_offer, sa};
 use genkan_tests::scene::PASSWORD;
 
 const HOME: &str = "198.51.100.2:40000";
@@ -366,4 +367,34 @@ fn advice_that_nobody_asked_for_answers_nothing() {
     idle.tell(&advice(4_600, 1_000));
     let due = idle.lamp.poll_timeout().map(|wakeup| wakeup.at.since(idle.now).as_secs());
     assert!(due.is_some_and(|due| (800..=1_000).contains(&due)), "{due:?}");
+}
+
+/// The other link, or the caller, brings the server's new key, while the server still answers to the old.
+#[test]
+fn a_handshake_under_way_outlives_another_key_of_the_server() {
+    let mut desk = Desk::default();
+    let mut lamp = Lamp::new(&desk, 2, |_| ());
+    lamp.machine.restore_certificate(&desk.certificate).unwrap();
+    let mut said = Vec::new();
+    lamp.run(&mut desk, Duration::from_millis(500), |bytes| {
+        said.push(bytes.to_vec());
+        false
+    });
+    let subject = Subject {
+        server_key: *StaticKey::from_secret([7; 32]).public(),
+        serial: 2,
+        not_before: WALL - 86_400,
+        not_after: WALL + 86_400 * 400,
+        names: "server.example",
+    };
+    let mut certificate = [0; MAX_CERTIFICATE];
+    let len = Certificate::issue(&[9; 32], &subject, &mut certificate).unwrap();
+    lamp.machine.restore_certificate(&certificate[..len]).unwrap();
+    lamp.run(&mut desk, Duration::from_secs(1), |bytes| {
+        said.push(bytes.to_vec());
+        true
+    });
+    assert_eq!(Kind::of(&said[0]), Ok(Kind::Initiation));
+    assert!(said[0] == said[1], "the same bytes again");
+    assert_eq!(lamp.registrations(), 1, "{:?}", lamp.events);
 }

@@ -58,6 +58,9 @@ enum Attempt<const P: usize> {
     },
     Handshake {
         initiator: Initiator<P>,
+        /// The key that it is for, whatever certificate has come meanwhile: a server whose key changes
+        /// answers to the old one, too.
+        server_key: [u8; 32],
         refetched: bool,
         /// The first MAC of the Initiation that was written last: a cookie is bound to it.
         mac1: [u8; TAG_LEN],
@@ -180,7 +183,7 @@ impl<const P: usize> Link<P> {
                 .ok_or(Discard::BadCertificate)?;
         self.next_index = u32::from_be_bytes(index);
         let (refetched, mac1) = (self.refetched, [0; TAG_LEN]);
-        self.attempt = Attempt::Handshake { initiator, refetched, mac1 };
+        self.attempt = Attempt::Handshake { initiator, server_key, refetched, mac1 };
         Ok(())
     }
 
@@ -204,8 +207,7 @@ impl<const P: usize> Link<P> {
                 writer.put(nonce);
                 writer.zeros();
             }
-            Attempt::Handshake { initiator, mac1, .. } => {
-                let server_key = equipment.server_key().unwrap_or_default();
+            Attempt::Handshake { initiator, server_key, mac1, .. } => {
                 let len = initiator.len().saturating_add(HEADER);
                 let Some((message, macs)) = out.split_at_mut_checked(len) else { return };
                 let Some((header, noise)) = message.split_first_chunk_mut::<HEADER>() else {
@@ -214,8 +216,8 @@ impl<const P: usize> Link<P> {
                 let mut writer = Writer::new(header);
                 writer.put(&[Kind::Initiation as u8, 0]);
                 writer.put(&self.next_index.to_be_bytes());
-                let _as_long_as_it_says = initiator.write(&equipment.key, &server_key, noise);
-                *mac1 = mac::tag(&mac1_key(&server_key), &[message]);
+                let _as_long_as_it_says = initiator.write(&equipment.key, server_key, noise);
+                *mac1 = mac::tag(&mac1_key(server_key), &[message]);
                 let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, mac1]));
                 let mut writer = Writer::new(macs);
                 writer.put(mac1);
@@ -281,7 +283,7 @@ impl<const P: usize> Link<P> {
         match kind {
             Kind::Certificate => self.certificate(now, message, equipment),
             Kind::Response => self.response(now, message, equipment),
-            Kind::Cookie => self.take_cookie(message, equipment),
+            Kind::Cookie => self.take_cookie(message),
             _ => Err(Discard::UnknownKind),
         }
     }
@@ -317,7 +319,7 @@ impl<const P: usize> Link<P> {
         message: &[u8],
         equipment: &Equipment,
     ) -> Result<Progress, Discard> {
-        let Attempt::Handshake { initiator, .. } = &self.attempt else {
+        let Attempt::Handshake { initiator, server_key, .. } = &self.attempt else {
             return Err(Discard::Unexpected);
         };
         if message.len() != RESPONSE_LEN {
@@ -329,9 +331,8 @@ impl<const P: usize> Link<P> {
             return Err(Discard::UnknownSession);
         }
         let mut payload = [0; WELCOME_LEN];
-        let server_key = equipment.server_key().unwrap_or_default();
         let root = initiator
-            .finish(&equipment.key, &server_key, reader.0, &mut payload)
+            .finish(&equipment.key, server_key, reader.0, &mut payload)
             .ok_or(Discard::Unauthentic)?;
         let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
         self.stop();
@@ -341,12 +342,12 @@ impl<const P: usize> Link<P> {
     }
 
     #[inline(never)]
-    fn take_cookie(&mut self, message: &[u8], equipment: &Equipment) -> Result<Progress, Discard> {
+    fn take_cookie(&mut self, message: &[u8]) -> Result<Progress, Discard> {
         if message.len() != COOKIE_LEN {
             return Err(Discard::Malformed);
         }
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
-        let Attempt::Handshake { mac1, .. } = &self.attempt else {
+        let Attempt::Handshake { server_key, mac1, .. } = &self.attempt else {
             return Err(Discard::UnknownSession);
         };
         if reader.u32() != Some(self.next_index) {
@@ -355,7 +356,7 @@ impl<const P: usize> Link<P> {
         let nonce: [u8; 12] = reader.array().ok_or(Discard::Malformed)?;
         let mut cookie: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
         let tag = reader.array().ok_or(Discard::Malformed)?;
-        let key = filter_key(b"genkan cookie 1", &equipment.server_key().unwrap_or_default());
+        let key = filter_key(b"genkan cookie 1", server_key);
         if !aead::open_with(&key, nonce.into(), mac1, &mut cookie, &tag) {
             return Err(Discard::Unauthentic);
         }

@@ -51,7 +51,8 @@ impl Link {
 
 /// An initiator between its first and second message: what message 1, and the framework's state after
 /// it, come out of again. That state itself would take five times the memory. `P` bytes hold the
-/// payload. The responder's key is its owner's, who has it anyway.
+/// payload. The responder's key is its owner's,
+/// who keeps it as long.
 #[derive(Clone)]
 pub(crate) struct Initiator<const P: usize> {
     start: Start,
