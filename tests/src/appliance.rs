@@ -33,6 +33,8 @@ pub struct Appliance {
     pub lamp: Lamp,
     /// The time.
     pub now: Instant,
+    /// Its server's address.
+    server: SocketAddr,
     root: [u8; 32],
     index: u32,
     counter: u64,
@@ -71,11 +73,12 @@ impl Appliance {
         config.spread = Duration::ZERO;
         config.admission.password = Some(PasswordRecord::new([5; 16], &PASSWORD));
         adjust(&mut config);
+        let server = config.server.datagram;
         let slots = [AcceptorSlot::EMPTY, AcceptorSlot::EMPTY];
         let mut lamp = Acceptor::new(now, config, slots, SimEntropy::seeded(4));
         lamp.restore_certificate(&Desk::default().certificate).expect("a good certificate");
         lamp.handle_timeout(now);
-        let mut this = Self { lamp, now, root: [0; 32], index: 0, counter: 0 };
+        let mut this = Self { lamp, now, server, root: [0; 32], index: 0, counter: 0 };
         this.shake_hands();
         this
     }
@@ -114,7 +117,7 @@ impl Appliance {
 
     /// A datagram in the server's name.
     pub fn hear(&mut self, bytes: &mut [u8]) -> Received<'static> {
-        match self.lamp.handle_datagram(self.now, SocketId::MAIN, sa(SERVER), bytes) {
+        match self.lamp.handle_datagram(self.now, SocketId::MAIN, self.server, bytes) {
             Received::Discarded(reason) => Received::Discarded(reason),
             _ => Received::Control,
         }

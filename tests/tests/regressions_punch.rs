@@ -1,19 +1,20 @@
 //! Defects of hole punching that were found once, each with the test that keeps it away.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use core::net::SocketAddr;
+use core::net::{SocketAddr, SocketAddrV6};
 use core::time::Duration;
 
 use genkan_core::nat::lease::LeaseClient;
 use genkan_core::nat::{Filtering, Mapping, NatProfile, ServerEnd, Sighting};
-use genkan_core::punch::{Coordinator, Detector, End, Limits, Moment, Party};
+use genkan_core::punch::{Ability, Coordinator, Detector, End, Limits, Moment, Party};
 use genkan_core::wire::Kind;
+use genkan_core::wire::message::{Measure, ToEquipment};
 use genkan_core::{
     Command, Identity, Instant, Issuer, IssuerConfig, IssuerSlot, Machine, Received, ServerAddress,
     SocketId, StaticKey, Target,
 };
 use genkan_sim::SimEntropy;
-use genkan_tests::appliance::SERVER;
+use genkan_tests::appliance::{Appliance, SERVER};
 use genkan_tests::evil::{Desk, drain, sa};
 
 const PHONE: &str = "192.0.2.50:50000";
@@ -130,4 +131,27 @@ fn a_short_lease_is_not_renewed_sooner_than_allowed() {
     assert!(client.poll_request(now).is_some());
     assert!(client.handle_answer(now, &granted(4)));
     assert_eq!(client.poll_timeout(), Some(now.after(Duration::from_secs(4))));
+}
+
+/// A link-local address means nothing without the interface that it is on.
+#[test]
+fn the_packets_of_a_measurement_keep_a_link_local_servers_scope() {
+    let server = SocketAddrV6::new("fe80::1".parse().unwrap(), 4_600, 0, 7);
+    let mut lamp = Appliance::new(|config| {
+        config.server = ServerAddress::both(server.into());
+        config.punch = Some(Ability::SMALL);
+    });
+    lamp.tell(&ToEquipment::Measure(Measure { other_port: 3_479, other_address: None, now: true }));
+    let bind = core::iter::from_fn(|| lamp.lamp.poll_command()).find_map(|command| {
+        if let Command::Bind { first, .. } = command { Some(first) } else { None }
+    });
+    lamp.lamp.handle_bound(lamp.now, bind.unwrap(), Some(sa("[fe80::2]:5000")));
+    let sent = drain(&mut lamp.lamp, lamp.now);
+    let mut ends: Vec<_> = sent
+        .into_iter()
+        .filter_map(|(to, bytes)| (Kind::of(&bytes) == Ok(Kind::Detect)).then_some(to))
+        .collect();
+    ends.sort_unstable();
+    let end = |port| SocketAddr::V6(SocketAddrV6::new(*server.ip(), port, 0, 7));
+    assert_eq!(ends, [end(3_479), end(3_479), end(3_479), end(4_600), end(4_600)]);
 }

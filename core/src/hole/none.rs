@@ -4,6 +4,7 @@
 //! server says of measuring and punching is discarded; it was told that the equipment can do neither.
 #![expect(dead_code, reason = "the same face, of which most can never be looked at")]
 
+use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::addr::{AddressPolicy, Endpoint};
@@ -112,6 +113,10 @@ impl Due {
 
     pub(crate) const fn hop_limit(&self) -> Option<u8> {
         None
+    }
+
+    pub(crate) const fn remote(&self, server: SocketAddr) -> SocketAddr {
+        server
     }
 }
 

@@ -1,5 +1,7 @@
 //! What is done for all connection slots at once, and for the measurement beside them.
 
+use core::net::SocketAddr;
+
 use super::lease::Lease;
 use super::{Gauge, Holed, Packet, Words};
 use crate::addr::{AddressPolicy, Endpoint};
@@ -34,6 +36,14 @@ impl Due {
             Packet::Check(_, _, hops) if hops > 0 => Some(hops),
             _ => None,
         }
+    }
+
+    /// Where it goes. At the server's own address it has that one's scope, too: a link-local one is
+    /// not to be reached without.
+    pub(crate) fn remote(&self, server: SocketAddr) -> SocketAddr {
+        let mut end = server;
+        end.set_port(self.remote.port());
+        if self.remote == end.into() { end } else { self.remote.into() }
     }
 }
 

@@ -195,10 +195,10 @@ impl View<'_> {
             }
             self.commit_punch(); // Nobody could tell whose it is: it counts as lost.
         };
-        let hole::Due { socket, remote, .. } = due;
+        let remote = due.remote(self.state.equipment.server.datagram);
         let (ticket, len) = (Ticket::Punch, due.len());
         let hop_limit = due.hop_limit();
-        Some(DatagramHead { ticket, socket, remote: remote.into(), len, hop_limit })
+        Some(DatagramHead { ticket, socket: due.socket, remote, len, hop_limit })
     }
 
     pub(super) fn encode_punch(&mut self, out: &mut [u8]) {
