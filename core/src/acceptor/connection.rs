@@ -13,6 +13,8 @@
 
 use core::time::Duration;
 
+use zeroize::Zeroize;
+
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::error::SendError;
 use crate::hole::{Holed, Way, may_hear};
@@ -96,14 +98,33 @@ impl ConnectionSlot {
 
     /// Empties the slot; ids that named it are stale from now on.
     pub(super) fn free(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-        // One by one: a whole empty slot would have to be made on the stack first. What is not here is
-        // written before it is read again.
-        self.enter(Stage::Free, None);
-        (self.peer, self.stream, self.answer_due) = (None, None, false);
-        self.way = self.way.freed();
-        (self.beside, self.renewing, self.address) = (None, None, None);
-        (self.punch_key, self.request) = ([0; 16], 0);
+        // One by one: a whole empty slot would have to be made on the stack first.
+        let Self {
+            generation,
+            stage,
+            until,
+            peer,
+            stream,
+            answer_due,
+            way,
+            beside,
+            renewing,
+            punch_key,
+            request,
+            address,
+            // Whoever takes the slot writes these before they are read.
+            answer: _,
+            over: _,
+            verdict: _,
+            by_password: _,
+        } = self;
+        *generation = generation.wrapping_add(1);
+        (*stage, *until) = (Stage::Free, None);
+        (*peer, *stream, *answer_due) = (None, None, false);
+        *way = way.freed();
+        (*beside, *address, *request) = (None, None, 0);
+        renewing.zeroize();
+        *punch_key = [0; 16];
     }
 
     pub(super) fn enter(&mut self, stage: Stage, until: Option<Instant>) {

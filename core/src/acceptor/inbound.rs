@@ -1,5 +1,7 @@
 //! What arrives at an acceptor: from the server over either link, and from issuers.
 
+use zeroize::Zeroize;
+
 use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
@@ -141,6 +143,8 @@ impl View<'_> {
                 let peers = open.filter_map(|slot| slot.peer.as_mut());
                 peers.for_each(|peer| peer.keep_within(now, interval));
                 let registration = &mut self.state.registration;
+                // With something else due the key goes with the next full registration, some 200 s
+                // later; until then the server knows the one before.
                 if !registration.told_key && registration.due == Due::Nothing {
                     registration.say(Due::Register);
                 }
@@ -285,7 +289,7 @@ impl View<'_> {
             // The issuer closes its TCP connection when it hears us here.
             peer.say(PeerMessage::Alive);
         }
-        slot.renewing = None;
+        slot.renewing.zeroize();
         if let Some(peer) = &mut slot.peer {
             peer.keep_within(self.state.now, self.state.registration.interval());
         }
