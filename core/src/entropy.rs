@@ -142,6 +142,21 @@ mod tests {
     }
 
     #[test]
+    fn jitter_differs_across_calls_boots_and_devices_whose_source_is_dead() {
+        extern crate std;
+        let mut seen = std::collections::BTreeSet::new();
+        for boots in 0..5 {
+            for device in 0..5 {
+                let mut hedge = Hedge::new(&[device; 32], boots);
+                let mut draw = Draw { source: &mut Broken(255), hedge: &mut hedge };
+                // Four together, since two bytes alone may well be those of another.
+                let drawn: [[u16; 4]; 4] = [(); 4].map(|()| [(); 4].map(|()| draw.jitter()));
+                assert!(drawn.into_iter().all(|four| seen.insert(four)), "{device} {boots}");
+            }
+        }
+    }
+
+    #[test]
     fn a_failing_source_fails_closed_but_still_jitters() {
         let mut hedge = Hedge::new(&[1; 32], 0);
         let mut draw = Draw { source: &mut Broken(255), hedge: &mut hedge };
