@@ -246,7 +246,9 @@ pub enum Command {
     },
     /// Open so many UDP sockets, on the address of the main one and on consecutive ports where that
     /// can be. Answer with [`Machine::handle_bound`] for the first one: its local address, or `None`
-    /// when not all of them could be opened (none of them stays open then).
+    /// when not all of them could be opened (none of them stays open then). The answer is owed once
+    /// for each of these commands, also when an [`Command::Unbind`] for the sockets has come before
+    /// it: until then the slot that they were for opens no others.
     Bind {
         /// The name of the first; the others have the numbers that follow.
         first: SocketId,
