@@ -13,8 +13,6 @@
 
 use core::time::Duration;
 
-use zeroize::Zeroize;
-
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::error::SendError;
 use crate::hole::{Holed, Way, may_hear};
@@ -123,7 +121,10 @@ impl ConnectionSlot {
         (*peer, *stream, *answer_due) = (None, None, false);
         *way = way.freed();
         (*beside, *address, *request) = (None, None, 0);
-        renewing.zeroize();
+        if let Some(key) = renewing {
+            *key = [0; 16];
+        }
+        *renewing = None;
         *punch_key = [0; 16];
     }
 

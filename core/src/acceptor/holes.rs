@@ -205,7 +205,7 @@ impl View<'_> {
             }
             self.commit_punch(); // Nobody could tell whose it is: it counts as lost.
         };
-        let remote = due.remote(self.state.equipment.server.datagram);
+        let remote = due.remote(&self.state.equipment.server.datagram);
         let (ticket, len) = (Ticket::Punch, answer.map_or(due.len(), |_| ANSWER_LEN));
         let hop_limit = due.hop_limit();
         Some(DatagramHead { ticket, socket: due.socket, remote, len, hop_limit })

@@ -1,7 +1,5 @@
 //! What arrives at an acceptor: from the server over either link, and from issuers.
 
-use zeroize::Zeroize;
-
 use super::connection::{CONFIRM, Stage};
 use super::registration::{Due, Stage as Registered};
 use super::{AcceptorEvent, View};
@@ -289,7 +287,7 @@ impl View<'_> {
             // The issuer closes its TCP connection when it hears us here.
             peer.say(PeerMessage::Alive);
         }
-        slot.renewing.zeroize();
+        slot.renewing = None;
         if let Some(peer) = &mut slot.peer {
             peer.keep_within(self.state.now, self.state.registration.interval());
         }

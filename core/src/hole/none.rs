@@ -115,8 +115,8 @@ impl Due {
         None
     }
 
-    pub(crate) const fn remote(&self, server: SocketAddr) -> SocketAddr {
-        server
+    pub(crate) const fn remote(&self, server: &SocketAddr) -> SocketAddr {
+        *server
     }
 }
 

@@ -40,10 +40,14 @@ impl Due {
 
     /// Where it goes. At the server's own address it has that one's scope, too: a link-local one is
     /// not to be reached without.
-    pub(crate) fn remote(&self, server: SocketAddr) -> SocketAddr {
-        let mut end = server;
-        end.set_port(self.remote.port());
-        if self.remote == end.into() { end } else { self.remote.into() }
+    pub(crate) fn remote(&self, server: &SocketAddr) -> SocketAddr {
+        let mut remote = self.remote.into();
+        if let (SocketAddr::V6(remote), SocketAddr::V6(server)) = (&mut remote, server)
+            && remote.ip() == server.ip()
+        {
+            remote.set_scope_id(server.scope_id());
+        }
+        remote
     }
 }
 
