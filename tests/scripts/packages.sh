@@ -17,8 +17,19 @@ offered() {
     [[ -z ${2:-} ]] || dpkg --compare-versions "$candidate" ge "$2"
 }
 
-# need_packages name[>=version] ...
+# need_packages name[>=version] ... One caller at a time: two apt-get would stand in each other's way, and
+# their own lock does not hold for the package lists.
 need_packages() {
+    # Who may not install anything only looks.
+    ((EUID == 0)) && [[ -d /run/lock ]] || {
+        install_missing "$@"
+        return
+    }
+    # A daemon that an installation starts does not get the lock.
+    (flock 9 && install_missing "$@" 9>&-) 9>>/run/lock/genkan-packages
+}
+
+install_missing() {
     local want missing=() fresh=1 apt=(apt-get -y -q -o DPkg::Lock::Timeout=120)
     command -v dpkg-query >/dev/null || {
         echo "not a Debian system; install by hand what stands for: $*"
