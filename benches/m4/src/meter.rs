@@ -87,7 +87,8 @@ impl Table {
 
     /// One line: what one of so many alike takes, and may take.
     pub fn row(&mut self, name: &str, count: Count, alike: u64, budget: u64) {
-        let measured = self.instructions(count) / alike.max(1);
+        assert!(alike > 0, "{name}: a row of nothing would cost nothing");
+        let measured = self.instructions(count) / alike;
         let verdict = if measured > budget { "  exceeded" } else { "" };
         self.exceeded += u32::from(measured > budget);
         println!("{:<44} {:>10} {:>10}{}", name, measured, budget, verdict);
