@@ -30,12 +30,15 @@ const INTERRUPT: u32 = 1 << 3;
 /// The counter's last reading, and all ticks up to it.
 static LAST: Mutex<Cell<(u32, u64)>> = Mutex::new(Cell::new((u32::MAX, 0)));
 
-/// Starts the counter; the time is 0 then.
+/// Starts the counter, or starts it anew; the time is 0 then.
 pub fn start() {
-    CONTROL.write(0);
-    RELOAD.write(u32::MAX);
-    VALUE.write(u32::MAX);
-    CONTROL.write(ENABLE);
+    interrupt::free(|token| {
+        CONTROL.write(0);
+        RELOAD.write(u32::MAX);
+        VALUE.write(u32::MAX);
+        LAST.borrow(token).set((u32::MAX, 0));
+        CONTROL.write(ENABLE);
+    });
 }
 
 /// Microseconds since the start.

@@ -13,7 +13,7 @@
 //! | `settings.rs` | what the device is told at its first start | its own way of being told |
 //! | `http.rs`, `thermostat.rs` | the service | its own |
 //! | `stack.rs` | how deep the stack has been | the same |
-//! //! | `server.rs` | which of its name's addresses the server is used at | the same |
+//! | `server.rs` | which of its name's addresses the server is used at | the same |
 //! | `panic.rs`, `watchdog.rs`, `memory.x` | a fault ends in a reset, with a reason | the same, other registers |
 //! | `kept.rs` | what survives a reset, and pauses between them | the same |
 //! | `lan9118.rs`, `clock.rs`, `board.rs` | drivers | the chip's own |
@@ -101,6 +101,8 @@ fn main() -> ! {
     clock::start();
     stack::paint();
     begin(&mut watchdog);
+    // The pause is no part of the run: a start that fails after it has not run well.
+    clock::start();
     let Err(failure) = run(&mut watchdog);
     panic::reset(format_args!("{failure}"))
 }

@@ -5,6 +5,7 @@
 use core::time::Duration;
 
 use genkan_core::Instant;
+use heapless::Vec;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::{dhcpv4, dns};
 use smoltcp::wire::{DnsQueryType, EthernetAddress, HardwareAddress, IpAddress, IpCidr};
@@ -17,6 +18,10 @@ use crate::server::Answers;
 const RETRY: Duration = Duration::from_secs(2);
 /// How often the cable is looked at, beside the controller's interrupt.
 const GLANCE: Duration = Duration::from_secs(1);
+/// How long an address is kept after the cable was put in, while no DHCP server has answered.
+const KEPT: Duration = Duration::from_secs(60);
+/// Name servers that a lease may bring, as many as the stack takes (its feature `dns-max-server-count-3`).
+const SERVERS: usize = 3;
 
 /// DHCP, DNS and the cable.
 pub struct Net {
@@ -28,8 +33,8 @@ pub struct Net {
     /// A name shall be looked up, then.
     wanted: Option<Instant>,
     has_link: bool,
-    /// DHCP was begun anew, and the address of before is kept meanwhile.
-    is_asking: bool,
+    /// DHCP was begun anew, and the address of before is kept meanwhile, until then at the latest.
+    asking_until: Option<Instant>,
     glance_at: Instant,
     /// The name's addresses; for the application to take.
     pub found: Option<Answers>,
@@ -55,7 +60,7 @@ impl Net {
             query: None,
             wanted: None,
             has_link: false,
-            is_asking: false,
+            asking_until: None,
             glance_at: now,
             found: None,
         }
@@ -76,7 +81,7 @@ impl Net {
         sockets: &mut SocketSet<'static>,
     ) -> Instant {
         let mut busy = self.cable(now, device, sockets);
-        busy |= self.lease(sockets);
+        busy |= self.lease(now, sockets);
         busy |= self.name(now, host, sockets);
         if busy {
             return now;
@@ -111,29 +116,33 @@ impl Net {
         defmt::info!("the cable is {=str}", if has_link { "in" } else { "out" });
         if has_link {
             // The other end may be another network: ask at once. The address is kept until there is
-            // an answer. One that has run out meanwhile was given to nobody else, as nobody answers.
-            self.is_asking = self.iface.ipv4_addr().is_some();
+            // an answer, but not for long: it may be given to somebody else, by a server that is not
+            // heard here.
+            self.asking_until = self.iface.ipv4_addr().map(|_| now.after(KEPT));
             sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).reset();
         }
         true
     }
 
     /// Takes what DHCP brings.
-    fn lease(&mut self, sockets: &mut SocketSet<'static>) -> bool {
-        let (address, router, server) =
-            match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
-                None => return false,
-                Some(dhcpv4::Event::Configured(lease)) => {
-                    self.is_asking = false;
-                    defmt::info!("address {}, router {}", lease.address, lease.router);
-                    (Some(lease.address), lease.router, lease.dns_servers.first().copied())
-                }
-                Some(dhcpv4::Event::Deconfigured) if self.is_asking => return false,
-                Some(dhcpv4::Event::Deconfigured) => {
-                    defmt::info!("no address");
-                    (None, None, None)
-                }
-            };
+    fn lease(&mut self, now: Instant, sockets: &mut SocketSet<'static>) -> bool {
+        let is_asking = self.asking_until.is_some_and(|end| now < end);
+        let is_over = self.asking_until.is_some() && !is_asking;
+        let mut servers = Vec::<IpAddress, SERVERS>::new();
+        let (address, router) = match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
+            Some(dhcpv4::Event::Configured(lease)) => {
+                defmt::info!("address {}, router {}", lease.address, lease.router);
+                servers.extend(lease.dns_servers.iter().map(|it| IpAddress::Ipv4(*it)));
+                (Some(lease.address), lease.router)
+            }
+            Some(dhcpv4::Event::Deconfigured) if is_asking => return false,
+            None if !is_over => return false,
+            _ => {
+                defmt::info!("no address");
+                (None, None)
+            }
+        };
+        self.asking_until = None;
         self.iface.update_ip_addrs(|addresses| {
             addresses.clear();
             // There is room for one.
@@ -144,8 +153,7 @@ impl Net {
             // There is room for one.
             let _ = self.iface.routes_mut().add_default_ipv4_route(router);
         }
-        let server = server.map(IpAddress::Ipv4);
-        sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(server.as_slice());
+        sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(&servers);
         true
     }
 
