@@ -88,7 +88,7 @@ impl Home {
         let mut home =
             Self { lab, town, log, counts: false, dnsmasq: None, helpers, users, dir: Some(dir) };
         home.name_is(&[R.address().ip()]);
-        home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), "192.0.2"));
+        home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), "192.0.2", &[]));
         home
     }
 
@@ -112,7 +112,20 @@ impl Home {
         self.dnsmasq = None;
         let router = self.lab.border(APPLIANCE);
         router.ip("addr del 192.0.2.1/24 dev lan\naddr add 198.51.100.1/24 dev lan");
-        self.dnsmasq = Some(dnsmasq(router, self.dir(), "198.51.100"));
+        self.dnsmasq = Some(dnsmasq(router, self.dir(), "198.51.100", &[]));
+    }
+
+    /// The router tells of these name servers from now on, by address; it is 192.0.2.1 itself.
+    pub fn name_servers_are(&mut self, servers: &str) {
+        self.dnsmasq = None;
+        let told = format!("--dhcp-option=option:dns-server,{servers}");
+        let router = self.lab.border(APPLIANCE);
+        self.dnsmasq = Some(dnsmasq(router, self.dir(), "192.0.2", &[&told]));
+    }
+
+    /// The router has no DHCP and DNS any more.
+    pub fn forgets_dhcp(&mut self) {
+        self.dnsmasq = None;
     }
 
     fn dir(&self) -> &Path {
@@ -279,12 +292,12 @@ impl Drop for Home {
 
 /// The router's own DHCP and DNS.
 #[expect(clippy::expect_used, reason = "without it the board has no address")]
-fn dnsmasq(router: &Namespace, dir: &Path, net: &str) -> Helper {
+fn dnsmasq(router: &Namespace, dir: &Path, net: &str, more: &[&str]) -> Helper {
     let leases = dir.join("leases");
     let mut command = inside(router, "dnsmasq");
     command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
     command.args(["--user=root", "--pid-file=", "--interface=lan", "--bind-interfaces"]);
-    command.args(["--dhcp-authoritative", "--no-ping"]);
+    command.args(["--dhcp-authoritative", "--no-ping"]).args(more);
     command.arg(format!("--dhcp-range={net}.100,{net}.150,1h"));
     command.arg(format!("--addn-hosts={}", dir.join("hosts").display()));
     command.arg(format!("--dhcp-leasefile={}", leases.display()));

@@ -83,6 +83,28 @@ fn a_board_that_is_reset_is_the_same_one_again() {
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 10));
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(203, 0, 113, 99));
 
+/// Where nobody answers, the address of before is not kept for ever.
+#[test]
+fn a_cable_that_goes_to_where_no_dhcp_is() {
+    let mut home = Home::new(Plain, Plain);
+    let board = registered(&home, &[]);
+    board.plug(false);
+    board.says("the cable is out");
+    home.forgets_dhcp();
+    board.plug(true);
+    board.says("the cable is in");
+    std::thread::sleep(Duration::from_secs(30));
+    assert!(!board.has_said("no address"));
+    board.says_within(Duration::from_secs(40), "no address");
+}
+
+#[test]
+fn the_first_name_server_is_dead() {
+    let mut home = Home::new(Plain, Plain);
+    home.name_servers_are("192.0.2.66,192.0.2.1");
+    registered(&home, &[]);
+}
+
 /// With the same address kept, it would ask a router that is not there.
 #[test]
 fn a_cable_that_goes_into_another_network() {

@@ -47,7 +47,25 @@ fn resets_in_a_row_are_further_and_further_apart() {
     }
 }
 
-/// Half a minute is such a run.
+/// Nor is the pause before it part of a run: those of a start that fails soon after it grow up to a minute.
+#[test]
+fn pauses_grow_while_starts_fail_later() {
+    let home = Home::new(Plain, Plain);
+    let board = home.board(&["provoke=panic"]);
+    for pause in [1, 2, 4, 8, 16, 32] {
+        board.says("ended with panicked");
+        let before = Instant::now();
+        board.says_within(Duration::from_secs(pause + 10), ", start 1.");
+        let took = before.elapsed() + Duration::from_millis(500);
+        assert!(took >= Duration::from_secs(pause), "{took:?} for {pause} s");
+    }
+    // A minute follows; that it is not a second again shows at once.
+    board.says("ended with panicked");
+    std::thread::sleep(Duration::from_secs(5));
+    assert!(!board.has_said(", start 1."), "after the longest pauses there are short ones");
+}
+
+/// Half a minute is a good run.
 #[test]
 fn a_good_run_ends_the_row() {
     let home = Home::new(Plain, Plain);
