@@ -16,7 +16,7 @@ const REGISTERED: u64 = 16_000_000;
 const CONNECTED: u64 = 11_000_000;
 /// An idle turn of the main loop each second (7,200, most of it in going through sixteen sockets), and each 5 s
 /// two that are busy (17,000 each): a keepalive, and its answer.
-const IDLE_SECOND: u64 = 17_000;
+const IDLE_SECOND: u64 = 17_500;
 /// Seconds until what follows the registration is done.
 const QUIET: u64 = 2;
 /// Seconds that it is idle.
