@@ -21,6 +21,8 @@ const OTHER_ADDRESS: u8 = 2;
 pub(super) struct Lease {
     /// 0: none.
     pub(super) port: u16,
+    /// It was not the port where the server saw us, so whom we have sent to opens nothing of it.
+    another: bool,
     /// How often that is said yet.
     again: u8,
     /// The status of the probe that has come to it, and what that has carried; 0: none has.
@@ -33,11 +35,18 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) const NONE: Self =
-        Self { port: 0, again: 0, probe: 0, proof: 0, proof_again: 0, taken: Bucket::EMPTY };
+    pub(super) const NONE: Self = Self {
+        port: 0,
+        another: false,
+        again: 0,
+        probe: 0,
+        proof: 0,
+        proof_again: 0,
+        taken: Bucket::EMPTY,
+    };
 
-    const fn of(port: u16, taken: Bucket) -> Self {
-        Self { port, again: AGAIN, taken, ..Self::NONE }
+    const fn of(port: u16, another: bool, taken: Bucket) -> Self {
+        Self { port, another, again: AGAIN, taken, ..Self::NONE }
     }
 }
 
@@ -46,17 +55,15 @@ impl Puncher {
     /// none any more.
     pub(crate) fn lease(&mut self, port: u16, observed: Option<Endpoint>) {
         if self.lease.port != port && self.ability().is_some() {
-            self.lease = Lease::of(port, self.lease.taken);
-            if observed.is_none_or(|observed| observed.port() != port) {
-                self.gauge.forget_opened();
-            }
+            let another = observed.is_none_or(|observed| observed.port() != port);
+            self.lease = Lease::of(port, another, self.lease.taken);
         }
     }
 
     /// In a new session all is said anew.
     pub(super) fn lease_again(&mut self) {
         if self.lease.port != 0 {
-            self.lease = Lease::of(self.lease.port, self.lease.taken);
+            self.lease = Lease::of(self.lease.port, self.lease.another, self.lease.taken);
             self.say_leased();
         }
     }
@@ -78,6 +85,10 @@ impl Puncher {
 
     fn say_leased(&mut self) {
         self.lease.again = self.lease.again.saturating_sub(1);
+        if self.lease.another {
+            // Now, and not when it was leased: a measurement may have been under way.
+            self.gauge.forget_opened();
+        }
         self.words.leased(self.lease.port);
     }
 

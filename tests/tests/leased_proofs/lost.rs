@@ -142,3 +142,20 @@ fn a_proof_outlives_a_measurement_without_probes() {
     assert_eq!(stand.register(), [None; 2]);
     assert_eq!(stand.reached(proof), Received::Control);
 }
+
+/// What a measurement has sent that was under way when the port was leased opens nothing of that port.
+#[test]
+fn a_lease_that_comes_during_a_measurement_is_proven() {
+    let mut lamp = Appliance::new(|config| config.punch = Some(Ability::SMALL));
+    let measure =
+        |now| ToEquipment::Measure(Measure { other_port: OTHER_PORT, other_address: None, now });
+    lamp.tell(&measure(true));
+    let now = lamp.now;
+    lamp.lamp.set_leased(now, Some(NEIGHBOURS));
+    lamp.lamp.handle_bound(now, SocketId::FRESH, Some(sa("10.0.0.1:5000")));
+    lamp.pass_answered(Duration::from_secs(60));
+    lamp.short(Kind::FilterProbe, 1, 99);
+    lamp.tell(&measure(true));
+    let reached = |word: &ToServer<'_>| matches!(word, ToServer::Reached(_));
+    assert_eq!(lamp.said().iter().filter(|word| reached(word)).count(), 1);
+}
