@@ -229,6 +229,20 @@ pub enum Command {
         #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
         remote: SocketAddr,
     },
+    /// As [`Command::Connect`], from the local address and port of the stream `beside`, which stands:
+    /// the NAT before both shows them as one port, where its mapping does not depend on the
+    /// destination. The other end does the same towards this one at the same time (simultaneous
+    /// open, RFC 9293, section 3.5). One try: the machine asks again where it was refused. A stack
+    /// that cannot do this reports [`StreamState::Closed`].
+    ConnectFrom {
+        /// The name that the stream shall have.
+        stream: StreamId,
+        /// Whose local port it takes.
+        beside: StreamId,
+        /// Where to.
+        #[cfg_attr(feature = "defmt", defmt(Debug2Format))]
+        remote: SocketAddr,
+    },
     /// Close a stream after what is queued on it; forget it.
     Shutdown {
         /// Which.
