@@ -35,6 +35,11 @@ pub struct AcceptorConfig {
     /// What it can do to punch UDP holes; `None`: it only dials back over TCP. It works where the
     /// server supports it, too, and in a build with the feature `punch`.
     pub punch: Option<Ability>,
+    /// The caller's stack can open a TCP connection from the local port of another one
+    /// ([`Command::ConnectFrom`](crate::Command::ConnectFrom)), so that it and an issuer that cannot be
+    /// dialled may call each other at the same time. It works where the server and the issuer can do
+    /// so, too, and in a build with the feature `punch`.
+    pub simultaneous_open: bool,
     /// Find out after a measurement of the NAT how long it keeps a silent mapping, so that the server
     /// can advise an interval of keepalives that fits (PROTOCOL.md, NAT-8). It takes one of the
     /// measurement's sockets for up to 12 minutes and 12 datagrams (25 where most are lost), at most
@@ -47,8 +52,8 @@ pub struct AcceptorConfig {
 
 impl AcceptorConfig {
     /// A configuration with nobody admitted, public addresses only, a spread of 25 s (the server's
-    /// default interval), the TCP fallback on, the hole punching of a microcontroller, and
-    /// no look for the NAT's lifetime.
+    /// default interval), the TCP fallback on, the hole punching of a microcontroller, calls
+    /// over TCP, and no look for the NAT's lifetime.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -61,6 +66,7 @@ impl AcceptorConfig {
             spread: Duration::from_secs(25),
             stream_fallback: true,
             punch: Some(Ability::SMALL),
+            simultaneous_open: true,
             lifetime: false,
             fetch_certificate_each: false,
         }

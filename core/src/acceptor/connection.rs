@@ -15,7 +15,7 @@ use core::time::Duration;
 
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::error::SendError;
-use crate::hole::{Holed, Way, may_hear};
+use crate::hole::{Calling, Holed, Way, may_hear};
 use crate::id::{SocketId, StreamId};
 use crate::link::Transport;
 use crate::peer::slots::Slot;
@@ -56,6 +56,7 @@ pub struct ConnectionSlot {
     /// It stands, and the answer has not left on it.
     pub(super) answer_due: bool,
     pub(super) way: Way,
+    pub(super) calling: Calling,
     /// The punched path that TCP carries the connection beside again: the issuer speaks over TCP
     /// until it has heard us over the hole, and closes TCP then. Until when that is waited for.
     pub(super) beside: Option<(Path, Instant)>,
@@ -83,6 +84,7 @@ impl ConnectionSlot {
         stream: None,
         answer_due: false,
         way: Way::NONE,
+        calling: Calling::NONE,
         beside: None,
         renewing: None,
         punch_key: [0; 16],
@@ -114,6 +116,8 @@ impl ConnectionSlot {
             answer: _,
             over: _,
             verdict: _,
+            // They have ended before.
+            calling: _,
             by_password: _,
         } = self;
         *generation = generation.wrapping_add(1);
@@ -169,7 +173,7 @@ impl ConnectionSlot {
 
     /// When anything is due; `now` is the machine's time.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        earliest(self.own_deadline(), self.way.deadline(now))
+        earliest(earliest(self.own_deadline(), self.way.deadline(now)), self.calling.deadline())
     }
 }
 

@@ -162,8 +162,9 @@ impl View<'_> {
         }
     }
 
-    /// Lets a slot's hole go, and its sockets but this one.
+    /// Lets a slot's hole go, and its sockets but this one; nobody is called any more, either.
     pub(super) fn close_way(&mut self, index: usize, keep: Option<SocketId>) {
+        self.stop_calls(index);
         let state = &mut *self.state;
         if let Some(slot) = self.slots.get_mut(index) {
             slot.way.close(index, keep, &mut |command| state.command(command));

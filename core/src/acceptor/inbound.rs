@@ -166,6 +166,7 @@ impl View<'_> {
             ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
                 return self.server_punches(over, body);
             }
+            ToEquipment::Call(call) => return self.called(call),
             ToEquipment::Plan(_) | ToEquipment::Refused(_) | ToEquipment::Hopeless(_) => {
                 return Err(Discard::Unexpected);
             }
@@ -276,6 +277,9 @@ impl View<'_> {
 
     /// The path of a connection is known, or another one: what is not needed any more is let go.
     fn settle_path(&mut self, index: usize, new: bool) {
+        if new {
+            self.stop_calls(index);
+        }
         let Some(slot) = self.slots.get_mut(index) else { return };
         let Some(Path::Datagram { socket, .. }) = slot.peer.as_ref().map(|peer| peer.path) else {
             return; // A hole may still come about, and replaces TCP then.
@@ -331,6 +335,9 @@ impl View<'_> {
             }
             return;
         }
+        if self.call_state(stream, state) {
+            return;
+        }
         let found = self.slots.iter().position(|slot| slot.stream == Some(stream));
         let Some(index) = found else { return };
         let Some(slot) = self.slots.get_mut(index) else { return };
@@ -338,6 +345,7 @@ impl View<'_> {
             (StreamState::Connected, Stage::Dialling) => {
                 slot.answer_due = true;
                 slot.enter(Stage::Answering, slot.not_before_hole(now.after(CONFIRM)));
+                self.stop_calls(index);
             }
             (StreamState::Connected, Stage::Unconfirmed) => slot.answer_due = true,
             (StreamState::Connected, _) => {}
@@ -346,9 +354,9 @@ impl View<'_> {
     }
 
     /// The dial-back has failed or ended. A hole goes on without it, and may still come about where
-    /// the server lets equipment punch.
+    /// the server lets equipment punch, as may a call.
     fn stream_lost(&mut self, index: usize) {
-        let hoped = self.state.puncher.gauge.is_invited();
+        let hoped = self.state.puncher.gauge.is_invited() || self.state.calls();
         let connection = name(self.slots, index);
         let Some(slot) = self.slots.get_mut(index) else { return };
         if let (Some((path, until)), Some(peer)) = (slot.beside.take(), &mut slot.peer)

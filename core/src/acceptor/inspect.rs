@@ -14,6 +14,7 @@ impl<S: AsRef<[ConnectionSlot]>, E> Inspect for Acceptor<S, E> {
             see(slot.stage as u64 | u64::from(slot.generation) << 8);
             see(u64::from(slot.request));
             see(time(slot.until));
+            slot.calling.inspect(see);
             if let Some(peer) = &slot.peer {
                 peer.inspect(see);
             }

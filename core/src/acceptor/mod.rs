@@ -6,6 +6,7 @@
 //! driving.rs        attempts, links and losses
 //! offers.rs         from a sealed offer to the dial-back
 //! admission.rs      whether an offer may become a connection: password, pairing, budgets
+//! calls.rs          calls over TCP, where no hole is punched
 //! holes.rs          measuring its NAT and punching
 //! connection.rs     one slot for each connection, from dialling to closing
 //! inbound.rs        what arrives
@@ -20,6 +21,7 @@
 //! transport message it sends no application data and records no success.
 
 pub(crate) mod admission;
+mod calls;
 mod config;
 pub(crate) mod connection;
 mod driving;
@@ -77,6 +79,8 @@ pub(crate) struct State {
     pub(crate) admission: Admission,
     pub(crate) addresses: AddressPolicy,
     pub(crate) puncher: Puncher,
+    /// It can call from a chosen port.
+    calls: bool,
     /// Replies to notifications that are due, and the link that they go over.
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
     pub(crate) events: Deque<AcceptorEvent, QUEUE>,
@@ -109,6 +113,7 @@ impl State {
             admission: Admission::new(now, config.admission),
             addresses: config.addresses,
             puncher: Puncher::new(config.punch, config.addresses, config.lifetime),
+            calls: config.simultaneous_open,
             replies: Deque::new(),
             events: Deque::new(),
             commands: Deque::new(),

@@ -35,6 +35,8 @@ pub enum Ticket {
     Word,
     /// A packet of the measurement or of a hole.
     Punch,
+    /// Shows the server where a connection of the slot's comes from.
+    Sight(usize),
     /// The communication request of the connection in this slot.
     Answer(usize),
     /// A control message of the connection in this slot.
@@ -100,7 +102,8 @@ impl State {
             capabilities: capability::NOTIFY_DATAGRAM
                 | capability::NOTIFY_STREAM
                 | capability::DIAL_BACK
-                | self.puncher.ability().map_or(0, Ability::to_bits),
+                | self.puncher.ability().map_or(0, Ability::to_bits)
+                | if self.calls() { capability::CALL } else { 0 },
             early_key: self.admission.policy.early_key,
         })
     }
@@ -155,6 +158,8 @@ impl View<'_> {
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
         let (ticket, len) = if self.state.stream.stream == Some(stream) {
             self.state.next_to_server(Transport::Stream)?
+        } else if let Some(head) = self.next_sight(stream) {
+            return Some(head);
         } else {
             let index = usize::from(stream.index).checked_sub(1)?;
             let slot = self.slots.get(index)?;
@@ -202,6 +207,7 @@ impl View<'_> {
                 }
             }
             Ticket::Punch => self.encode_punch(out),
+            Ticket::Sight(index) => self.encode_sight(index, out),
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get(index) {
                     let message = crate::frame::prefix(out);
@@ -257,6 +263,11 @@ impl View<'_> {
             Ticket::Fetch => self.state.registration.fetch_sent = true,
             Ticket::Word => self.state.puncher.words.sent(),
             Ticket::Punch => self.commit_punch(),
+            Ticket::Sight(index) => {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.calling.shown();
+                }
+            }
             Ticket::Answer(index) => {
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.answer_due = false;
@@ -317,6 +328,7 @@ impl View<'_> {
         }
         self.look_for_datagrams();
         self.expire_slots();
+        self.expire_calls();
         self.expire_holes();
     }
 

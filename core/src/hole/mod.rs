@@ -5,6 +5,7 @@
 //! watch.rs      how long the NAT keeps a silent mapping
 //! lease.rs      the port that a box has opened for it
 //! names.rs      numbers of the sockets that it opens
+//! calls.rs      calls over TCP, where no hole comes about
 //! words.rs      what it has to say to the server about it
 //! slot.rs       what each connection slot has for it
 //! way.rs        what is done for all connections at once
@@ -16,6 +17,7 @@
 //! listens to nobody but who holds the offer's punch key and speaks from there. What a path that it
 //! finds is worth only the session over it shows (threats T14, T18).
 
+mod calls;
 mod lease;
 mod measure;
 mod names;
@@ -39,6 +41,7 @@ use crate::wire::message::{Range, Seen};
 use crate::wire::punch::{Check, Detect, REPORT};
 use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
 
+pub(crate) use calls::{CALLS, Calling, again};
 pub(crate) use measure::Gauge;
 pub(crate) use names::may_hear;
 pub(crate) use slot::{Holed, Way};

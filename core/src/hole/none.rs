@@ -8,8 +8,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use crate::addr::{AddressPolicy, Endpoint};
-use crate::id::SocketId;
-use crate::machine::{Command, Discard};
+use crate::id::{SocketId, StreamId};
+use crate::machine::{Command, Discard, StreamState};
 use crate::nat::{NatProfile, ServerEnd};
 use crate::punch::{Ability, Burst};
 use crate::time::Instant;
@@ -19,6 +19,14 @@ use crate::wire::punch::{Check, Detect};
 
 /// There is nothing to be waited for.
 pub(crate) const ATTEMPT: Duration = Duration::ZERO;
+
+/// Nobody is called.
+pub(crate) const CALLS: Duration = Duration::ZERO;
+
+/// Never.
+pub(crate) const fn again(_: Instant, _: u16) -> Instant {
+    Instant::END
+}
 
 /// There is none.
 #[derive(Debug)]
@@ -156,6 +164,57 @@ impl Way {
 
     pub(crate) const fn deadline(&self, _: Instant) -> Option<Instant> {
         None
+    }
+}
+
+/// What a connection slot has for calls over TCP.
+#[derive(Debug)]
+pub(crate) struct Calling;
+
+impl Calling {
+    pub(crate) const NONE: Self = Self;
+
+    #[cfg(feature = "inspect")]
+    pub(crate) const fn inspect(&self, _: &mut dyn FnMut(u64)) {}
+
+    pub(crate) const fn is_idle(&self) -> bool {
+        true
+    }
+
+    pub(crate) const fn is_ready(&self) -> bool {
+        false
+    }
+
+    pub(crate) const fn has(&self, _: StreamId) -> bool {
+        false
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
+        None
+    }
+
+    pub(crate) const fn show(&mut self, _: StreamId) {}
+
+    pub(crate) const fn call(&mut self, _: StreamId) -> Option<StreamId> {
+        None
+    }
+
+    pub(crate) const fn is_due(&self, _: StreamId) -> bool {
+        false
+    }
+
+    pub(crate) const fn shown(&mut self) {}
+
+    pub(crate) const fn heard(&mut self, _: StreamId, _: StreamState, _: Instant) -> bool {
+        false
+    }
+
+    pub(crate) const fn take_due(&mut self, _: Instant) -> bool {
+        false
+    }
+
+    pub(crate) const fn end(&mut self) -> [Option<StreamId>; 2] {
+        [None; 2]
     }
 }
 

@@ -48,7 +48,12 @@ pub struct IssuerConfig {
     /// What it can do to punch UDP holes; `None`: it only waits for a dial-back over TCP. It works
     /// where the server and the acceptor support it, too, and in a build with the feature `punch`.
     pub punch: Option<Ability>,
-    /// Which addresses it may send to when it punches.
+    /// The caller's stack can open a TCP connection from the local port of another one
+    /// ([`Command::ConnectFrom`](crate::Command::ConnectFrom)), so that it and an acceptor that cannot
+    /// dial it may call each other at the same time. It works where the server and the acceptor can do
+    /// so, too, and in a build with the feature `punch`.
+    pub simultaneous_open: bool,
+    /// Which addresses it may send to when it punches or calls.
     pub addresses: AddressPolicy,
     /// Ask for the server's certificate on each new TCP connection, although one is cached: a round
     /// trip more, and the server's key is certified where it is used (claims 4, 7).
@@ -56,8 +61,8 @@ pub struct IssuerConfig {
 }
 
 impl IssuerConfig {
-    /// A configuration that races UDP and TCP, with 10 s for a request, and punches holes
-    /// to public addresses.
+    /// A configuration that races UDP and TCP, with 10 s for a request, punches holes to
+    /// public addresses, and calls over TCP.
     #[must_use]
     pub fn new(identity: Identity, server: ServerAddress, anchors: Anchors) -> Self {
         Self {
@@ -70,6 +75,7 @@ impl IssuerConfig {
             candidates: Vec::new(),
             listen: true,
             punch: Some(Ability::LARGE),
+            simultaneous_open: true,
             addresses: AddressPolicy::default(),
             fetch_certificate_each: false,
         }

@@ -9,6 +9,7 @@ use crate::id::StreamId;
 use crate::machine::{Command, Discard};
 use crate::peer::slots::name;
 use crate::peer::{CloseCause, Path};
+use crate::time::Instant;
 
 /// How long a dial-back may take to show whose it is.
 const SHOW: Duration = Duration::from_secs(5);
@@ -34,7 +35,11 @@ impl View<'_> {
         if !self.slots.iter().any(|slot| slot.stage == Stage::Asking) {
             return None;
         }
-        let until = self.state.now.after(SHOW);
+        self.inbound(remote, self.state.now.after(SHOW))
+    }
+
+    /// A connection with `remote`, which has until then to show that it is a dial-back.
+    pub(super) fn inbound(&mut self, remote: Endpoint, until: Instant) -> Option<StreamId> {
         let index = self.inbound_place()?;
         let inbound = self.state.inbound.get_mut(index)?;
         inbound.generation = inbound.generation.wrapping_add(1);

@@ -6,7 +6,7 @@
 
 use super::outbound::Ticket;
 use super::request::{ConnectionSlot, Stage};
-use super::{IssuerEvent, View};
+use super::{IssuerEvent, State, View};
 use crate::addr::Endpoint;
 use crate::hole::{self, Holed, Opening, Packet};
 use crate::id::{ConnectionId, SocketId};
@@ -18,6 +18,26 @@ use crate::transmit::DatagramHead;
 use crate::wire::Kind;
 use crate::wire::message::{PeerMessage, Punch, ToEquipment};
 use crate::wire::punch::Check;
+
+impl State {
+    /// Says what this device can do, where that is anything.
+    pub(super) fn say_ability(&mut self) {
+        let bits = self.ability_bits();
+        if bits != 0 {
+            self.puncher.words.can(bits);
+        }
+    }
+
+    /// Says what its box has leased, unless the server knows, and what it can do: that makes the
+    /// server look. Whether that is said.
+    pub(super) fn say_leased(&mut self) -> bool {
+        let said = self.datagram.is_up() && self.puncher.repeat_leased();
+        if said {
+            self.say_ability();
+        }
+        said
+    }
+}
 
 impl View<'_> {
     /// Sockets were opened, or could not be.
@@ -156,8 +176,9 @@ impl View<'_> {
         }
     }
 
-    /// Lets a slot's hole go, and its sockets but this one.
+    /// Lets a slot's hole go, and its sockets but this one; nobody is called any more, either.
     pub(super) fn close_way(&mut self, index: usize, keep: Option<SocketId>) {
+        self.stop_calls(index);
         let state = &mut *self.state;
         if let Some(slot) = self.slots.get_mut(index) {
             slot.way.close(index, keep, &mut |command| state.command(command));

@@ -124,6 +124,7 @@ impl View<'_> {
             ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
                 return self.server_punches(over, body);
             }
+            ToEquipment::Call(call) => return self.called(call),
             ToEquipment::Hopeless(hopeless) => hopeless.request,
             _ => return Err(Discard::Unexpected),
         };
@@ -234,6 +235,7 @@ impl View<'_> {
         slot.initiator = None;
         slot.stage = Stage::Open;
         (slot.until, slot.repeat, slot.due) = (None, None, false);
+        self.stop_calls(index);
         let connection = name(self.slots, index);
         self.state.event(IssuerEvent::Connected { connection, path });
         if let Some(key) = accept.early_key {
@@ -320,7 +322,8 @@ impl View<'_> {
                 StreamState::Connected => self.start(Transport::Stream),
                 StreamState::Closed => self.lost(Transport::Stream),
             }
-        } else if state == StreamState::Closed
+        } else if !self.call_state(stream, state)
+            && state == StreamState::Closed
             && let Some(index) = self.forget_inbound(stream)
         {
             self.dial_back_lost(index);

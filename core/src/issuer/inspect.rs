@@ -14,6 +14,7 @@ impl<S: AsRef<[ConnectionSlot]>, E> Inspect for Issuer<S, E> {
             see(bits([slot.due, slot.early, slot.asked, slot.accepted, slot.planned]));
             see(time(slot.until));
             see(time(slot.repeat));
+            slot.calling.inspect(see);
             if let Some(peer) = &slot.peer {
                 peer.inspect(see);
             }
@@ -39,7 +40,7 @@ impl State {
         see(time(self.retry_at));
         see(time(self.idle_until));
         let open = matches!(self.listener, Listener::Open(_));
-        see(bits([open, self.listener == Listener::Closed, self.unconfirmed]));
+        see(bits([open, self.listener == Listener::Closed, self.unconfirmed, self.ability_due]));
         see(self.last.map_or(u64::MAX, |(counter, _)| counter));
         for inbound in self.inbound.iter().filter(|inbound| inbound.remote.is_some()) {
             see(u64::from(inbound.generation) << 1 | u64::from(inbound.slot.is_some()));

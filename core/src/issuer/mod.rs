@@ -5,6 +5,7 @@
 //! reach.rs      links to the server
 //! request.rs    one slot for each request and the connection that it becomes
 //! renewal.rs    another path for a connection that stands
+//! calls.rs      calls over TCP, where no hole is punched
 //! dial_backs.rs TCP connections that come in
 //! holes.rs      measuring its NAT and punching
 //! inbound.rs    what arrives
@@ -18,6 +19,7 @@
 //! acceptor's *communication request* on its listener, or on a path that both punch through their NATs;
 //! the first authentic one makes the connection.
 
+mod calls;
 mod config;
 mod dial_backs;
 mod holes;
@@ -96,7 +98,13 @@ pub(crate) struct State {
     pub(crate) last: Option<(u64, [u8; 16])>,
     /// The key of keepalives that come in the session with the server.
     pub(crate) key_down: [u8; 16],
+    /// Those of what we send in keepalives' way, over datagrams and over TCP.
+    pub(crate) keys_up: [[u8; 16]; 2],
     pub(crate) puncher: Puncher,
+    /// It can call from a chosen port.
+    calls: bool,
+    /// What it can do is due to be said over TCP.
+    pub(crate) ability_due: bool,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
@@ -117,23 +125,6 @@ pub(crate) enum Listener {
 }
 
 impl State {
-    /// Says what this device can do, where that is anything.
-    pub(crate) fn say_ability(&mut self) {
-        if let Some(ability) = self.puncher.ability() {
-            self.puncher.words.can(ability.to_bits());
-        }
-    }
-
-    /// Says what its box has leased, unless the server knows, and what it can do: that makes the
-    /// server look. Whether that is said.
-    pub(crate) fn say_leased(&mut self) -> bool {
-        let said = self.datagram.is_up() && self.puncher.repeat_leased();
-        if said {
-            self.say_ability();
-        }
-        said
-    }
-
     pub(crate) fn event(&mut self, event: IssuerEvent) {
         note!("issuer", event);
         if self.events.push_back(event).is_err() {
@@ -206,7 +197,10 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             bad_certificate: false,
             last: None,
             key_down: [0; 16],
+            keys_up: [[0; 16]; 2],
             puncher: Puncher::new(config.punch, config.addresses, false),
+            calls: config.simultaneous_open,
+            ability_due: false,
             unconfirmed: false,
             events: Deque::new(),
             commands: Deque::new(),

@@ -24,6 +24,10 @@ pub enum Ticket {
     Request(Transport, usize),
     /// What the issuer has to say about punching.
     Word,
+    /// What it can do, over TCP.
+    Can,
+    /// Shows the server where a connection of the slot's comes from.
+    Sight(usize),
     /// A packet of the measurement or of a hole.
     Punch,
     /// The first word in a new session when no request is due.
@@ -104,6 +108,9 @@ impl View<'_> {
                 transport_len(&ToServer::Connect(request)),
             ));
         }
+        if over == Transport::Stream && self.state.ability_due {
+            return Some((Ticket::Can, transport_len(&ToServer::Can(self.state.ability_bits()))));
+        }
         self.state.unconfirmed.then(|| (Ticket::Confirm(over), transport_len(&ToServer::Confirm)))
     }
 
@@ -139,6 +146,8 @@ impl View<'_> {
     pub(super) fn next_frame(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
         let (ticket, len) = if self.state.stream.stream == Some(stream) {
             self.next_to_server(Transport::Stream)?
+        } else if let Some(head) = self.next_sight(stream) {
+            return Some(head);
         } else {
             let at = self.inbound_index(stream)?;
             let index = self.state.inbound.get(at)?.slot?;
@@ -175,6 +184,11 @@ impl View<'_> {
                     self.state.seal(Transport::Datagram, &word, out);
                 }
             }
+            Ticket::Can => {
+                let body = ToServer::Can(self.state.ability_bits());
+                self.state.seal(Transport::Stream, &body, out);
+            }
+            Ticket::Sight(index) => self.encode_sight(index, out),
             Ticket::Punch => self.encode_punch(out),
             Ticket::Knock(index) => {
                 if let Some(peer) = self.slots.get_mut(index).and_then(|slot| slot.peer.as_mut()) {
@@ -209,6 +223,15 @@ impl View<'_> {
             Ticket::Word => {
                 self.state.unconfirmed = false;
                 self.state.puncher.words.sent();
+            }
+            Ticket::Can => {
+                self.state.unconfirmed = false;
+                self.state.ability_due = false;
+            }
+            Ticket::Sight(index) => {
+                if let Some(slot) = self.slots.get_mut(index) {
+                    slot.calling.shown();
+                }
             }
             Ticket::Punch => self.commit_punch(),
             Ticket::Knock(index) => {
@@ -266,6 +289,7 @@ impl View<'_> {
     pub(super) fn timeout(&mut self) {
         let now = self.state.now;
         self.expire_slots();
+        self.expire_calls();
         self.expire_holes();
         self.expire_links();
         self.expire_inbound(now);

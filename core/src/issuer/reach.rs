@@ -114,23 +114,32 @@ impl View<'_> {
         self.state.observed = Some(observed);
         self.state.retry_at = None;
         self.state.unconfirmed = true;
+        self.state.ability_due = over == Transport::Stream && self.state.calls();
+        let session = match over {
+            Transport::Datagram => &self.state.datagram.session,
+            Transport::Stream => &self.state.stream.session,
+        };
+        let keys = session.as_ref().map(|session| {
+            [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
+        });
+        let keys = keys.unwrap_or_default();
         match over {
             Transport::Datagram => {
                 self.drop_stream();
                 self.state.last = None;
-                let session = self.state.datagram.session.as_ref();
-                let keys = session.map(|session| {
-                    [Direction::Up, Direction::Down].map(|way| session.root().keepalive(way))
-                });
-                let keys = keys.unwrap_or_default();
+                self.state.keys_up[0] = keys[0];
                 self.state.key_down = keys[1];
                 self.state.puncher.session_up(keys);
                 self.state.say_ability();
                 self.state.idle_until = Some(self.state.now.after(WARM));
             }
-            // Only datagrams punch holes: they go on being tried where the equipment can.
-            Transport::Stream if self.state.puncher.ability().is_some() => {}
-            Transport::Stream => self.state.datagram.stop(),
+            Transport::Stream => {
+                self.state.keys_up[1] = keys[0];
+                // Only datagrams punch holes: they go on being tried where the equipment can.
+                if self.state.puncher.ability().is_none() {
+                    self.state.datagram.stop();
+                }
+            }
         }
         let now = self.state.now;
         for slot in self.slots.iter_mut().filter(|slot| slot.is_asking()) {

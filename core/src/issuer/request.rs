@@ -18,7 +18,7 @@ use crate::crypto::noise::{Initiator, Link as NoiseLink};
 use crate::crypto::{StaticKey, mac};
 use crate::entropy::Draw;
 use crate::error::{RequestError, SendError};
-use crate::hole::{Holed, Way, may_hear, renewal_key};
+use crate::hole::{Calling, Holed, Way, may_hear, renewal_key};
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
@@ -74,6 +74,9 @@ pub struct ConnectionSlot {
     /// The dial-back that carries the connection, or has carried it until a hole replaced it.
     pub(super) stream: Option<StreamId>,
     pub(super) way: Way,
+    pub(super) calling: Calling,
+    /// Where the server has seen the acceptor come from over TCP.
+    pub(super) called: Option<Endpoint>,
     /// Open, and asking for another path: until when.
     pub(super) renewing: Option<Instant>,
     /// How often that was refused.
@@ -108,6 +111,8 @@ impl ConnectionSlot {
         peer: None,
         stream: None,
         way: Way::NONE,
+        calling: Calling::NONE,
+        called: None,
         renewing: None,
         refusals: 0,
         early_key: None,
@@ -175,7 +180,7 @@ impl ConnectionSlot {
 
     /// When anything is due; `now` is the machine's time.
     pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
-        earliest(self.own_deadline(), self.way.deadline(now))
+        earliest(earliest(self.own_deadline(), self.way.deadline(now)), self.calling.deadline())
     }
 
     /// Whether a message that came by `path` can be this connection's: over its TCP connection, or

@@ -243,6 +243,15 @@ impl ClientSlot {
         Ok(body)
     }
 
+    /// Takes the counter of a message that is authenticated in another way; whether it was fresh.
+    pub(super) fn take(&mut self, counter: u64) -> bool {
+        let fresh = self.window.is_fresh(counter);
+        if fresh {
+            self.window.accept(counter);
+        }
+        fresh
+    }
+
     /// Seals the body that stands in `out` between header and tag.
     pub(super) fn seal(&mut self, out: &mut [u8]) {
         if self.counter > LAST_COUNTER {

@@ -87,7 +87,7 @@ impl View<'_> {
 
     /// As `source_allowed`, for a source that has shown its address to be its own. These have
     /// buckets that no flood of made-up addresses empties (threat T7).
-    fn proven_allowed(&mut self, remote: Endpoint) -> Result<(), Discard> {
+    pub(super) fn proven_allowed(&mut self, remote: Endpoint) -> Result<(), Discard> {
         self.within_limit(remote, true)
     }
 

@@ -28,12 +28,14 @@ where
             see(slot.until.as_micros());
             see(time(slot.ask_at));
             slot.inspect(see);
+            slot.calls.inspect(see);
         }
         for one in &self.state.measurements {
             one.inspect(see);
         }
         for slot in self.streams.as_ref().iter().filter(|slot| slot.remote.is_some()) {
             see(u64::from(slot.generation) << 32 | u64::from(slot.received));
+            see(slot.capabilities.into());
             see(slot.until.as_micros());
             if let Some(session) = &slot.session {
                 session.inspect(see);

@@ -9,12 +9,15 @@
 //! under a key of the server's, kept nowhere, over session, measurement, address and port.
 
 use super::clients::{ClientSlot, Look};
+use super::inbound::short;
 use super::measure::Measurement;
 use super::{ServerEvent, View};
 use crate::addr::Endpoint;
 use crate::crypto::mac;
 use crate::machine::Discard;
 use crate::nat::{NatProfile, ServerEnd};
+use crate::session::keepalive::Keepalive;
+use crate::wire::{KEEPALIVE_LEN, Kind};
 
 /// How long a port is believed after the probe that has proven it, in units of 70 minutes, one more at
 /// the most: whoever registers is measured every 6 hours.
@@ -211,4 +214,18 @@ impl Measurement {
 pub(super) const fn open(profile: &mut NatProfile, second: bool) {
     profile.set_leased();
     profile.set_filtering(Some(true), if second { Some(true) } else { None });
+}
+
+/// A probe of an equipment's filter. Its counter is that of the next message to the equipment, which
+/// is the Measure; to a leased port it is the proof.
+pub(super) fn probe(client: &ClientSlot, end: ServerEnd, key: &[u8; 16]) -> [u8; KEEPALIVE_LEN] {
+    let status = if end == ServerEnd::OtherAddress { 2 } else { 1 };
+    let counter = if client.leased == 0 { client.next_counter() } else { client.proof(key, end) };
+    filter_probe(client, status, counter)
+}
+
+pub(super) fn filter_probe(client: &ClientSlot, status: u8, counter: u64) -> [u8; KEEPALIVE_LEN] {
+    let (kind, handle) = (Kind::FilterProbe, client.peer_index);
+    let message = Keepalive { kind, status, handle, counter, cookie: None };
+    short(&message, &client.keepalive_down)
 }

@@ -7,7 +7,7 @@
 //! streams.rs      a slot for each TCP connection; stream.rs: what arrives there
 //! requests.rs     a slot for each request; rendezvous.rs: what becomes of it
 //! measure.rs      what equipment's NATs are like; lifetime.rs: how long they keep a mapping
-//! leases.rs       which ports boxes have opened, by proof; punch.rs: how two ends meet
+//! leases.rs       which ports boxes have opened, by proof; punch.rs, calls.rs: how two ends meet
 //! outbound.rs     what is due to leave; timers.rs: what time brings
 //! ```
 //!
@@ -16,6 +16,7 @@
 //! an Initiation, a hint as long as a keepalive. Under load an Initiation must carry a cookie first.
 //! Handshake message 1 alone replaces no session and no address: the first transport message does.
 
+mod calls;
 mod clients;
 mod config;
 mod handshake;
@@ -64,8 +65,7 @@ pub use streams::StreamSlot;
 const QUEUE: usize = 64;
 /// Handshakes that wait for their first transport message.
 const PENDING: usize = 128;
-/// Source buckets: unauthenticated work for one address is limited; addresses share buckets by a
-/// keyed hash.
+/// Source buckets for unauthenticated work; addresses share them by a keyed hash.
 const SOURCES: usize = 512;
 /// When more is due than the queues take, the rest waits so long: the caller drains meanwhile.
 const MOMENT: core::time::Duration = core::time::Duration::from_millis(1);

@@ -1,7 +1,7 @@
 //! What is due to leave a server.
 
 use super::clients::{ClientSlot, Use};
-use super::inbound::short;
+use super::leases::{filter_probe, probe};
 use super::punch::Sighted;
 use super::requests::{RequestSlot, find as find_request};
 use super::streams::{Due, find};
@@ -11,7 +11,6 @@ use crate::id::{SocketId, StreamId};
 use crate::machine::FRAME_PREFIX;
 use crate::nat::ServerEnd;
 use crate::punch::End;
-use crate::session::keepalive::Keepalive;
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::codec::{Writer, body_len, write_body};
 use crate::wire::message::{ConnectNotify, Plan, Refused, Registered, Role, ToEquipment, Wake};
@@ -45,6 +44,8 @@ pub(super) enum Out {
     Hopeless(u32, usize),
     /// A burst for this end.
     Punch(u32, End, usize),
+    /// What this end is to do to meet the other one over TCP.
+    Call(u32, End, usize),
     /// From the other end of the server's.
     Probe(usize, ServerEnd),
     /// A probe to this port of the address, in the session of this generation.
@@ -114,6 +115,9 @@ impl View<'_> {
             Out::Punch(request, end, _) => {
                 self.burst(find_request(self.requests, request)?, end)?
             }
+            Out::Call(request, end, _) => {
+                self.call_for(find_request(self.requests, request)?, end)?
+            }
             Out::Measure(at, now) => ToEquipment::Measure(self.ends(at, now)?),
             Out::Seen(at) => ToEquipment::Seen(self.report(at)?),
             Out::Sighted(_, sighted) => ToEquipment::Seen(sighted.seen()),
@@ -164,6 +168,7 @@ impl View<'_> {
             | Out::Refused(_, at)
             | Out::Hopeless(_, at)
             | Out::Punch(_, _, at)
+            | Out::Call(_, _, at)
             | Out::Probe(at, _)
             | Out::Knock(at, ..)
             | Out::Measure(at, _)
@@ -214,13 +219,15 @@ impl View<'_> {
             Out::Probe(..) | Out::Measure(..) | Out::Seen(_) => client.ability().is_some(),
             Out::Notify(request, _)
             | Out::Wake(request, _)
-            | Out::Punch(request, End::Acceptor, _) => {
+            | Out::Punch(request, End::Acceptor, _)
+            | Out::Call(request, End::Acceptor, _) => {
                 client.role == Role::Acceptor && client.id == self.request(request)?.target
             }
             Out::Plan(request, _)
             | Out::Refused(request, _)
             | Out::Hopeless(request, _)
-            | Out::Punch(request, End::Issuer, _) => {
+            | Out::Punch(request, End::Issuer, _)
+            | Out::Call(request, End::Issuer, _) => {
                 client.role == Role::Issuer && client.id == self.request(request)?.issuer
             }
         };
@@ -267,8 +274,12 @@ impl View<'_> {
         // A request slot may have been used anew since: nothing goes to another equipment.
         let id = self.streams.get(usize::from(stream.index))?.id;
         let meant = match due {
-            Due::Notify(request) => self.request(request)?.target == id,
-            Due::Plan(request) | Due::Refused(request) => self.request(request)?.issuer == id,
+            Due::Notify(request) | Due::Call(request, End::Acceptor) => {
+                self.request(request)?.target == id
+            }
+            Due::Plan(request) | Due::Refused(request) | Due::Call(request, End::Issuer) => {
+                self.request(request)?.issuer == id
+            }
             _ => true,
         };
         if !meant {
@@ -278,6 +289,7 @@ impl View<'_> {
             Due::Notify(request) => self.notify(find_request(self.requests, request)?),
             Due::Plan(request) => self.plan(find_request(self.requests, request)?),
             Due::Refused(request) => self.refused(find_request(self.requests, request)?),
+            Due::Call(request, end) => self.call_for(find_request(self.requests, request)?, end),
             Due::Registered => {
                 let remote = self.streams.get(usize::from(stream.index))?.remote?;
                 Some(self.state.registered(remote, self.state.config.interval))
@@ -364,20 +376,6 @@ const fn socket(out: Out) -> SocketId {
         Out::Probe(_, ServerEnd::OtherAddress) => SocketId::OTHER_ADDRESS,
         _ => SocketId::MAIN,
     }
-}
-
-/// A probe of an equipment's filter. Its counter is that of the next message to the equipment, which
-/// is the Measure; to a leased port it is the proof.
-fn probe(client: &ClientSlot, end: ServerEnd, key: &[u8; 16]) -> [u8; KEEPALIVE_LEN] {
-    let status = if end == ServerEnd::OtherAddress { 2 } else { 1 };
-    let counter = if client.leased == 0 { client.next_counter() } else { client.proof(key, end) };
-    filter_probe(client, status, counter)
-}
-
-fn filter_probe(client: &ClientSlot, status: u8, counter: u64) -> [u8; KEEPALIVE_LEN] {
-    let (kind, handle) = (Kind::FilterProbe, client.peer_index);
-    let message = Keepalive { kind, status, handle, counter, cookie: None };
-    short(&message, &client.keepalive_down)
 }
 
 fn copy(bytes: &[u8], out: &mut [u8]) {

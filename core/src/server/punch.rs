@@ -25,7 +25,7 @@ use crate::wire::punch::{Detect, REPORT};
 
 /// How long an accepted request is remembered from a coordinator's beginning on: its tries take 6 s,
 /// and up to 1.5 s of grace each.
-const MEETING: Duration = Duration::from_secs(15);
+pub(super) const MEETING: Duration = Duration::from_secs(15);
 /// What an issuer says of its requests, each of which is looked for among all: its abilities,
 /// detection packets, ranges, and that it has heard its peer. An attempt takes at most 30 in 10 s.
 const WORDS: Rate = Rate::new(64, 20);
@@ -83,9 +83,9 @@ impl View<'_> {
             Stage::Free | Stage::Refused => false,
         };
         if !may || !matches!(slot.meeting, Meeting::None) {
-            return;
+            return self.call(index);
         }
-        let Some((issuer, acceptor)) = self.parties(index) else { return };
+        let Some((issuer, acceptor)) = self.parties(index) else { return self.call(index) };
         let begun = Coordinator::new(self.state.now, issuer, acceptor);
         self.begun(index, begun);
     }
@@ -150,6 +150,7 @@ impl View<'_> {
             self.state.event(ServerEvent::Planned { issuer, target, plan });
             self.tell_hopeless(index);
         }
+        self.call(index);
         self.hand_out(index);
     }
 
@@ -162,7 +163,7 @@ impl View<'_> {
     }
 
     /// Both ends of a request, as the coordinator wants to know them.
-    fn parties(&self, index: usize) -> Option<(Party, Party)> {
+    pub(super) fn parties(&self, index: usize) -> Option<(Party, Party)> {
         let [issuer, acceptor] = self.pair(index)?;
         Some((self.party(self.clients.get(issuer)?)?, self.party(self.clients.get(acceptor)?)?))
     }
@@ -173,11 +174,16 @@ impl View<'_> {
         let slot = self.requests.get(index)?;
         let Via::Client(at) = slot.from else { return None };
         // An issuer that shakes hands says in the new session what it can do.
-        if self.state.pending.iter().any(|pending| parts(pending.handle).0 == at) {
+        if self.shakes(at) {
             return None;
         }
         self.clients.get(at).filter(|client| is(client, &slot.issuer, Role::Issuer))?;
         Some([at, self.state.index.find(self.clients, &slot.target, Role::Acceptor)?])
+    }
+
+    /// Whether the equipment in this slot shakes hands.
+    pub(super) fn shakes(&self, at: usize) -> bool {
+        self.state.pending.iter().any(|pending| parts(pending.handle).0 == at)
     }
 
     fn party(&self, client: &ClientSlot) -> Option<Party> {
@@ -333,7 +339,7 @@ impl View<'_> {
     }
 
     /// The number that an end knows a request by.
-    fn number_for(&self, index: usize, end: End) -> Option<u32> {
+    pub(super) fn number_for(&self, index: usize, end: End) -> Option<u32> {
         match end {
             End::Issuer => Some(self.requests.get(index)?.request),
             End::Acceptor => Some(self.number(index)),

@@ -293,6 +293,7 @@ impl View<'_> {
                 }
             }
             self.time_passes_for(index);
+            self.expire_calls(index);
             let Some(slot) = self.requests.get_mut(index) else { continue };
             if slot.stage != Stage::Free && now >= slot.until {
                 match slot.stage {

@@ -9,6 +9,7 @@
 //! that is not accepted, its `Refused` leaves at one and the same delay after it came in. A slot
 //! lives on for a while after that, so that a repeated request gets the same word again.
 
+use super::calls::Calls;
 use crate::addr::Endpoint;
 use crate::id::{EquipmentId, StreamId};
 use crate::punch::{Coordinator, Hopeless};
@@ -84,6 +85,7 @@ pub struct RequestSlot {
     pub(super) reason: Reason,
     pub(super) offer: [u8; OFFER_LEN],
     pub(super) meeting: Meeting,
+    pub(super) calls: Calls,
     /// Which of issuer and acceptor has heard the other.
     pub(super) heard: [bool; 2],
     /// For which of them a burst waits in the queue.
@@ -107,6 +109,7 @@ impl RequestSlot {
         reason: Reason::Unspecified,
         offer: [0; OFFER_LEN],
         meeting: Meeting::None,
+        calls: Calls::NONE,
         heard: [false; 2],
         queued: [false; 2],
     };
@@ -120,7 +123,8 @@ impl RequestSlot {
             Stage::Free => None,
             _ => {
                 let punch = self.meeting.coordinator().and_then(Coordinator::poll_timeout);
-                earliest(earliest(self.ask_at, punch), Some(self.until))
+                let asks = earliest(self.ask_at, self.calls.at);
+                earliest(earliest(asks, punch), Some(self.until))
             }
         }
     }

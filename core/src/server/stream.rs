@@ -73,7 +73,8 @@ impl View<'_> {
             Kind::Initiation => self.stream_initiation(stream, remote, message),
             Kind::Transport => self.stream_transport(stream, remote, message),
             Kind::Keepalive => self.stream_keepalive(stream, message),
-            Kind::CertificateRequest => Err(Discard::Unexpected),
+            Kind::Detect if slot.received == len => self.sighted(remote, message),
+            Kind::CertificateRequest | Kind::Detect => Err(Discard::Unexpected),
             kind if kind.is_downward() => Err(Discard::WrongDirection),
             _ => Err(Discard::UnknownKind),
         }
@@ -113,7 +114,7 @@ impl View<'_> {
         let session = slot.session.as_mut().ok_or(Discard::UnknownSession)?;
         let body = session.open(now, header, message)?;
         let body = read_body::<ToServer<'_>>(body).ok_or(Discard::Malformed)?;
-        if body != ToServer::Confirm {
+        if !matches!(body, ToServer::Confirm | ToServer::Can(_)) {
             slot.until = now.after(IDLE);
         }
         let (id, role) = (slot.id, slot.role);
@@ -122,6 +123,7 @@ impl View<'_> {
             (ToServer::Connect(request), Role::Issuer) => {
                 self.connect(Via::Stream(stream), &id, remote, &request)
             }
+            (ToServer::Can(bits), Role::Issuer) => self.stream_can(stream, bits),
             (ToServer::Register(register), Role::Acceptor) => {
                 self.stream_register(stream, remote, &register)
             }

@@ -8,6 +8,7 @@ use heapless::Deque;
 use crate::addr::Endpoint;
 use crate::id::{EquipmentId, StreamId};
 use crate::limit::Bucket;
+use crate::punch::End;
 use crate::session::Session;
 use crate::time::Instant;
 use crate::wire::message::Role;
@@ -24,6 +25,7 @@ pub(super) enum Due {
     Notify(u32),
     Plan(u32),
     Refused(u32),
+    Call(u32, End),
 }
 
 /// Memory for one TCP connection to a server.
@@ -38,6 +40,8 @@ pub struct StreamSlot {
     pub(super) role: Role,
     /// The slot on the list, when a registration came over this stream.
     pub(super) client: Option<usize>,
+    /// An issuer's [`capability`](crate::wire::message::capability) bits.
+    pub(super) capabilities: u32,
     pub(super) keepalive_up: [u8; 16],
     pub(super) keepalive_down: [u8; 16],
     pub(super) requests: Bucket,
@@ -55,6 +59,7 @@ impl StreamSlot {
         id: EquipmentId([0; 32]),
         role: Role::Issuer,
         client: None,
+        capabilities: 0,
         keepalive_up: [0; 16],
         keepalive_down: [0; 16],
         requests: Bucket::EMPTY,

@@ -143,6 +143,15 @@ impl Session {
         Some(counter)
     }
 
+    /// Takes the peer's counter of a message that is authenticated in another way; whether it was fresh.
+    pub(crate) fn take(&mut self, counter: u64) -> bool {
+        let fresh = self.window.is_fresh(counter);
+        if fresh {
+            self.window.accept(counter);
+        }
+        fresh
+    }
+
     /// Whether a message with this counter is newer than all that were accepted.
     pub(crate) const fn is_newest(&self, counter: u64) -> bool {
         self.window.is_newest(counter)

@@ -107,6 +107,9 @@ pub enum ToEquipment<'a> {
     Punch(Punch),
     /// The two NATs cannot be punched.
     Hopeless(Hopeless),
+    /// Show me where your TCP connections come from, or: call the peer from there.
+    #[cfg_attr(not(feature = "punch"), serde(deserialize_with = "super::codec::refuse"))]
+    Call(Call),
 }
 
 /// Equipment registration signal.
@@ -138,6 +141,8 @@ pub mod capability {
     pub const PUNCH: u32 = 8;
     /// Computes its ranges itself ([`Detector::Equipment`](crate::punch::Detector::Equipment)).
     pub const DETECTS: u32 = 16;
+    /// Can open a TCP connection from the port of another one, and knows [`Call`](super::Call).
+    pub const CALL: u32 = 32;
 }
 
 /// The server's other ends; sent to equipment that can punch.
@@ -188,6 +193,17 @@ pub struct Hopeless {
     pub request: u32,
     /// Why.
     pub why: crate::punch::Hopeless,
+}
+
+/// Both ends of a request are to call each other over TCP at the same time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Call {
+    /// The equipment's number for the request.
+    #[serde(with = "number")]
+    pub request: u32,
+    /// `None`: connect to the server and show where you come from. Otherwise: where the server has
+    /// seen the peer come from; call it from the port of that connection.
+    pub peer: Option<Endpoint>,
 }
 
 /// The equipment has heard its peer.

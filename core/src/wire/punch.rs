@@ -32,6 +32,8 @@ const RESERVED: u8 = !(REPORT | FROM_OTHER_PORT | FROM_OTHER_ADDRESS);
 pub(crate) const MEASUREMENT: u32 = 0;
 /// [`Detect::which`] of a packet that only keeps a mapping.
 pub(crate) const KEEPS: u8 = 6;
+/// [`Detect::which`] of one in a TCP connection of its own: calls to the peer come from its port.
+pub(crate) const CALLS: u8 = 7;
 /// Status of a probe from the server's main end, which was asked for.
 pub(crate) const FROM_MAIN: u8 = 3;
 /// Length of what a Detect's tag covers.
@@ -56,6 +58,12 @@ pub(crate) struct Detect {
 }
 
 impl Detect {
+    /// One in a TCP connection of its own, for this request.
+    pub(crate) const fn sight(request: u32, counter: u64) -> Self {
+        let (status, handle, round, which, socket, local) = (0, 0, 0, CALLS, 0, 0);
+        Self { status, handle, counter, request, round, which, socket, local }
+    }
+
     pub(crate) fn parse(message: &[u8]) -> Option<(Self, [u8; TAG_LEN])> {
         let mut reader = Reader(message.get(1..)?);
         let (status, handle) = (reader.byte()?, reader.u32()?);

@@ -74,6 +74,23 @@ impl World {
         self.send_segment(id, 0, Body::Syn, Duration::ZERO);
     }
 
+    /// A host calls from the port of another of its streams, which refuses when that is gone.
+    pub(crate) fn connect_beside(
+        &mut self,
+        host: HostId,
+        stream: StreamId,
+        beside: StreamId,
+        remote: SocketAddr,
+    ) {
+        let place = self.slots[host.0].streams.get(&beside).copied();
+        let port = place.and_then(|(id, side)| Some(self.tcp.end(id, side)?.local.port()));
+        if port.is_some() {
+            return self.connect(host, stream, port, remote);
+        }
+        let event = TcpEvent::Unreachable { host, life: self.slots[host.0].life, stream };
+        self.schedule(Duration::ZERO, Event::Tcp(event));
+    }
+
     /// A host's stream between these addresses.
     fn attempt(&self, host: HostId, local: SocketAddr, remote: SocketAddr) -> Option<StreamId> {
         let ours = |&(id, side): &(TcpId, usize)| {

@@ -87,6 +87,9 @@ impl World {
     fn command(&mut self, host: HostId, command: Command) {
         match command {
             Command::Connect { stream, remote } => self.connect(host, stream, None, remote),
+            Command::ConnectFrom { stream, beside, remote } => {
+                self.connect_beside(host, stream, beside, remote);
+            }
             Command::Shutdown { stream } => self.shutdown(host, stream),
             Command::Listen { socket } => self.listen(host, socket),
             Command::Unlisten { socket } => {

@@ -1,0 +1,148 @@
+//! Meeting an issuer over TCP where it cannot be dialled and no hole comes about: what the server says
+//! of it, and what becomes of its streams.
+//!
+//! It goes on beside the dial-back and a hole, for a request that was admitted, and ends with the first
+//! of them that stands. On a call that has met the issuer's the first bytes are the communication
+//! request, as on a dial-back.
+
+use super::connection::{CONFIRM, ConnectionSlot, Stage};
+use super::outbound::Ticket;
+use super::{State, View};
+use crate::hole::{CALLS, again};
+use crate::id::StreamId;
+use crate::machine::{Command, Discard, FRAME_PREFIX, StreamState};
+use crate::peer::Path;
+use crate::transmit::FrameHead;
+use crate::wire::message::Call;
+use crate::wire::punch::Detect;
+use crate::wire::DETECT_LEN;
+
+/// Names of streams above are those of calls.
+const CALL_STREAMS: u16 = 1 << 15;
+
+impl State {
+    /// Whether it calls issuers over TCP from a port that the server has seen.
+    pub(super) const fn calls(&self) -> bool {
+        cfg!(feature = "punch") && self.calls
+    }
+
+    /// A name for another stream of a slot, beside its dial-back.
+    fn next_stream(&mut self, slot: usize) -> StreamId {
+        self.stream_generation = self.stream_generation.wrapping_add(1);
+        let index = u16::try_from(slot).unwrap_or(0) | CALL_STREAMS;
+        StreamId { index, generation: self.stream_generation }
+    }
+}
+
+impl View<'_> {
+    /// The server's word for a request that was admitted; for any other it is passed over.
+    pub(super) fn called(&mut self, call: &Call) -> Result<(), Discard> {
+        if !self.state.calls() {
+            return Err(Discard::Unexpected);
+        }
+        let now = self.state.now;
+        let waits = |slot: &ConnectionSlot| {
+            slot.stage == Stage::Dialling && slot.request == call.request
+        };
+        let index = self.slots.iter().position(waits).ok_or(Discard::Unexpected)?;
+        let stream = self.state.next_stream(index);
+        let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;
+        match call.peer {
+            None if slot.calling.is_idle() => {
+                slot.calling.show(stream);
+                let remote = self.state.equipment.server.stream;
+                self.state.command(Command::Connect { stream, remote });
+            }
+            Some(peer) if slot.calling.is_ready() => {
+                // The one that was notified.
+                let same = slot.address.is_some_and(|address| address.shares_ip(peer));
+                if !same || !self.state.addresses.permits(peer) {
+                    return Err(Discard::ForbiddenAddress);
+                }
+                slot.address = Some(peer);
+                self.call(index, stream);
+            }
+            _ => return Ok(()), // It is said more than once.
+        }
+        if let Some(slot) = self.slots.get_mut(index) {
+            slot.until = slot.until.max(Some(now.after(CALLS)));
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, index: usize, stream: StreamId) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        if let (Some(remote), Some(beside)) = (slot.address, slot.calling.call(stream)) {
+            self.state.command(Command::ConnectFrom { stream, beside, remote: remote.into() });
+        }
+    }
+
+    /// Calls again who was called too early.
+    pub(super) fn expire_calls(&mut self) {
+        for index in 0..self.slots.len() {
+            let now = self.state.now;
+            if self.slots.get_mut(index).is_some_and(|slot| slot.calling.take_due(now)) {
+                let stream = self.state.next_stream(index);
+                self.call(index, stream);
+            }
+        }
+    }
+
+    /// Whether a stream that has changed its state is one of these.
+    pub(super) fn call_state(&mut self, stream: StreamId, state: StreamState) -> bool {
+        let found = self.slots.iter().position(|slot| slot.calling.has(stream));
+        let Some(index) = found else { return false };
+        let again = again(self.state.now, self.draw().jitter());
+        let slot = self.slots.get_mut(index);
+        if slot.is_some_and(|slot| slot.calling.heard(stream, state, again)) {
+            self.met(index, stream);
+        }
+        true
+    }
+
+    /// The issuer is reached: the call is the dial-back from now on.
+    fn met(&mut self, index: usize, stream: StreamId) {
+        self.stop_calls(index);
+        let now = self.state.now;
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        let dialled = slot.stream.replace(stream);
+        slot.answer_due = true;
+        if slot.stage == Stage::Dialling {
+            if let (Some(peer), Some(remote)) = (&mut slot.peer, slot.address) {
+                peer.path = Path::Stream { stream, remote };
+            }
+            slot.enter(Stage::Answering, slot.not_before_hole(now.after(CONFIRM)));
+        }
+        if let Some(stream) = dialled {
+            self.state.command(Command::Shutdown { stream });
+        }
+    }
+
+    /// Calls nobody for a slot any more.
+    pub(super) fn stop_calls(&mut self, index: usize) {
+        let Some(slot) = self.slots.get_mut(index) else { return };
+        for stream in slot.calling.end().into_iter().flatten() {
+            self.state.command(Command::Shutdown { stream });
+        }
+    }
+
+    /// What shows the server where a connection comes from.
+    pub(super) fn next_sight(&self, stream: StreamId) -> Option<FrameHead<Ticket>> {
+        let index = self.slots.iter().position(|slot| slot.calling.is_due(stream))?;
+        let len = DETECT_LEN.saturating_add(FRAME_PREFIX);
+        Some(FrameHead { ticket: Ticket::Sight(index), stream, len })
+    }
+
+    pub(super) fn encode_sight(&mut self, index: usize, out: &mut [u8]) {
+        let state = &mut *self.state;
+        let key = state.registration.keepalive_up;
+        let link = match state.registration.over {
+            crate::link::Transport::Datagram => &mut state.datagram,
+            crate::link::Transport::Stream => &mut state.stream,
+        };
+        let counter = link.session.as_mut().and_then(crate::session::Session::next_counter);
+        if let (Some(slot), Some(counter)) = (self.slots.get(index), counter) {
+            Detect::sight(slot.request, counter).write(&key, crate::frame::prefix(out));
+        }
+    }
+}
