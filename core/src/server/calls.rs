@@ -34,8 +34,8 @@ const SAY: u8 = 3;
 /// What is known of a request's two ends, issuer and acceptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Calls {
-    /// Where their TCP connections come from; unspecified: not known.
-    seen: [Endpoint; 2],
+    /// The ports that their TCP connections come from, at the addresses of their sessions; 0: not known.
+    seen: [u16; 2],
     /// How often what is to be said now was said; 0: nothing was.
     said: u8,
     /// When it is said again.
@@ -43,16 +43,16 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) const NONE: Self = Self { seen: [Endpoint::UNSPECIFIED; 2], said: 0, at: None };
+    pub(super) const NONE: Self = Self { seen: [0; 2], said: 0, at: None };
 
-    /// Where the peer of an end comes from, once both are known.
-    fn peer(&self, end: End) -> Option<Endpoint> {
-        let peer = *self.seen.get(place(end.other()))?;
-        self.seen.iter().all(|seen| *seen != Endpoint::UNSPECIFIED).then_some(peer)
+    /// The port that an end comes from.
+    fn port(&self, end: End) -> Option<u16> {
+        self.seen.get(place(end)).copied().filter(|&port| port != 0)
     }
 
-    fn is_seen(&self, end: End) -> bool {
-        self.seen.get(place(end)).is_some_and(|seen| *seen != Endpoint::UNSPECIFIED)
+    /// Whether both ends' are known.
+    fn is_complete(&self) -> bool {
+        !self.seen.contains(&0)
     }
 }
 
@@ -60,7 +60,7 @@ impl Calls {
 impl Calls {
     /// For [`Inspect`](crate::inspect::Inspect).
     pub(super) fn inspect(&self, see: &mut dyn FnMut(u64)) {
-        let known = [End::Issuer, End::Acceptor].map(|end| self.is_seen(end));
+        let known = [End::Issuer, End::Acceptor].map(|end| self.port(end).is_some());
         see(crate::inspect::bits(known) << 8 | u64::from(self.said));
         see(crate::inspect::time(self.at));
     }
@@ -110,7 +110,7 @@ impl View<'_> {
         calls.at = (calls.said < SAY).then(|| self.state.now.after(pause));
         let calls = *calls;
         for end in [End::Issuer, End::Acceptor] {
-            if calls.is_seen(end) && calls.peer(end).is_none() {
+            if calls.port(end).is_some() && !calls.is_complete() {
                 continue;
             }
             match self.line(index, end).map(|line| line.via) {
@@ -140,7 +140,11 @@ impl View<'_> {
     /// The word for an end.
     pub(super) fn call_for(&self, index: usize, end: End) -> Option<ToEquipment<'static>> {
         let request = self.number_for(index, end)?;
-        let peer = self.requests.get(index)?.calls.peer(end);
+        let calls = self.requests.get(index)?.calls;
+        let peer = match calls.port(end.other()).filter(|_| calls.is_complete()) {
+            Some(port) => Some(self.line(index, end.other())?.observed.at_port(port)),
+            None => None,
+        };
         Some(ToEquipment::Call(Call { request, peer }))
     }
 
@@ -231,9 +235,9 @@ impl View<'_> {
             return Err(Discard::Unexpected);
         }
         if let Some(seen) = slot.calls.seen.get_mut(place(end)) {
-            *seen = remote;
+            *seen = remote.port();
         }
-        if slot.calls.peer(end).is_some() {
+        if slot.calls.is_complete() {
             slot.calls.said = 0;
             self.say_call(index);
         }
