@@ -120,6 +120,7 @@ fn owned(message: &ToEquipment<'_>) -> ToEquipment<'static> {
         ToEquipment::Seen(it) => ToEquipment::Seen(it.clone()),
         ToEquipment::Punch(it) => ToEquipment::Punch(*it),
         ToEquipment::Hopeless(it) => ToEquipment::Hopeless(*it),
+        ToEquipment::Call(it) => ToEquipment::Call(*it),
     }
 }
 

@@ -13,9 +13,9 @@ use crate::id::StreamId;
 use crate::machine::{Command, Discard, FRAME_PREFIX, StreamState};
 use crate::peer::Path;
 use crate::transmit::FrameHead;
+use crate::wire::DETECT_LEN;
 use crate::wire::message::Call;
 use crate::wire::punch::Detect;
-use crate::wire::DETECT_LEN;
 
 /// Names of streams above are those of calls.
 const CALL_STREAMS: u16 = 1 << 15;
@@ -41,9 +41,8 @@ impl View<'_> {
             return Err(Discard::Unexpected);
         }
         let now = self.state.now;
-        let waits = |slot: &ConnectionSlot| {
-            slot.stage == Stage::Dialling && slot.request == call.request
-        };
+        let waits =
+            |slot: &ConnectionSlot| slot.stage == Stage::Dialling && slot.request == call.request;
         let index = self.slots.iter().position(waits).ok_or(Discard::Unexpected)?;
         let stream = self.state.next_stream(index);
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;

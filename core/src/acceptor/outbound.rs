@@ -161,11 +161,8 @@ impl View<'_> {
         } else if let Some(head) = self.next_sight(stream) {
             return Some(head);
         } else {
-            let index = usize::from(stream.index).checked_sub(1)?;
+            let index = self.slots.iter().position(|slot| slot.stream == Some(stream))?;
             let slot = self.slots.get(index)?;
-            if slot.stream != Some(stream) {
-                return None;
-            }
             let ours = |peer: &&Peer| peer.path.stream() == Some(stream);
             match slot.stage {
                 Stage::Answering | Stage::Unconfirmed if slot.answer_due => {

@@ -165,7 +165,7 @@ impl<'k> Reader<'k> {
             ToEquipment::Seen(seen) => What::Seen(seen.clone()),
             ToEquipment::Punch(punch) => What::Burst(*punch),
             ToEquipment::Hopeless(hopeless) => What::Hopeless { request: hopeless.request },
-            ToEquipment::Goodbye => What::OtherSealed,
+            ToEquipment::Goodbye | ToEquipment::Call(_) => What::OtherSealed,
         }
     }
 

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use genkan_core::StaticKey;
 use genkan_core::inspect::{Body, LoggedRoot, open, open_initiation};
 use genkan_core::wire::Kind;
-use genkan_core::wire::message::{PeerMessage, ToEquipment, ToServer, Verdict};
+use genkan_core::wire::message::{Call, PeerMessage, ToEquipment, ToServer, Verdict};
 
 use crate::net::HostId;
 use crate::node::Node;
@@ -174,6 +174,8 @@ fn name(body: &Body<'_>) -> String {
             ToEquipment::Seen(_) => "Seen".into(),
             ToEquipment::Punch(_) => "Punch".into(),
             ToEquipment::Hopeless(hopeless) => format!("Hopeless: {:?}", hopeless.why),
+            ToEquipment::Call(Call { peer: None, .. }) => "Call: show yourself".into(),
+            ToEquipment::Call(_) => "Call".into(),
         },
         Body::Peer(PeerMessage::EarlyKey(_)) => "EarlyKey".into(),
         Body::Peer(message) => format!("{message:?}"),
