@@ -169,7 +169,10 @@ impl<R: Role> Loop<R> {
             let Some(command) = self.role.machine().poll_command() else { break };
             busy = true;
             match command {
-                Command::Connect { stream, remote } => self.connect(now, stream, remote),
+                Command::Connect { stream, remote } => self.connect(now, stream, None, remote),
+                Command::ConnectFrom { stream, beside, remote } => {
+                    self.connect(now, stream, Some(beside), remote);
+                }
                 Command::Shutdown { stream } => {
                     if let Some(remote) = self.net.leave(now, stream) {
                         self.journal.step(now, remote, Action::Closed);
@@ -185,9 +188,15 @@ impl<R: Role> Loop<R> {
         busy
     }
 
-    fn connect(&mut self, now: Instant, stream: StreamId, remote: SocketAddr) {
+    fn connect(
+        &mut self,
+        now: Instant,
+        stream: StreamId,
+        beside: Option<StreamId>,
+        remote: SocketAddr,
+    ) {
         self.journal.step(now, remote, Action::Connecting);
-        if let Err(error) = self.net.connect(now, stream, remote) {
+        if let Err(error) = self.net.connect(now, stream, beside, remote) {
             self.journal.trouble(now, format!("no TCP connection to {remote}: {error}"));
             self.journal.step(now, remote, Action::ConnectFailed);
             self.role.machine().handle_stream_state(now, stream, StreamState::Closed);

@@ -6,7 +6,7 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::io;
 
-use mio::net::{TcpListener, UdpSocket};
+use mio::net::{TcpListener, TcpStream, UdpSocket};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// What the kernel is asked to hold for a UDP socket in each direction, in bytes; it may give less.
@@ -93,6 +93,42 @@ pub(crate) fn tcp(bind: Bind) -> io::Result<TcpListener> {
         socket.listen(BACKLOG)?;
         Ok(TcpListener::from_std(socket.into()))
     })
+}
+
+/// An outgoing TCP connection, from an address of our own where one is given: another outgoing
+/// connection's, which then shares its port with this one. A port that somebody listens on is not
+/// shared.
+pub(super) fn stream(from: Option<SocketAddr>, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(to), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    // Both that share a port must have said so; BSD's kernels and Apple's want the second option. On
+    // Windows the first means another thing: there, such a port is taken.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "dragonfly",
+        target_os = "freebsd",
+        target_os = "netbsd",
+        target_os = "openbsd"
+    ))]
+    socket.set_reuse_port(true)?;
+    if let Some(from) = from {
+        socket.bind(&from.into())?;
+    }
+    match socket.connect(&to.into()) {
+        Err(error) if !is_under_way(&error) => Err(error),
+        _ => Ok(TcpStream::from_std(socket.into())),
+    }
+}
+
+/// The connection that is asked for will stand or fail later.
+pub(super) fn is_under_way(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    let now = rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::INPROGRESS);
+    #[cfg(not(unix))]
+    let now = error.kind() == io::ErrorKind::WouldBlock;
+    now
 }
 
 /// Both, on one port number.

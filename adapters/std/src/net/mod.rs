@@ -13,6 +13,8 @@ mod table;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_meeting;
+#[cfg(test)]
 mod tests_udp;
 mod udp;
 
@@ -203,13 +205,15 @@ impl Net {
 
     // Streams.
 
+    /// Begins to connect, from the local address and port of the stream `beside` where there is one.
     pub(crate) fn connect(
         &mut self,
         now: Instant,
         id: StreamId,
+        beside: Option<StreamId>,
         remote: SocketAddr,
     ) -> io::Result<()> {
-        self.wires.connect(now, id, remote)
+        self.wires.connect(now, id, beside, remote)
     }
 
     pub(crate) fn adopt(

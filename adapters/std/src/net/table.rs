@@ -12,6 +12,7 @@ use genkan_core::{Instant, StreamId, canonical};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
+use super::bind;
 use super::stream::{Phase, Wire};
 use super::{FIRST_STREAM, TokenNumber};
 
@@ -31,16 +32,26 @@ impl Wires {
         Self { registry, wires: BTreeMap::new(), names: BTreeMap::new(), next: FIRST_STREAM }
     }
 
-    /// Begins to connect.
+    /// Begins to connect, from the local address of another connection where one is named.
     pub(super) fn connect(
         &mut self,
         now: Instant,
         id: StreamId,
+        beside: Option<StreamId>,
         remote: SocketAddr,
     ) -> io::Result<()> {
-        let socket = TcpStream::connect(remote)?;
+        let from = beside.map(|other| self.local(other)).transpose()?;
+        let socket = bind::stream(from, remote)?;
         let until = now.after(CONNECT_TIMEOUT);
         self.insert(Wire::new(id, canonical(remote), socket, Phase::Connecting(until)))
+    }
+
+    /// Where a connection that stands has its own end.
+    fn local(&self, id: StreamId) -> io::Result<SocketAddr> {
+        let wire = self.named(id).filter(|wire| wire.is_open());
+        let wire = wire.ok_or(io::ErrorKind::NotConnected)?;
+        // A caller's end may be written in the form of a socket for both families.
+        wire.socket.local_addr().map(canonical)
     }
 
     /// Takes in a connection that was accepted.

@@ -9,18 +9,18 @@ use genkan_core::{Instant, StreamId};
 use super::*;
 use crate::clock::Clock;
 
-const ID: StreamId = StreamId { index: 3, generation: 1 };
+pub(super) const ID: StreamId = StreamId { index: 3, generation: 1 };
 
 fn loopback() -> Bind {
     Bind::At("127.0.0.1:0".parse().unwrap())
 }
 
-fn net() -> Net {
+pub(super) fn net() -> Net {
     Net::new(udp(loopback()).unwrap(), None).unwrap()
 }
 
 /// Turns until something is there.
-fn until<T>(net: &mut Net, mut look: impl FnMut(&mut Net, Instant) -> Option<T>) -> T {
+pub(super) fn until<T>(net: &mut Net, mut look: impl FnMut(&mut Net, Instant) -> Option<T>) -> T {
     let end = Clock::new().now().after(Duration::from_secs(10));
     loop {
         let now = Clock::new().now();
@@ -36,7 +36,7 @@ fn until<T>(net: &mut Net, mut look: impl FnMut(&mut Net, Instant) -> Option<T>)
 fn connected() -> (Net, net::TcpStream) {
     let mut net = net();
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
-    net.connect(Clock::new().now(), ID, listener.local_addr().unwrap()).unwrap();
+    net.connect(Clock::new().now(), ID, None, listener.local_addr().unwrap()).unwrap();
     let (other, _) = listener.accept().unwrap();
     let change = until(&mut net, |net, now| net.changes(now).pop());
     assert!(matches!(change, Change::Connected(id, _) if id == ID));
@@ -47,7 +47,7 @@ fn connected() -> (Net, net::TcpStream) {
 fn a_connection_that_nobody_takes_is_reported_as_failed() {
     let mut net = net();
     let port = net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    net.connect(Clock::new().now(), ID, port).unwrap();
+    net.connect(Clock::new().now(), ID, None, port).unwrap();
     let change = until(&mut net, |net, now| net.changes(now).pop());
     assert!(matches!(change, Change::Failed(id, _) if id == ID));
     assert_eq!(net.streams(), 0);
@@ -58,7 +58,7 @@ fn a_connection_in_the_making_is_given_up_in_time() {
     let mut net = net();
     let listener = net::TcpListener::bind("127.0.0.1:0").unwrap();
     let now = Clock::new().now();
-    net.connect(now, ID, listener.local_addr().unwrap()).unwrap();
+    net.connect(now, ID, None, listener.local_addr().unwrap()).unwrap();
     assert!(net.deadline().is_some());
     // The poller was never asked, so that nothing is known of success.
     let late = net.changes(now.after(Duration::from_secs(60)));
