@@ -102,7 +102,8 @@
 //! * A TCP segment that comes while the pool has nothing that listens is refused by a reset.
 //!
 //! Two connections that are opened towards each other at the same time become one, as they should
-//! (RFC 9293, section 3.5); the machines do not ask for that yet.
+//! (RFC 9293, section 3.5), also from a port that another connection has, and whatever few packets of it are
+//! lost. Each takes two sockets of the pool while it is tried: the one that the server sees, and its own.
 //!
 //! # Features
 //!
@@ -121,6 +122,8 @@ mod node;
 mod sizes;
 mod storage;
 mod tcp;
+#[cfg(test)]
+mod tests;
 mod turn;
 mod udp;
 mod view;

@@ -16,6 +16,7 @@ use genkan_core::{Instant, StreamId, StreamState};
 use genkan_turn::{Encode, Tcp, TcpChange};
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::{Socket, State};
+use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
 use crate::addr::endpoint;
 use crate::counters::tally;
@@ -58,8 +59,13 @@ impl Wire {
         Self { handle, usage: Usage::Free }
     }
 
+    #[cfg(test)]
+    pub(crate) const fn handle(&self) -> SocketHandle {
+        self.handle
+    }
+
     /// The machine's name for it, while frames may be read and written.
-    const fn open(&self) -> Option<StreamId> {
+    pub(crate) const fn open(&self) -> Option<StreamId> {
         match self.usage {
             Usage::Open(id) => Some(id),
             _ => None,
@@ -91,6 +97,29 @@ impl<'s> View<'_, 's> {
             _ => false,
         };
         self.wires.iter().position(named)
+    }
+
+    /// Begins a connection from there.
+    fn dial(&mut self, id: StreamId, local: Option<IpListenEndpoint>, remote: SocketAddr) -> bool {
+        let Some((index, local)) = self.free().zip(local) else {
+            tally(&mut self.lasting.counters.exhausted);
+            return false;
+        };
+        let (Some(remote), Some(wire)) = (endpoint(remote), self.wires.get_mut(index)) else {
+            return false;
+        };
+        let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
+        if socket.connect(self.iface.context(), remote, local).is_err() {
+            return false;
+        }
+        prepare(socket);
+        wire.usage = Usage::Connecting(id);
+        let twin = self.is_twin(index);
+        if let Some(wire) = self.wires.get_mut(index).filter(|_| twin) {
+            forget(self.sockets.get_mut::<Socket<'s>>(wire.handle));
+            wire.usage = Usage::Free;
+        }
+        !twin
     }
 
     /// Whether another socket has this connection already. One that is only leaving gives way.
@@ -157,20 +186,17 @@ impl<'s> Tcp for View<'_, 's> {
     }
 
     fn connect(&mut self, id: StreamId, remote: SocketAddr) -> bool {
-        let Some((index, port)) = self.free().zip(self.free_ports(1, true)) else {
-            tally(&mut self.lasting.counters.exhausted);
-            return false;
-        };
-        let (Some(remote), Some(wire)) = (endpoint(remote), self.wires.get_mut(index)) else {
-            return false;
-        };
-        let socket = self.sockets.get_mut::<Socket<'s>>(wire.handle);
-        let begun = socket.connect(self.iface.context(), remote, any(port)).is_ok();
-        if begun {
-            wire.usage = Usage::Connecting(id);
-            prepare(socket);
-        }
-        begun
+        let local = self.free_ports(1, true).map(any);
+        self.dial(id, local, remote)
+    }
+
+    fn connect_from(&mut self, id: StreamId, beside: StreamId, remote: SocketAddr) -> bool {
+        let standing = self.wires.iter().find(|wire| wire.open() == Some(beside));
+        let socket = standing.map(|wire| self.sockets.get::<Socket<'s>>(wire.handle));
+        // One that listens on this port, too, would take the other end's call.
+        let own = |local: &IpEndpoint| self.lasting.listening != Some(local.port);
+        let local = socket.and_then(Socket::local_endpoint).filter(own);
+        local.is_some_and(|local| self.dial(id, Some(local.into()), remote))
     }
 
     fn leave(&mut self, id: StreamId) {

@@ -73,6 +73,13 @@ pub trait Tcp {
     /// Begins a connection; false when that cannot be.
     fn connect(&mut self, stream: StreamId, remote: SocketAddr) -> bool;
 
+    /// As [`Tcp::connect`], from the local address and port of the connection `beside`, which stands:
+    /// the other end calls at the same time, and the two calls become one connection (RFC 9293,
+    /// section 3.5). False, too, where the stack cannot let two connections have one port.
+    fn connect_from(&mut self, _stream: StreamId, _beside: StreamId, _remote: SocketAddr) -> bool {
+        false
+    }
+
     /// Lets a connection end in order.
     fn leave(&mut self, stream: StreamId);
 

@@ -121,6 +121,12 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
                         self.machine.handle_stream_state(now, stream, StreamState::Closed);
                     }
                 }
+                Command::ConnectFrom { stream, beside, remote } => {
+                    let begun = stack.connect_from(stream, beside, remote);
+                    if !begun {
+                        self.machine.handle_stream_state(now, stream, StreamState::Closed);
+                    }
+                }
                 Command::Shutdown { stream } => stack.leave(stream),
                 Command::Listen { socket } => {
                     let local = stack.listen();
