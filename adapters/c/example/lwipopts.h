@@ -18,7 +18,9 @@
 #define PBUF_POOL_SIZE 10
 /* The main socket, holes, DHCP and DNS. */
 #define MEMP_NUM_UDP_PCB 16
-#define MEMP_NUM_TCP_PCB 6
+#define MEMP_NUM_TCP_PCB 8
+/* Two connections may have one local port. */
+#define SO_REUSE 1
 #define MEMP_NUM_TCP_SEG 32
 #define TCP_MSS 1460
 #define TCP_WND (2 * TCP_MSS)

@@ -8,7 +8,7 @@
 #include "lwip/udp.h"
 #include "thermostat.h"
 
-enum { CONNECTIONS = 2, STREAMS = 4, BUFFER = 1024, SOCKETS = 1 + 3 * 4, TCPS = CONNECTIONS + 1 };
+enum { CONNECTIONS = 2, STREAMS = 4, BUFFER = 1024, SOCKETS = 1 + 3 * 4, TCPS = CONNECTIONS + 3 };
 
 struct tcp {
   struct tcp_pcb *pcb; /* NULL: free */
@@ -250,9 +250,13 @@ static err_t tcp_stands(void *arg, struct tcp_pcb *pcb, err_t error) {
   return ERR_OK;
 }
 
+/* From the port of the connection `beside`, where one is named. lwIP does not answer a call that comes
+ * while it calls itself; an end that does so answers ours. Two appliances with lwIP would not meet, but
+ * at the other end is an issuer. */
 static void connect_tcp(const genkan_command *command, uint64_t now) {
   ip_addr_t ip = ip_of(&command->remote);
-  int i;
+  int i, shares = command->kind == GENKAN_COMMAND_KIND_CONNECT_FROM;
+  struct tcp *beside = shares ? tcp_of(command->beside) : NULL;
   for (i = 0; i < TCPS; i++) {
     struct tcp *tcp = &tcps[i];
     if (tcp->pcb != NULL) continue;
@@ -263,7 +267,12 @@ static void connect_tcp(const genkan_command *command, uint64_t now) {
     tcp_arg(tcp->pcb, tcp);
     tcp_err(tcp->pcb, tcp_failed);
     tcp_recv(tcp->pcb, tcp_arrived);
-    if (tcp_connect(tcp->pcb, &ip, command->remote.port, tcp_stands) == ERR_OK) return;
+    ip_set_option(tcp->pcb, SOF_REUSEADDR); /* Both that share a port must have it. */
+    if ((!shares || (beside != NULL && beside->connected &&
+                     tcp_bind(tcp->pcb, &beside->pcb->local_ip, beside->pcb->local_port) == ERR_OK)) &&
+        tcp_connect(tcp->pcb, &ip, command->remote.port, tcp_stands) == ERR_OK) {
+      return;
+    }
     close_tcp(tcp);
     break;
   }
@@ -276,6 +285,7 @@ static void carry_out(const genkan_command *command, uint64_t now) {
   struct tcp *tcp;
   switch (command->kind) {
     case GENKAN_COMMAND_KIND_CONNECT:
+    case GENKAN_COMMAND_KIND_CONNECT_FROM:
       connect_tcp(command, now);
       break;
     case GENKAN_COMMAND_KIND_SHUTDOWN:

@@ -287,6 +287,10 @@ enum genkan_command_kind
   GENKAN_COMMAND_KIND_BIND = 4,
   // Close `count` UDP sockets from `socket` on. Numbers that are not open are passed over.
   GENKAN_COMMAND_KIND_UNBIND = 5,
+  // As Connect, from the local port of the TCP connection `beside`, which stands: the other end
+  // does the same at the same time (simultaneous open, RFC 9293, section 3.5). A stack that cannot
+  // do this tells genkan_handle_closed.
+  GENKAN_COMMAND_KIND_CONNECT_FROM = 6,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L
@@ -595,10 +599,12 @@ typedef struct genkan_received {
 
 // A socket operation to carry out.
 typedef struct genkan_command {
-  // Connect: where to.
+  // Connect, ConnectFrom: where to.
   struct genkan_address remote;
-  // Connect, Shutdown: which TCP connection.
+  // Connect, ConnectFrom, Shutdown: which TCP connection.
   struct genkan_stream_id stream;
+  // ConnectFrom: the one whose local port it takes.
+  struct genkan_stream_id beside;
   // Listen, Unlisten, Bind, Unbind: which socket, or the first.
   uint16_t socket;
   // Bind, Unbind: how many.

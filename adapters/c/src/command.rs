@@ -24,16 +24,22 @@ pub enum genkan_command_kind {
     Bind = 4,
     /// Close `count` UDP sockets from `socket` on. Numbers that are not open are passed over.
     Unbind = 5,
+    /// As Connect, from the local port of the TCP connection `beside`, which stands: the other end
+    /// does the same at the same time (simultaneous open, RFC 9293, section 3.5). A stack that cannot
+    /// do this tells genkan_handle_closed.
+    ConnectFrom = 6,
 }
 
 /// A socket operation to carry out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(C)]
 pub struct genkan_command {
-    /// Connect: where to.
+    /// Connect, ConnectFrom: where to.
     pub remote: genkan_address,
-    /// Connect, Shutdown: which TCP connection.
+    /// Connect, ConnectFrom, Shutdown: which TCP connection.
     pub stream: genkan_stream_id,
+    /// ConnectFrom: the one whose local port it takes.
+    pub beside: genkan_stream_id,
     /// Listen, Unlisten, Bind, Unbind: which socket, or the first.
     pub socket: u16,
     /// Bind, Unbind: how many.
@@ -48,6 +54,7 @@ impl genkan_command {
         let none = Self {
             remote: genkan_address::default(),
             stream: genkan_stream_id::default(),
+            beside: genkan_stream_id::default(),
             socket: 0,
             count: 0,
             kind: genkan_command_kind::Connect,
@@ -56,6 +63,13 @@ impl genkan_command {
             Command::Connect { stream, remote } => {
                 Self { remote: remote.into(), stream: stream.into(), ..none }
             }
+            Command::ConnectFrom { stream, beside, remote } => Self {
+                remote: remote.into(),
+                stream: stream.into(),
+                beside: beside.into(),
+                kind: genkan_command_kind::ConnectFrom,
+                ..none
+            },
             Command::Shutdown { stream } => {
                 Self { stream: stream.into(), kind: genkan_command_kind::Shutdown, ..none }
             }

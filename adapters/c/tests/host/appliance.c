@@ -151,12 +151,25 @@ static void close_tcp(struct tcp *tcp) {
   tcp->fd = -1;
 }
 
+/* Whether it has the local port of the connection `beside` now, where one is named. */
+static int share_port(int fd, const genkan_command *command) {
+  struct tcp *beside = tcp_of(command->beside);
+  struct sockaddr_in at;
+  socklen_t size = sizeof at;
+  int yes = 1;
+  if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) != 0) return 0;
+  if (command->kind != GENKAN_COMMAND_KIND_CONNECT_FROM) return 1;
+  return beside != NULL && beside->connected && getsockname(beside->fd, (struct sockaddr *)&at, &size) == 0 &&
+         bind(fd, (struct sockaddr *)&at, size) == 0;
+}
+
 static void connect_tcp(const genkan_command *command, uint64_t now) {
   int i, fd = socket(AF_INET, SOCK_STREAM, 0);
   struct sockaddr_in remote = to_posix(&command->remote);
   for (i = 0; i < TCPS; i++) {
     if (tcps[i].fd < 0 && fd >= 0) {
       fcntl(fd, F_SETFL, O_NONBLOCK);
+      if (!share_port(fd, command)) break;
       if (connect(fd, (struct sockaddr *)&remote, sizeof remote) != 0 && errno != EINPROGRESS) break;
       tcps[i].fd = fd;
       tcps[i].id = command->stream;
@@ -183,6 +196,7 @@ static void carry_out(const genkan_command *command, uint64_t now) {
   genkan_address local;
   switch (command->kind) {
     case GENKAN_COMMAND_KIND_CONNECT:
+    case GENKAN_COMMAND_KIND_CONNECT_FROM:
       connect_tcp(command, now);
       break;
     case GENKAN_COMMAND_KIND_SHUTDOWN:
