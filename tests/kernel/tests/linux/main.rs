@@ -7,6 +7,7 @@ mod events;
 mod filtering;
 mod lifetimes;
 mod mapping;
+mod meeting;
 mod punching;
 mod random;
 mod states;
