@@ -181,7 +181,7 @@ impl<M: Machine, S: Nal, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP
             lasting: &mut self.lasting,
             scratch: &mut self.scratch,
         };
-        Turn { machine: &mut self.machine, app, stack: view, now: self.now }
+        Turn::new(&mut self.machine, app, view, self.now)
     }
 }
 
@@ -207,7 +207,8 @@ impl<S: Nal> View<'_, S> {
 fn drain<M: Machine, A: App<M>, S: Nal>(turn: &mut Turn<'_, M, A, View<'_, S>>) -> Instant {
     for _ in 0..ROUNDS {
         let (busy, wake) = turn.round();
-        if turn.stack.lasting.datagrams == 0 || turn.stack.lasting.pieces == 0 {
+        let reads = &turn.stack.lasting;
+        if turn.is_full() || reads.datagrams == 0 || reads.pieces == 0 {
             break;
         }
         // The machine may have another frame for a buffer that has become empty.

@@ -155,6 +155,6 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
             lasting: &mut self.lasting,
             scratch: &mut self.scratch,
         };
-        Turn { machine: &mut self.machine, app, stack: view, now: self.now }
+        Turn::new(&mut self.machine, app, view, self.now)
     }
 }

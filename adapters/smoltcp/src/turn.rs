@@ -9,7 +9,7 @@ use crate::addr::{instant, time};
 use crate::node::Options;
 use crate::view::View;
 
-/// Packets taken in one turn. Each may be a handshake: so many bound how long a turn takes, for a watchdog.
+/// Packets taken in one turn, also of those that are not the machine's.
 const ARRIVALS: usize = 8;
 /// How soon the next turn is when something is due that this one could not do.
 const FLOOR: core::time::Duration = core::time::Duration::from_millis(1);
@@ -23,6 +23,10 @@ pub(crate) fn arrivals<M: Machine, A: App<M>>(
 ) -> Instant {
     let at = time(turn.now);
     for _ in 0..ARRIVALS {
+        if turn.is_full() {
+            // Its ring may not hold a second datagram; the device may.
+            break;
+        }
         let View { iface, sockets, .. } = &mut turn.stack;
         match iface.poll_ingress_single(at, device, sockets) {
             PollIngressSingleResult::None => return Instant::END,
@@ -43,7 +47,7 @@ pub(crate) fn drain<M: Machine, A: App<M>>(
         let (mut busy, wake) = turn.round();
         busy |= turn.stack.egress(device);
         if !busy {
-            return wake;
+            return if turn.is_full() { turn.now } else { wake };
         }
     }
     turn.now

@@ -20,4 +20,4 @@ pub use app::{App, Change, Outlet, Peer, Unsent};
 #[cfg(feature = "streams")]
 pub use sessions::{Service, Session, Sessions, StreamStorage, Streams};
 pub use sockets::{Encode, Stack, Tcp, TcpChange, Udp, Unplaced};
-pub use turn::{ROUNDS, Turn};
+pub use turn::{REQUESTS, ROUNDS, Turn};

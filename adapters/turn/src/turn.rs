@@ -1,6 +1,11 @@
 //! What happens in one turn, whatever the sockets.
+//!
+//! A watchdog must know how long a turn may take, and a request costs as much as ten thousands of
+//! keepalives: a turn therefore takes in messages for so much work only, and leaves the others where
+//! they are, in the stack's rings. The turn after it is due at once. What has come is taken in
+//! portions, from one socket after the other, so that who floods one holds up nobody at another.
 
-use genkan_core::{Command, Instant, Machine, Received, SocketId, StreamState};
+use genkan_core::{Command, Discard, Instant, Machine, Received, SocketId, StreamState};
 
 use crate::app::{App, Outlet};
 use crate::sockets::{Stack, TcpChange, Unplaced};
@@ -8,6 +13,17 @@ use crate::sockets::{Stack, TcpChange, Unplaced};
 /// Rounds of draining, after which a machine or application that always wants more has to wait for
 /// the next turn.
 pub const ROUNDS: usize = 64;
+
+/// Messages in one turn that may each be a request: arithmetic on the curve, which takes a
+/// microcontroller a second. At most half of them are datagrams: a flood of these leaves the other
+/// half to streams.
+pub const REQUESTS: u16 = 8;
+/// Messages that weigh as much as one of those: payloads, and what is discarded at a look.
+const LIGHT: u16 = 64;
+/// The weight of all that one turn takes in.
+const LOAD: u16 = REQUESTS * LIGHT;
+/// What datagrams leave of it.
+const FOR_STREAMS: u16 = LOAD / 2;
 
 /// All that a turn works on.
 #[derive(Debug)]
@@ -20,16 +36,29 @@ pub struct Turn<'t, M, A, S> {
     pub stack: S,
     /// The time.
     pub now: Instant,
+    /// How much may still be taken in.
+    left: u16,
 }
 
-impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
-    /// Has everything done that can be done now: what has come is handled, each piece with all its
-    /// consequences, then the machine is drained in its order, and the application sends. Whether
-    /// anything but datagrams and frames came of it, so that there may be more; and when the
-    /// application wants to be called.
+impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
+    /// A turn that begins.
+    pub const fn new(machine: &'t mut M, app: &'t mut A, stack: S, now: Instant) -> Self {
+        Self { machine, app, stack, now, left: LOAD }
+    }
+
+    /// Whether this turn takes no more datagrams in. There may be more, of frames, too: the next turn
+    /// is due at once.
+    pub const fn is_full(&self) -> bool {
+        self.left <= FOR_STREAMS
+    }
+
+    /// Has everything done that can be done now: what has come is handled, as far as one turn goes,
+    /// each piece with all its consequences, then the machine is drained in its order, and the
+    /// application sends. Whether anything but datagrams and frames came of it, so that there may be
+    /// more; and when the application wants to be called.
     pub fn round(&mut self) -> (bool, Instant) {
-        self.datagrams();
-        self.streams();
+        self.take_in(self.stack.ports(), FOR_STREAMS, Self::datagram_in);
+        self.take_in(self.stack.wires(), 0, Self::frame_in);
         let mut busy = self.settle();
         busy |= self.frames();
         busy |= self.changes();
@@ -52,43 +81,50 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         due
     }
 
-    // Frames of their own: what one of them has on the stack does not lie beneath what another calls.
-
-    #[inline(never)]
-    fn datagrams(&mut self) {
-        let now = self.now;
-        for index in 0..self.stack.ports() {
-            while let Some((socket, remote, datagram)) = self.stack.receive(index) {
-                let received = self.machine.handle_datagram(now, socket, remote, datagram);
-                if let Received::Payload { connection, channel, plaintext } = received {
-                    tell(now, self.machine, self.app);
-                    self.app.payload(now, connection, channel, plaintext);
+    /// Takes messages from one place after the other, a portion from each, until none has any or
+    /// only `kept` is left.
+    fn take_in(&mut self, places: usize, kept: u16, one: fn(&mut Self, usize) -> bool) {
+        let mut more = true;
+        while core::mem::take(&mut more) {
+            for index in 0..places {
+                let end = kept.max(self.left.saturating_sub(LIGHT));
+                while self.left > end && one(self, index) {
+                    self.settle();
+                    more |= self.left <= end;
                 }
-                self.settle();
+                if self.left <= end {
+                    // The machine keeps room for a few answers only.
+                    self.frames();
+                }
             }
         }
     }
 
+    // Frames of their own: what one of them has on the stack does not lie beneath what another calls.
+
+    /// Hands one datagram to the machine; whether there was one.
     #[inline(never)]
-    fn streams(&mut self) {
-        for index in 0..self.stack.wires() {
-            while self.frame_in(index) {
-                self.settle();
-            }
-        }
+    fn datagram_in(&mut self, index: usize) -> bool {
+        let now = self.now;
+        let Some((socket, remote, datagram)) = self.stack.receive(index) else { return false };
+        let received = self.machine.handle_datagram(now, socket, remote, datagram);
+        self.left = self.left.saturating_sub(weight(&received));
+        deliver(now, self.machine, self.app, received);
+        true
     }
 
     /// Hands one frame to the machine; whether there was one.
+    #[inline(never)]
     fn frame_in(&mut self, index: usize) -> bool {
         let now = self.now;
         let Some(id) = self.stack.open(index) else { return false };
-        let (machine, app) = (&mut *self.machine, &mut *self.app);
+        let (machine, app, left) = (&mut *self.machine, &mut *self.app, &mut self.left);
         self.stack.read(index, &mut |bytes| {
             let input = machine.handle_stream(now, id, bytes);
-            if let Received::Payload { connection, channel, plaintext } = input.received {
-                tell(now, machine, app);
-                app.payload(now, connection, channel, plaintext);
+            if input.consumed > 0 {
+                *left = left.saturating_sub(weight(&input.received));
             }
+            deliver(now, machine, app, input.received);
             input.consumed
         })
     }
@@ -186,6 +222,10 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         let mut busy = false;
         let now = self.now;
         for index in 0..self.stack.wires() {
+            if self.left == 0 && self.stack.open(index).is_some() {
+                // It may have ended; but frames are left that came before its end.
+                continue;
+            }
             match self.stack.change(index) {
                 Some(TcpChange::State(id, state)) => {
                     self.machine.handle_stream_state(now, id, state);
@@ -203,6 +243,30 @@ impl<M: Machine, A: App<M>, S: Stack> Turn<'_, M, A, S> {
         }
         self.stack.attend();
         busy
+    }
+}
+
+/// How much of a turn's load a message was.
+const fn weight(received: &Received<'_>) -> u16 {
+    match received {
+        // A handshake or certificate may be found out to be forged by its arithmetic only.
+        Received::Control | Received::Discarded(Discard::Unauthentic | Discard::BadCertificate) => {
+            LIGHT
+        }
+        Received::Payload { .. } | Received::Discarded(_) => 1,
+    }
+}
+
+/// Gives the application a payload.
+fn deliver<M: Machine, A: App<M>>(
+    now: Instant,
+    machine: &mut M,
+    app: &mut A,
+    received: Received<'_>,
+) {
+    if let Received::Payload { connection, channel, plaintext } = received {
+        tell(now, machine, app);
+        app.payload(now, connection, channel, plaintext);
     }
 }
 
