@@ -334,7 +334,7 @@ fn garbage_takes_turns() {
 fn keepalives_go_on_in_a_flood() {
     let mut world = World::new(2);
     for _ in 0..60_000 {
-        world.ask(16, 1);
+        world.ask(64, 1);
         world.pass();
         world.rings.datagrams.truncate(64);
     }

@@ -6,10 +6,12 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use genkan_core::punch::Ability;
+use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
 use genkan_core::{ConnectionId, Instant, Path, ServerEvent};
 use genkan_nal::{Counters, Node, Options};
 use genkan_sim::nat::presets;
 use genkan_sim::{Nat, NatConfig, Rng};
+use genkan_turn::REQUESTS;
 
 use crate::host::{Host, Sink, Trio};
 use crate::machines::{acceptor, issuer, issuer_config, server, server_config};
@@ -172,7 +174,8 @@ fn punches_through_two_nats() {
     let mut world = World::new(Setting { punch, nat, dials_only: true, ..Setting::default() });
     let (_, path) = world.connect();
     assert!(matches!(path, Path::Datagram { .. }), "{path:?}");
-    assert!(*world.measured.borrow() >= 2);
+    let measured = Rc::clone(&world.measured);
+    assert!(world.until(SECOND, |_| *measured.borrow() >= 2));
     world.carry();
     // The fresh sockets of measuring and of the attempt are closed again.
     world.pass(SECOND * 20);
@@ -290,6 +293,40 @@ fn the_interval_is_the_application_s_choice() {
     world.net.borrow_mut().moods.blocked = 1.0;
     world.pass(SECOND * 30);
     assert!(wake(&mut world) <= Duration::from_millis(10), "{:?}", wake(&mut world));
+}
+
+/// The stack's queue is long, and each datagram may be a handshake: a turn takes a few, and asks for
+/// another one at once.
+#[test]
+fn what_waits_is_taken_in_turns() {
+    let mut world = World::new(Setting::default());
+    let mut request = [0; CERTIFICATE_REQUEST_LEN];
+    request[0] = Kind::CertificateRequest as u8;
+    let senders = [10, 11, 12, 13].map(|host| SocketAddr::new([192, 0, 2, host].into(), 7));
+    let (now, few) = (world.now, usize::from(REQUESTS / 2));
+    for from in senders {
+        world.net.borrow_mut().flood(from, SERVER, &request, 64);
+    }
+    for turns in 1..=256 / few {
+        assert!(world.trio.server.turn(now) <= now, "there is more");
+        assert_eq!(world.net.borrow().waiting(SERVER), 256 - turns * few);
+    }
+    assert!(world.trio.server.turn(now) > now);
+    for from in senders {
+        assert_eq!(world.net.borrow().waiting(from), 64, "answers");
+    }
+    // What is thrown away at a look, a turn takes more of; who is registered stays so.
+    for _ in 0..300 {
+        world.pass(SECOND);
+        let port = world.trio.lamp.node.port();
+        let lamp = SocketAddr::new([198, 51, 100, 1].into(), port);
+        world.net.borrow_mut().flood(SERVER, lamp, &[0xff; 40], 1_000);
+        assert!(world.trio.lamp.turn(world.now) <= world.now);
+        assert!(world.net.borrow().waiting(lamp) >= 744);
+    }
+    assert_eq!(world.trio.lamp.app.service.registered, 1);
+    world.connect();
+    world.carry();
 }
 
 /// As the crate's head says.

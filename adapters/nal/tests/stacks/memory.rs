@@ -93,6 +93,19 @@ impl Net {
     }
 }
 
+impl Net {
+    /// The same datagram, many times, in the queue of a socket that need not be open.
+    pub(crate) fn flood(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8], times: usize) {
+        self.udp.entry(from).or_default();
+        self.udp.entry(to).or_default().extend((0..times).map(|_| (from, bytes.to_vec())));
+    }
+
+    /// How many datagrams are in a socket's queue.
+    pub(crate) fn waiting(&self, at: SocketAddr) -> usize {
+        self.udp[&at].len()
+    }
+}
+
 /// One host's stack.
 #[derive(Clone)]
 pub(crate) struct Memory {

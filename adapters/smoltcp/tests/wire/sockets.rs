@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use genkan_core::punch::Ability;
-use genkan_core::{AcceptorEvent, IssuerEvent, Path};
+use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
+use genkan_core::{AcceptorEvent, Instant, IssuerEvent, Path, ServerEvent};
 use genkan_sim::Flow;
 use genkan_sim::nat::presets;
-use genkan_smoltcp::{Counters, Storage};
+use genkan_smoltcp::{Counters, Options, Storage};
+use genkan_turn::REQUESTS;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp;
 use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr};
@@ -17,7 +19,7 @@ use smoltcp::wire::{IpProtocol, Ipv4Packet, Ipv4Repr, UdpPacket, UdpRepr};
 use crate::registers::{
     Log, Trio, arrives, behind, open_udp, path, public, tcp_states, three, trio,
 };
-use crate::world::{Raw, Site, World, configure};
+use crate::world::{Live as _, Raw, Site, TestServer, World, configure, server};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -258,6 +260,30 @@ fn odd_datagrams_are_counted() {
     assert_eq!(lamp.node.counters().too_long, 2);
     assert_eq!(lamp.node.counters().misaddressed, 1);
     assert_eq!(lamp.node.machine().counters().all_discarded(), before + 2);
+}
+
+/// Each packet may be a handshake: a turn takes a few, and asks for another one at once.
+#[test]
+fn packets_that_may_be_handshakes_are_taken_in_turns() {
+    let mut world = World::new(13);
+    let machine = server(&mut world);
+    let address = Ipv4Addr::new(203, 0, 113, 1);
+    let (options, rings) = (Options::server(4_600, None), <Storage<1, 1>>::new());
+    let ignore = |_: Instant, _: &mut TestServer, _: ServerEvent| {};
+    let host = world.add(Site::public(address), rings, options, machine, ignore);
+    let mut request = datagram(address.octets(), 4_600, CERTIFICATE_REQUEST_LEN);
+    let room = &mut request[28..];
+    room.fill(0);
+    room[0] = Kind::CertificateRequest as u8;
+    request[26..28].fill(0); // No checksum.
+    (0..20).for_each(|_| world.net.inject(0, &request));
+    let (few, now) = (usize::from(REQUESTS / 2), world.now);
+    for turns in 1..=20 / few {
+        assert!(host.borrow_mut().turn(now) <= now);
+        world.net.collect(Duration::ZERO, 0);
+        assert_eq!(world.net.seen.len(), turns * few, "answers");
+    }
+    assert!(host.borrow_mut().turn(now) > now);
 }
 
 fn datagram(to: [u8; 4], port: u16, length: usize) -> Vec<u8> {
