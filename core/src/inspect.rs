@@ -9,7 +9,8 @@ use crate::StaticKey;
 use crate::crypto::keys::{Direction, Root};
 use crate::crypto::noise::{Link, Responder};
 use crate::id::EquipmentId;
-use crate::session::Header;
+use crate::peer::Peer;
+use crate::session::{Header, Session};
 use crate::wire::Body as Wire;
 use crate::wire::codec::{self, read_body, read_padded_body};
 use crate::wire::message::{Hello, Offer, PeerMessage, ToEquipment, ToServer, WholeOffer};
@@ -31,6 +32,16 @@ pub trait KeyLog {
     /// Calls `log` with the root of each session that stands now. Ask after every call of the
     /// machine: a root that was ratcheted past is gone.
     fn roots(&self, log: &mut dyn FnMut(LoggedRoot));
+}
+
+/// The roots of an issuer's or acceptor's sessions: with the server, and with its peers.
+pub(crate) fn equipment_roots<'p>(
+    links: [&Option<Session>; 2],
+    peers: impl Iterator<Item = &'p Peer>,
+    log: &mut dyn FnMut(LoggedRoot),
+) {
+    links.into_iter().flatten().for_each(|session| log(LoggedRoot(session.root().0)));
+    peers.for_each(|peer| log(LoggedRoot(peer.session.root().0)));
 }
 
 /// A machine that shows what it holds, so that a test can see whether a call has changed it.

@@ -3,7 +3,7 @@
 use super::connection::Stage;
 use super::registration::Due;
 use super::{Acceptor, ConnectionSlot, State};
-use crate::inspect::{Inspect, Pending, bits, time};
+use crate::inspect::{Inspect, KeyLog, LoggedRoot, Pending, bits, equipment_roots, time};
 use crate::link::Transport;
 
 impl<S: AsRef<[ConnectionSlot]>, E> Inspect for Acceptor<S, E> {
@@ -58,13 +58,9 @@ impl State {
     }
 }
 
-impl<S: AsRef<[ConnectionSlot]>, E> crate::inspect::KeyLog for Acceptor<S, E> {
-    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
-        let links = [&self.state.datagram.session, &self.state.stream.session];
-        let links = links.into_iter().flatten();
+impl<S: AsRef<[ConnectionSlot]>, E> KeyLog for Acceptor<S, E> {
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
         let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
-        for session in links.chain(peers.map(|peer| &peer.session)) {
-            log(crate::inspect::LoggedRoot(session.root().0));
-        }
+        equipment_roots([&self.state.datagram.session, &self.state.stream.session], peers, log);
     }
 }

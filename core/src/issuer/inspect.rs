@@ -2,7 +2,7 @@
 
 use super::request::Stage;
 use super::{ConnectionSlot, Issuer, Listener, State};
-use crate::inspect::{Inspect, Pending, bits, time};
+use crate::inspect::{Inspect, KeyLog, LoggedRoot, Pending, bits, equipment_roots, time};
 
 impl<S: AsRef<[ConnectionSlot]>, E> Inspect for Issuer<S, E> {
     fn inspect(&self, see: &mut dyn FnMut(u64)) {
@@ -46,5 +46,12 @@ impl State {
             see(u64::from(inbound.generation) << 1 | u64::from(inbound.slot.is_some()));
             see(inbound.until.as_micros());
         }
+    }
+}
+
+impl<S: AsRef<[ConnectionSlot]>, E> KeyLog for Issuer<S, E> {
+    fn roots(&self, log: &mut dyn FnMut(LoggedRoot)) {
+        let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
+        equipment_roots([&self.state.datagram.session, &self.state.stream.session], peers, log);
     }
 }

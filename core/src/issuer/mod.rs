@@ -380,15 +380,3 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
         crate::machine::rested(self.state.rest_at, wakeup)
     }
 }
-
-#[cfg(feature = "inspect")]
-impl<S: AsRef<[ConnectionSlot]>, E> crate::inspect::KeyLog for Issuer<S, E> {
-    fn roots(&self, log: &mut dyn FnMut(crate::inspect::LoggedRoot)) {
-        let links = [&self.state.datagram.session, &self.state.stream.session];
-        let links = links.into_iter().flatten();
-        let peers = self.slots.as_ref().iter().filter_map(|slot| slot.peer.as_ref());
-        for session in links.chain(peers.map(|peer| &peer.session)) {
-            log(crate::inspect::LoggedRoot(session.root().0));
-        }
-    }
-}
