@@ -92,3 +92,15 @@ pub use genkan_turn::{App, Change, Outlet, Peer, Unsent};
 pub use genkan_turn::{Service, Session, Sessions, StreamStorage, Streams};
 pub use node::{Node, Options};
 pub use view::Nal;
+
+// With the feature `defmt` everything public formats itself: what does not, does not compile.
+#[cfg(feature = "defmt")]
+const _: () = {
+    const fn formats<T: defmt::Format>() {}
+    #[expect(dead_code, reason = "it need only compile, for any stack")]
+    const fn node<S: Nal>() {
+        formats::<Node<(), S, 1, 1>>();
+    }
+    formats::<Counters>();
+    formats::<Options>();
+};

@@ -82,6 +82,13 @@ impl<M, S: Nal, const UDP: usize, const TCP: usize> fmt::Debug for Node<M, S, UD
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<M, S: Nal, const UDP: usize, const TCP: usize> defmt::Format for Node<M, S, UDP, TCP> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Node of {}, lost: {}", self.options, self.lasting.counters);
+    }
+}
+
 impl<M: Machine, S: Nal + TcpFullStack, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP> {
     /// A machine that has not had a turn yet.
     pub const fn new(machine: M, options: Options) -> Self {

@@ -134,3 +134,14 @@ pub use genkan_turn::{App, Change, Outlet, Peer, Unsent};
 pub use genkan_turn::{Service, Session, Sessions, StreamStorage, Streams};
 pub use node::{Node, Options};
 pub use storage::{Handles, PACKETS, Storage, TCP_RING, UDP_RING};
+
+// With the feature `defmt` everything public formats itself: what does not, does not compile.
+#[cfg(feature = "defmt")]
+const _: () = {
+    const fn formats<T: defmt::Format>() {}
+    formats::<Counters>();
+    formats::<Handles<1, 1>>();
+    formats::<Node<(), 1, 1>>();
+    formats::<Options>();
+    formats::<Storage<1, 1>>();
+};

@@ -62,6 +62,13 @@ pub struct Node<M, const UDP: usize, const TCP: usize> {
     told: Option<SocketAddr>,
 }
 
+#[cfg(feature = "defmt")]
+impl<M, const UDP: usize, const TCP: usize> defmt::Format for Node<M, UDP, TCP> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Node of {}, lost: {}", self.options, self.lasting.counters);
+    }
+}
+
 impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
     /// A machine that has not had a turn yet.
     #[inline(always)] // A machine that is made for it is made in its place then.

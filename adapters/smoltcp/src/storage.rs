@@ -90,10 +90,20 @@ impl<const UDP: usize, const TCP: usize, const UDP_BYTES: usize, const TCP_BYTES
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<const UDP: usize, const TCP: usize, const UDP_BYTES: usize, const TCP_BYTES: usize>
+    defmt::Format for Storage<UDP, TCP, UDP_BYTES, TCP_BYTES>
+{
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=usize} UDP and {=usize} TCP sockets' rings", UDP, TCP);
+    }
+}
+
 /// The sockets that a [`Node`](crate::Node) may use: UDP and TCP sockets of the application's set,
 /// none of them open. [`Storage::install`] makes them; whoever wants rings of different lengths makes
 /// them by hand, with at least [`MAX_DATAGRAM`] and [`MAX_FRAME`] bytes in each ring.
 #[derive(Debug)]
+#[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub struct Handles<const UDP: usize, const TCP: usize> {
     /// The first is the main one.
     pub udp: [SocketHandle; UDP],

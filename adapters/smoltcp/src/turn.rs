@@ -25,7 +25,7 @@ pub(crate) fn arrivals<M: Machine, A: App<M>>(
     for _ in 0..ARRIVALS {
         if turn.is_full() {
             // Its ring may not hold a second datagram; the device may.
-            break;
+            return Instant::END;
         }
         let View { iface, sockets, .. } = &mut turn.stack;
         match iface.poll_ingress_single(at, device, sockets) {
@@ -47,14 +47,17 @@ pub(crate) fn drain<M: Machine, A: App<M>>(
         let (mut busy, wake) = turn.round();
         busy |= turn.stack.egress(device);
         if !busy {
-            return if turn.is_full() { turn.now } else { wake };
+            return wake;
         }
     }
     turn.now
 }
 
 /// When the next turn is due, as far as machine and stack go.
-pub(crate) fn deadline<M: Machine, A>(turn: &mut Turn<'_, '_, M, A>) -> Instant {
+pub(crate) fn deadline<M: Machine, A: App<M>>(turn: &mut Turn<'_, '_, M, A>) -> Instant {
+    if turn.is_full() {
+        return turn.now;
+    }
     let (now, view) = (turn.now, &mut turn.stack);
     let stack = view.iface.poll_at(time(now), view.sockets).map(instant);
     let machine = turn.machine.poll_timeout().map(|wakeup| wakeup.at);

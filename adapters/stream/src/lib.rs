@@ -74,3 +74,24 @@ pub use filter::Discard;
 pub use owned::OwnedStack;
 pub use slot::{Place, Slot};
 pub use stack::{Counters, MAX_LISTENERS, Received, StreamHandle, StreamStack};
+
+// With the feature `defmt` everything public formats itself: what does not, does not compile.
+#[cfg(feature = "defmt")]
+const _: () = {
+    const fn formats<T: defmt::Format>() {}
+    formats::<BufferTooSmall>();
+    formats::<Config>();
+    formats::<ConnectError>();
+    formats::<Counters>();
+    formats::<Discard>();
+    formats::<EndReason>();
+    formats::<ListenError>();
+    formats::<Place<'_>>();
+    formats::<Received>();
+    formats::<Role>();
+    formats::<Slot<'_>>();
+    formats::<StreamError>();
+    formats::<StreamHandle>();
+    formats::<StreamStack<'_, ()>>();
+    formats::<StreamState>();
+};

@@ -108,6 +108,13 @@ pub struct StreamStack<'a, S> {
     slot_lifetime: PhantomData<Slot<'a>>,
 }
 
+#[cfg(feature = "defmt")]
+impl<S> defmt::Format for StreamStack<'_, S> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "StreamStack of {}, {}", self.role, self.counters);
+    }
+}
+
 impl<'a, S> StreamStack<'a, S>
 where
     S: AsRef<[Slot<'a>]> + AsMut<[Slot<'a>]>,

@@ -137,6 +137,13 @@ impl<M> fmt::Debug for Outlet<'_, '_, M> {
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<M> defmt::Format for Outlet<'_, '_, M> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Outlet");
+    }
+}
+
 impl<M: Peer> Outlet<'_, '_, M> {
     /// Whether a payload of any length could be sent on a connection's path now.
     pub fn has_room(&mut self, connection: ConnectionId) -> bool {

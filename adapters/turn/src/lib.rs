@@ -21,3 +21,24 @@ pub use app::{App, Change, Outlet, Peer, Unsent};
 pub use sessions::{Service, Session, Sessions, StreamStorage, Streams};
 pub use sockets::{Encode, Stack, Tcp, TcpChange, Udp, Unplaced};
 pub use turn::{REQUESTS, ROUNDS, Turn};
+
+// With the feature `defmt` everything public formats itself: what does not, does not compile.
+#[cfg(feature = "defmt")]
+const _: () = {
+    const fn formats<T: defmt::Format>() {}
+    formats::<Change>();
+    formats::<Outlet<'_, '_, ()>>();
+    formats::<TcpChange>();
+    formats::<Turn<'_, (), (), ()>>();
+    formats::<Unplaced>();
+    formats::<Unsent>();
+};
+
+#[cfg(all(feature = "defmt", feature = "streams"))]
+const _: () = {
+    const fn formats<T: defmt::Format>() {}
+    formats::<Session<'_, 1>>();
+    formats::<Sessions<'_, (), 1, 1>>();
+    formats::<StreamStorage<'_, 1, 1>>();
+    formats::<Streams<'_, 1>>();
+};

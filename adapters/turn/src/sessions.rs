@@ -55,6 +55,15 @@ impl<const SESSIONS: usize, const STREAMS: usize, const BYTES: usize>
     }
 }
 
+#[cfg(feature = "defmt")]
+impl<const SESSIONS: usize, const STREAMS: usize, const BYTES: usize> defmt::Format
+    for StreamStorage<'_, SESSIONS, STREAMS, BYTES>
+{
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{=usize} x {=usize} streams of {=usize} bytes", SESSIONS, STREAMS, BYTES);
+    }
+}
+
 impl<'a, const BYTES: usize> Room<'a, BYTES> {
     const EMPTY: Self = Self { place: Lazy::Vacant, buffers: [[0; BYTES]; 2] };
 
@@ -299,5 +308,14 @@ impl<V, const SESSIONS: usize, const STREAMS: usize> fmt::Debug
 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(&self.sessions).finish()
+    }
+}
+
+#[cfg(feature = "defmt")]
+impl<V, const SESSIONS: usize, const STREAMS: usize> defmt::Format
+    for Sessions<'_, V, SESSIONS, STREAMS>
+{
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "{}", self.sessions.as_slice());
     }
 }

@@ -40,6 +40,13 @@ pub struct Turn<'t, M, A, S> {
     left: u16,
 }
 
+#[cfg(feature = "defmt")]
+impl<M, A, S> defmt::Format for Turn<'_, M, A, S> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Turn at {}, {=u16} left", self.now, self.left);
+    }
+}
+
 impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
     /// A turn that begins.
     pub const fn new(machine: &'t mut M, app: &'t mut A, stack: S, now: Instant) -> Self {

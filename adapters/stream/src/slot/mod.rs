@@ -34,6 +34,13 @@ impl Place<'_> {
     pub const EMPTY: Self = Self([SocketStorage::EMPTY]);
 }
 
+#[cfg(feature = "defmt")]
+impl defmt::Format for Place<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Place");
+    }
+}
+
 impl Default for Place<'_> {
     fn default() -> Self {
         Self::EMPTY
@@ -87,6 +94,13 @@ pub struct Slot<'a> {
     first_sequence: i32,
     /// How many bytes were read, modulo 2³².
     taken: u32,
+}
+
+#[cfg(feature = "defmt")]
+impl defmt::Format for Slot<'_> {
+    fn format(&self, f: defmt::Formatter<'_>) {
+        defmt::write!(f, "Slot of stream {=u32}, ended: {}", self.generation, self.ended);
+    }
 }
 
 impl<'a> Slot<'a> {
