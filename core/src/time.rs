@@ -52,7 +52,14 @@ impl Instant {
     #[must_use]
     #[inline(never)]
     pub fn after(self, duration: Duration) -> Self {
-        Self::from_micros(self.as_micros().saturating_add(micros(duration)))
+        self.after_micros(micros(duration))
+    }
+
+    /// As [`Instant::after`], where the microseconds were computed: a [`Duration`] of them would take a
+    /// microcontroller a long division.
+    #[must_use]
+    pub(crate) const fn after_micros(self, micros: u64) -> Self {
+        Self::from_micros(self.as_micros().saturating_add(micros))
     }
 
     /// The time from `earlier` to `self`; zero where `earlier` is later.
@@ -65,6 +72,7 @@ impl Instant {
 
 /// A duration in whole microseconds, saturated to `u64`.
 #[must_use]
+#[inline(never)]
 pub(crate) fn micros(duration: Duration) -> u64 {
     // Not by `as_micros`, which takes 128 bits.
     let whole = duration.as_secs().saturating_mul(1_000_000);

@@ -95,7 +95,7 @@ impl State {
     fn new(now: Instant, config: AcceptorConfig, entropy: &mut dyn Entropy) -> Self {
         let mut hedge = Hedge::new(config.identity.key.secret(), config.identity.boots);
         let jitter = Draw { source: entropy, hedge: &mut hedge }.jitter();
-        let begin = now.after(registration::share(config.spread, jitter));
+        let begin = now.after_micros(registration::share(config.spread, jitter));
         Self {
             now,
             hedge,

@@ -54,23 +54,17 @@ impl core::fmt::Debug for Resumption {
     }
 }
 
-/// `span` times `fraction` / 65,536.
-pub(crate) fn share(span: Duration, fraction: u16) -> Duration {
-    Duration::from_micros(part(micros(span), fraction))
-}
-
-/// `span` less [`share`] of it. (Subtracting durations can panic, for all that the compiler knows.)
-pub(super) fn less(span: Duration, fraction: u16) -> Duration {
-    let span = micros(span);
-    Duration::from_micros(span.saturating_sub(part(span, fraction)))
-}
-
-/// In numbers: making a [`Duration`] takes a microcontroller a long division.
-#[inline(never)]
-fn part(span: u64, fraction: u16) -> u64 {
-    let fraction = u64::from(fraction);
+/// `span` times `fraction` / 65,536, in microseconds.
+pub(crate) fn share(span: Duration, fraction: u16) -> u64 {
+    let (span, fraction) = (micros(span), u64::from(fraction));
     let (high, low) = (span >> 16, span & 0xffff);
     high.saturating_mul(fraction).saturating_add(low.saturating_mul(fraction) >> 16)
+}
+
+/// `span` less [`share`] of it after `now`.
+#[inline(never)]
+fn after_less(now: Instant, span: Duration, fraction: u16) -> Instant {
+    now.after_micros(micros(span).saturating_sub(share(span, fraction)))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -263,7 +257,7 @@ impl Registration {
         self.keepalive_down = root.keepalive(Direction::Down);
         self.over = over;
         self.last = None;
-        self.fresh_at = Some(now.after(less(FRESH_AFTER, jitter >> 3)));
+        self.fresh_at = Some(after_less(now, FRESH_AFTER, jitter >> 3));
         self.say(Due::Register);
     }
 
@@ -290,7 +284,7 @@ impl Registration {
         self.deadline = match due {
             Due::Keepalive { wants_answer: false } => {
                 self.tries = 0;
-                Some(now.after(self.pause(jitter)))
+                Some(self.rested(now, jitter))
             }
             Due::Deregister | Due::Nothing => None,
             Due::Resume | Due::Register | Due::Keepalive { .. } | Due::Echo { .. } => Some(
@@ -320,7 +314,7 @@ impl Registration {
         self.due = Due::Nothing;
         self.tries = 0;
         self.asked = false;
-        self.deadline = Some(now.after(self.pause(jitter)));
+        self.deadline = Some(self.rested(now, jitter));
     }
 
     /// The advised interval of keepalives.
@@ -328,8 +322,9 @@ impl Registration {
         Duration::from_secs(self.interval.into())
     }
 
-    fn pause(&self, jitter: u16) -> Duration {
-        less(self.interval(), jitter / 5)
+    /// When the next keepalive is due, from `now` on.
+    fn rested(&self, now: Instant, jitter: u16) -> Instant {
+        after_less(now, self.interval(), jitter / 5)
     }
 
     /// The keepalive or registration whose turn it is.
@@ -382,7 +377,7 @@ impl Registration {
 
     /// UDP does not work here: look again later.
     pub(super) fn retry_datagram(&mut self, now: Instant, jitter: u16) {
-        self.datagram_at = Some(now.after(less(BACKOFF_CAP, jitter >> 1)));
+        self.datagram_at = Some(after_less(now, BACKOFF_CAP, jitter >> 1));
     }
 
     /// An attempt has failed: wait, then try again.
@@ -392,6 +387,6 @@ impl Registration {
         self.stage = Stage::Waiting;
         self.due = Due::Nothing;
         self.tries = 0;
-        self.deadline = Some(now.after(less(doubled, jitter >> 1)));
+        self.deadline = Some(after_less(now, doubled, jitter >> 1));
     }
 }

@@ -15,6 +15,8 @@
 pub(crate) mod keepalive;
 pub(crate) mod window;
 
+use core::time::Duration;
+
 use crate::crypto::aead;
 use crate::crypto::keys::{Direction, Root};
 use crate::machine::Discard;
@@ -212,7 +214,7 @@ impl Session {
 
     fn advance_epoch(&mut self, now: Instant) {
         let due = self.epoch_messages >= EPOCH_MESSAGES
-            || now.since(self.epoch_began).as_secs() >= u64::from(self.epoch_time);
+            || now >= self.epoch_began.after(Duration::from_secs(self.epoch_time.into()));
         if due && self.direction == Direction::Up {
             let root = self.root.ratchet();
             let open = root.transport(self.direction.reverse());
@@ -234,7 +236,6 @@ impl Session {
 mod tests {
     extern crate std;
     use super::*;
-    use core::time::Duration;
     use std::vec::Vec;
 
     const EPOCH: Duration = Duration::from_secs(EPOCH_TIME as u64);
