@@ -197,7 +197,11 @@ impl<'de> Visitor<'de> for Fields {
         };
         fill(&mut fields, own)?;
         let port = fields.next_element::<Port>()?.ok_or_else(|| A::Error::custom("cut off"))?;
-        Ok(Endpoint::v6(ip.into(), port.0))
+        let endpoint = Endpoint::v6(ip.into(), port.0);
+        if endpoint.is_ipv4() != (variant == [0]) {
+            return Err(A::Error::custom("another form of an IPv4 address"));
+        }
+        Ok(endpoint)
     }
 }
 

@@ -1,7 +1,8 @@
 //! Fixed-layout fields and postcard bodies, read and written without panics.
 //!
 //! Fixed fields are big-endian. A body ([`Body`]) is one postcard value and nothing after it; a value
-//! that could have been written shorter (a padded varint) is refused, so each value has one encoding.
+//! that could have been written shorter (a padded varint) is refused (`reading.rs`), so each value has
+//! one encoding.
 
 use postcard::ser_flavors::Flavor;
 use serde::{Deserialize, Serialize};
@@ -94,45 +95,15 @@ pub(crate) fn read_padded_body<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 fn read_front<'a, T: Body<'a>>(bytes: &'a [u8]) -> Option<(T, &'a [u8])> {
-    let mut source = postcard::Deserializer::from_flavor(Source(bytes));
-    let value = T::deserialize(&mut source).ok()?;
-    let rest = source.finalize().ok()?;
-    let used = bytes.len().checked_sub(rest.len())?;
-    (body_len(&value) == used).then_some((value, rest))
+    let mut reader = Reader(bytes);
+    let value = T::deserialize(&mut reader).ok()?;
+    Some((value, reader.0))
 }
 
 /// For what equipment that does not punch does not read.
 #[cfg(not(feature = "punch"))]
 pub(super) fn refuse<'de, D: serde::Deserializer<'de>, T>(_: D) -> Result<T, D::Error> {
     Err(serde::de::Error::custom(""))
-}
-
-/// What bodies are read from: postcard's own takes a byte in line, at each place that takes one.
-struct Source<'a>(&'a [u8]);
-
-impl<'a> postcard::de_flavors::Flavor<'a> for Source<'a> {
-    type Remainder = &'a [u8];
-    type Source = ();
-
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn pop(&mut self) -> postcard::Result<u8> {
-        let (&byte, rest) =
-            self.0.split_first().ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        self.0 = rest;
-        Ok(byte)
-    }
-
-    #[cfg_attr(target_pointer_width = "32", inline(never))]
-    fn try_take_n(&mut self, len: usize) -> postcard::Result<&'a [u8]> {
-        let split = self.0.split_at_checked(len);
-        let (taken, rest) = split.ok_or(postcard::Error::DeserializeUnexpectedEnd)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    fn finalize(self) -> postcard::Result<&'a [u8]> {
-        Ok(self.0)
-    }
 }
 
 /// What bodies are written to, and what measures them: bytes for which there is no room are counted

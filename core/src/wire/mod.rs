@@ -27,6 +27,7 @@ pub mod message;
 mod offer;
 pub(crate) mod once;
 pub(crate) mod punch;
+mod reading;
 
 pub use codec::Body;
 
