@@ -33,6 +33,7 @@ impl Counters {
         self.lost_events = self.lost_events.saturating_add(1);
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     pub(crate) fn discard(&mut self, reason: Discard) {
         note!("discards", reason);
         if let Some(count) = self.discarded.get_mut(reason as usize) {

@@ -81,6 +81,7 @@ pub(crate) fn micros(duration: Duration) -> u64 {
 
 /// The earlier of two optional deadlines.
 #[must_use]
+#[cfg_attr(target_pointer_width = "32", inline(never))]
 pub(crate) fn earliest(a: Option<Instant>, b: Option<Instant>) -> Option<Instant> {
     match (a, b) {
         (Some(a), Some(b)) => Some(a.min(b)),

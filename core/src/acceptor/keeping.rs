@@ -1,13 +1,13 @@
 //! Writing what keeps the registration: registrations, keepalives, echoes and resumptions.
 
 use super::View;
+use super::outbound::Ticket;
 use super::registration::Due;
 use crate::link::Transport;
 use crate::session::keepalive::{Keepalive, WANTS_ANSWER};
 use crate::wire::Kind;
 use crate::wire::TAG_LEN;
 use crate::wire::codec::Writer;
-use crate::wire::message::ToServer;
 
 impl View<'_> {
     pub(super) fn encode_registration(&mut self, out: &mut [u8]) {
@@ -19,12 +19,11 @@ impl View<'_> {
                 Writer::new(out).put(&message);
             }
             Due::Register => {
-                let body = self.state.register();
                 self.state.registration.told_key = true;
-                self.seal(over, &body, out);
+                self.seal(over, Ticket::Registration, out);
                 self.remember(out);
             }
-            Due::Deregister => self.seal(over, &ToServer::Deregister, out),
+            Due::Deregister => self.seal(over, Ticket::Registration, out),
             Due::Keepalive { wants_answer } => {
                 let status = if wants_answer { WANTS_ANSWER } else { 0 };
                 self.keepalive(Kind::Keepalive, status, None, out);

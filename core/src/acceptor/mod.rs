@@ -185,6 +185,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<
         Self { state: State::new(now, config, &mut entropy), slots, entropy }
     }
 
+    #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn view(&mut self, now: Instant) -> View<'_> {
         self.state.clock(now);
         View { state: &mut self.state, slots: self.slots.as_mut(), entropy: &mut self.entropy }

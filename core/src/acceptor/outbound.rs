@@ -11,7 +11,7 @@ use crate::machine::{FRAME_PREFIX, TimerKind, Wakeup};
 use crate::peer::{CloseCause, Path, Peer};
 use crate::punch::Ability;
 use crate::session::Session;
-use crate::time::Instant;
+use crate::time::{Instant, earliest};
 use crate::transmit::{DatagramHead, FrameHead};
 use crate::wire::Body;
 use crate::wire::codec::write_body;
@@ -59,33 +59,39 @@ impl State {
         if !link.is_up() {
             return None;
         }
-        if over == Transport::Stream
-            && let (Some(request), false) =
-                (self.registration.fetching, self.registration.fetch_sent)
-        {
-            return Some((Ticket::Fetch, transport_len(&ToServer::Fetch(Fetch { request }))));
-        }
-        if let Some((via, reply)) = self.replies.front()
-            && (*via == over || !self.is_up(*via))
-        {
-            return Some((Ticket::Reply(over), transport_len(&ToServer::Reply(*reply))));
-        }
-        if let Some(word) = self.puncher.words.front()
-            && over == Transport::Datagram
-        {
-            return Some((Ticket::Word, transport_len(&word)));
-        }
-        if over != self.registration.over {
+        let fetches = self.registration.fetching.is_some() && !self.registration.fetch_sent;
+        let replies = |(via, _): &(Transport, _)| *via == over || !self.is_up(*via);
+        let ticket = if over == Transport::Stream && fetches {
+            Ticket::Fetch
+        } else if self.replies.front().is_some_and(replies) {
+            Ticket::Reply(over)
+        } else if over == Transport::Datagram && self.puncher.words.front().is_some() {
+            Ticket::Word
+        } else if over == self.registration.over {
+            Ticket::Registration
+        } else {
             return None;
-        }
-        let len = match self.registration.due {
-            Due::Nothing | Due::Resume => return None,
-            Due::Keepalive { .. } => KEEPALIVE_LEN,
-            Due::Echo { .. } => ECHO_LEN,
-            Due::Register => transport_len(&self.register()),
-            Due::Deregister => transport_len(&ToServer::Deregister),
         };
-        Some((Ticket::Registration, len))
+        let len = match (self.body(ticket), self.registration.due) {
+            (Some(body), _) => transport_len(&body),
+            (None, Due::Keepalive { .. }) => KEEPALIVE_LEN,
+            (None, Due::Echo { .. }) => ECHO_LEN,
+            _ => return None,
+        };
+        Some((ticket, len))
+    }
+
+    /// The body that a ticket stands for, where it is one for the session with the server.
+    #[inline(never)]
+    fn body(&self, ticket: Ticket) -> Option<ToServer<'static>> {
+        Some(match (ticket, self.registration.due) {
+            (Ticket::Fetch, _) => ToServer::Fetch(Fetch { request: self.registration.fetching? }),
+            (Ticket::Reply(_), _) => ToServer::Reply(self.replies.front()?.1),
+            (Ticket::Word, _) => self.puncher.words.front()?,
+            (Ticket::Registration, Due::Register) => self.register(),
+            (Ticket::Registration, Due::Deregister) => ToServer::Deregister,
+            _ => return None,
+        })
     }
 
     const fn is_up(&self, over: Transport) -> bool {
@@ -95,7 +101,7 @@ impl State {
         }
     }
 
-    pub(super) fn register(&self) -> ToServer<'static> {
+    fn register(&self) -> ToServer<'static> {
         ToServer::Register(Register {
             id: self.equipment.key.id(),
             local: self.registration.local.unwrap_or(Endpoint::UNSPECIFIED),
@@ -110,15 +116,10 @@ impl State {
 
     /// The earliest deadline of the links and the registration.
     pub(super) fn deadline(&self) -> Option<Wakeup> {
-        let handshake = [self.datagram.deadline(), self.stream.deadline()];
-        let registration = [
-            self.registration.deadline,
-            self.registration.datagram_at,
-            self.registration.fetch_until,
-            self.puncher.gauge.deadline(),
-        ];
-        let handshake = handshake.into_iter().flatten().min();
-        let registration = registration.into_iter().flatten().min();
+        let handshake = earliest(self.datagram.deadline(), self.stream.deadline());
+        let timers = &self.registration;
+        let timers = earliest(timers.deadline, earliest(timers.datagram_at, timers.fetch_until));
+        let registration = earliest(timers, self.puncher.gauge.deadline());
         match (handshake, registration) {
             (Some(at), other) if other.is_none_or(|other| at <= other) => {
                 Some(Wakeup { at, reason: TimerKind::Handshake })
@@ -187,22 +188,9 @@ impl View<'_> {
                 self.state.stream.encode(&self.state.equipment, crate::frame::prefix(out));
             }
             Ticket::Registration => self.encode_registration(out),
-            Ticket::Reply(over) => {
-                if let Some((_, reply)) = self.state.replies.front() {
-                    let body = ToServer::Reply(*reply);
-                    self.seal(over, &body, out);
-                }
-            }
-            Ticket::Fetch => {
-                if let Some(request) = self.state.registration.fetching {
-                    self.seal(Transport::Stream, &ToServer::Fetch(Fetch { request }), out);
-                }
-            }
-            Ticket::Word => {
-                if let Some(word) = self.state.puncher.words.front() {
-                    self.seal(Transport::Datagram, &word, out);
-                }
-            }
+            Ticket::Reply(over) => self.seal(over, ticket, out),
+            Ticket::Fetch => self.seal(Transport::Stream, ticket, out),
+            Ticket::Word => self.seal(Transport::Datagram, ticket, out),
             Ticket::Punch => self.encode_punch(out),
             Ticket::Sight(index) => self.encode_sight(index, out),
             Ticket::Answer(index) => {
@@ -221,14 +209,16 @@ impl View<'_> {
         }
     }
 
-    pub(super) fn seal(&mut self, over: Transport, body: &ToServer<'_>, out: &mut [u8]) {
+    /// Seals the body of a ticket.
+    pub(super) fn seal(&mut self, over: Transport, ticket: Ticket, out: &mut [u8]) {
         let now = self.state.now;
+        let Some(body) = self.state.body(ticket) else { return };
         let (session, out) = match over {
             Transport::Datagram => (&mut self.state.datagram.session, out),
             Transport::Stream => (&mut self.state.stream.session, crate::frame::prefix(out)),
         };
         if let Some(session) = session {
-            seal_body(session, now, body, out);
+            seal_body(session, now, &body, out);
         }
     }
 
