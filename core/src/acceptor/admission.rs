@@ -16,7 +16,7 @@ use core::time::Duration;
 
 use heapless::Vec;
 
-use crate::crypto::keys::{PasswordRecord, fingerprint};
+use crate::crypto::keys::{PasswordRecord, fingerprint, half};
 use crate::id::EquipmentId;
 use crate::limit::{Bucket, Rate};
 use crate::time::Instant;
@@ -69,23 +69,35 @@ pub(super) enum Entry {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Seen {
     /// Of its fingerprint. Who finds two offers that share it, both of his own making, gets the first
-    /// one's word for the second.
-    offer: [u8; 8],
+    /// one's word for the second. Others' share it by chance, one in 2^28.
+    offer: [u8; 4],
     request: u32,
     /// When, in seconds modulo 2^16: one that is due to be forgotten may be kept for longer.
     at: u16,
     verdict: Verdict,
 }
 
-fn print(offer: &[u8]) -> [u8; 8] {
-    let [a, b, c, d, e, f, g, h, ..] = fingerprint(offer);
-    [a, b, c, d, e, f, g, h]
+fn print(offer: &[u8]) -> [u8; 4] {
+    let [a, b, c, d, ..] = fingerprint(offer);
+    [a, b, c, d]
+}
+
+/// An issuer that is admitted by its key.
+#[derive(Clone, Copy, Debug)]
+struct Paired {
+    /// The key's first half. To make a key pair that has it is as hard as to find the secret one of
+    /// the whole key.
+    id: [u8; 16],
+    /// Of its last offer.
+    counter: u64,
 }
 
 #[derive(Debug)]
 pub(crate) struct Admission {
-    pub(super) policy: AdmissionPolicy,
-    counters: [u64; MAX_PAIRED],
+    password: Option<PasswordRecord>,
+    issuers: Vec<Paired, MAX_PAIRED>,
+    open: bool,
+    pub(super) early_key: Option<[u8; 16]>,
     seen: Vec<Seen, REMEMBERED>,
     pub(super) tries: u32,
     reserved: u32,
@@ -100,9 +112,11 @@ impl Admission {
         let failures = policy.failures;
         // One block on stable storage is what honest use leaves there.
         let tries = if failures <= RESERVE { failures.min(FREE_TRIES - 1) } else { failures };
-        Self {
-            policy,
-            counters: [0; MAX_PAIRED],
+        let mut admission = Self {
+            password: None,
+            issuers: Vec::new(),
+            open: false,
+            early_key: policy.early_key,
             seen: Vec::new(),
             tries,
             reserved: failures,
@@ -110,21 +124,33 @@ impl Admission {
             last_try: now,
             strangers: Bucket::EMPTY,
             paired: Bucket::EMPTY,
-        }
+        };
+        admission.set_policy(policy);
+        admission
     }
 
     /// Another policy; what was counted stays.
     pub(super) fn set_policy(&mut self, policy: AdmissionPolicy) {
         let AdmissionPolicy { password, paired, open, .. } = policy;
-        let mut counters = [0; MAX_PAIRED];
-        for (id, counter) in paired.iter().zip(&mut counters) {
-            let known = self.policy.paired.iter().position(|other| other == id);
-            *counter = known.and_then(|at| self.counters.get(at).copied()).unwrap_or(0);
+        let mut issuers = Vec::new();
+        for id in &paired {
+            let id = half(&id.0);
+            let known = self.issuers.iter().find(|known| known.id == id);
+            let counter = known.map_or(0, |known| known.counter);
+            let _as_many_as_fit = issuers.push(Paired { id, counter });
         }
-        self.counters = counters;
-        self.policy.password = password;
-        self.policy.paired = paired;
-        self.policy.open = open;
+        self.issuers = issuers;
+        (self.password, self.open) = (password, open);
+    }
+
+    /// Whether an issuer is on the pairing list.
+    pub(super) fn is_paired(&self, who: EquipmentId) -> bool {
+        self.issuers.iter().any(|paired| paired.id == half(&who.0))
+    }
+
+    /// Whether any is.
+    pub(super) fn has_paired(&self) -> bool {
+        !self.issuers.is_empty()
     }
 
     /// The number to persist.
@@ -181,18 +207,17 @@ impl Admission {
         {
             return Err(Reason::BadOffer);
         }
-        if let Some(at) = self.policy.paired.iter().position(|paired| *paired == who) {
-            let last = self.counters.get_mut(at).ok_or(Reason::NotAllowed)?;
-            if offer.counter != 0 && offer.counter <= *last {
+        if let Some(paired) = self.issuers.iter_mut().find(|paired| paired.id == half(&who.0)) {
+            if offer.counter != 0 && offer.counter <= paired.counter {
                 return Err(Reason::BadOffer);
             }
-            *last = offer.counter.max(*last);
+            paired.counter = offer.counter.max(paired.counter);
             return Ok(Entry::Paired);
         }
-        if self.policy.open {
+        if self.open {
             return Ok(Entry::Open);
         }
-        match (offer.password, &self.policy.password) {
+        match (offer.password, &self.password) {
             (Some(_), Some(_)) if now < self.next_try() => Err(Reason::WrongPassword),
             (Some(information), Some(_)) => Ok(Entry::Password(information)),
             _ => Err(Reason::NotAllowed),
@@ -217,8 +242,7 @@ impl Admission {
         if self.tries > self.reserved {
             self.reserved = self.tries.saturating_add(RESERVE - 1);
         }
-        let matches =
-            self.policy.password.as_ref().is_some_and(|record| record.matches(information));
+        let matches = self.password.as_ref().is_some_and(|record| record.matches(information));
         (matches, self.reserved > self.persisted)
     }
 

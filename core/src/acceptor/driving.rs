@@ -5,9 +5,10 @@
 
 use core::time::Duration;
 
+use super::View;
 use super::connection::Stage;
+use super::queue::News;
 use super::registration::{Due, Stage as Registered, TRIES};
-use super::{AcceptorEvent, View};
 use crate::crypto::keys::{Direction, fingerprint};
 use crate::entropy::Draw;
 use crate::id::StreamId;
@@ -68,7 +69,7 @@ impl View<'_> {
             Progress::Waiting => Ok(()),
             Progress::Certified => {
                 if core::mem::take(&mut self.state.equipment.changed) {
-                    self.state.event(AcceptorEvent::Certificate);
+                    self.state.event(News::Certificate);
                 }
                 self.start(over)
             }
@@ -145,7 +146,7 @@ impl View<'_> {
         });
         if over == Transport::Datagram && print != self.state.registration.announced {
             self.state.registration.announced = print;
-            self.state.event(AcceptorEvent::Resumable);
+            self.state.event(News::Resumable);
         }
     }
 
@@ -169,7 +170,7 @@ impl View<'_> {
         }
         let was = core::mem::replace(&mut registration.stage, Registered::Trying);
         if was == Registered::Registered {
-            self.state.event(AcceptorEvent::RegistrationLost);
+            self.state.event(News::RegistrationLost);
         }
         self.start(Transport::Datagram)
     }
@@ -241,7 +242,7 @@ impl View<'_> {
         self.state.registration.back_off(self.state.now, jitter);
         self.state.registration.over = Transport::Datagram;
         if was == Registered::Registered {
-            self.state.event(AcceptorEvent::RegistrationLost);
+            self.state.event(News::RegistrationLost);
         }
     }
 
@@ -250,7 +251,7 @@ impl View<'_> {
             return self.server_stream_lost();
         }
         if self.state.registration.stage == Registered::Registered {
-            self.state.event(AcceptorEvent::RegistrationLost);
+            self.state.event(News::RegistrationLost);
         }
         self.state.registration.stage = Registered::Waiting;
         self.attempt();
@@ -329,14 +330,14 @@ impl View<'_> {
     }
 
     pub(super) fn set_early_key(&mut self, key: [u8; 16]) {
-        self.state.admission.policy.early_key = Some(key);
+        self.state.admission.early_key = Some(key);
         self.state.registration.told_key = false;
         if self.state.registration.stage == Registered::Registered {
             self.state.registration.say(Due::Register);
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open) {
             if let Some(peer) = &mut slot.peer
-                && self.state.admission.policy.paired.contains(&peer.id)
+                && self.state.admission.is_paired(peer.id)
             {
                 peer.say(PeerMessage::EarlyKey(key));
             }

@@ -9,9 +9,10 @@
 #[path = "unpunched.rs"]
 mod unpunched;
 
+use super::View;
 use super::connection::{CONFIRM, ConnectionSlot, Stage};
 use super::outbound::Ticket;
-use super::{AcceptorEvent, View};
+use super::queue::News;
 use crate::addr::Endpoint;
 use crate::hole::{self, ATTEMPT, Holed, Opening, Packet};
 use crate::id::SocketId;
@@ -53,8 +54,8 @@ impl View<'_> {
             }
             ToEquipment::Seen(seen) => {
                 let registered = self.state.registration.observed;
-                if let Some(nat) = self.state.puncher.seen(self.slots, seen, registered)? {
-                    self.state.event(AcceptorEvent::Nat(nat));
+                if self.state.puncher.seen(self.slots, seen, registered)?.is_some() {
+                    self.state.event(News::Nat);
                 }
                 Ok(())
             }
@@ -116,8 +117,8 @@ impl View<'_> {
     pub(super) fn filter_probe(&mut self, message: &[u8]) -> Result<Received<'static>, Discard> {
         let link = &self.state.datagram;
         let index = link.is_up().then(|| link.index());
-        if let Some(nat) = self.state.puncher.filter_probe(self.state.now, index, message)? {
-            self.state.event(AcceptorEvent::Nat(nat));
+        if self.state.puncher.filter_probe(self.state.now, index, message)?.is_some() {
+            self.state.event(News::Nat);
         }
         Ok(Received::Control)
     }

@@ -1,8 +1,9 @@
 //! What arrives at an acceptor: from the server over either link, and from issuers.
 
+use super::View;
 use super::connection::{CONFIRM, Stage};
+use super::queue::News;
 use super::registration::{Due, Stage as Registered};
-use super::{AcceptorEvent, View};
 use crate::addr::Endpoint;
 use crate::entropy::Draw;
 use crate::hole::ATTEMPT;
@@ -147,8 +148,7 @@ impl View<'_> {
                     registration.say(Due::Register);
                 }
                 if news {
-                    let observed = answer.observed;
-                    self.state.event(AcceptorEvent::Registered { observed: observed.into(), over });
+                    self.state.event(News::Registered(over));
                 }
                 self.announce_session(over);
                 if over == Transport::Datagram && self.state.registration.fetching.is_none() {
@@ -161,7 +161,7 @@ impl View<'_> {
             ToEquipment::Goodbye => {
                 let jitter = self.draw().jitter();
                 self.state.registration.back_off(self.state.now, jitter);
-                self.state.event(AcceptorEvent::RegistrationLost);
+                self.state.event(News::RegistrationLost);
             }
             ToEquipment::Measure(_) | ToEquipment::Seen(_) | ToEquipment::Punch(_) => {
                 return self.server_punches(over, body);
@@ -243,7 +243,7 @@ impl View<'_> {
         let peer = slot.peer.as_mut().ok_or(Discard::UnknownSession)?;
         let newest = peer.session.is_newest(header.counter);
         let opened = peer.open(now, kind, message)?;
-        let (id, before) = (peer.id, peer.path);
+        let before = peer.path;
         let moved = newest && peer.follow(now, path);
         let path = peer.path;
         if moved {
@@ -254,11 +254,11 @@ impl View<'_> {
             let by_password = slot.by_password;
             slot.enter(Stage::Open, None);
             if by_password && self.state.admission.confirmed() {
-                self.state.event(AcceptorEvent::Persist);
+                self.state.event(News::Persist);
             }
-            self.state.event(AcceptorEvent::Connected { connection, peer: id, path });
+            self.state.event(News::Connected(connection));
         } else if moved {
-            self.state.event(AcceptorEvent::PathChanged { connection, path });
+            self.state.event(News::PathChanged(connection));
         }
         if unconfirmed || moved {
             self.settle_path(usize::from(connection.index), unconfirmed);
@@ -318,7 +318,7 @@ impl View<'_> {
         if dialled && cause == CloseCause::PathLost {
             self.reply(over, request, Verdict::Declined(Reason::Unreachable));
         }
-        self.state.event(AcceptorEvent::Closed { connection, cause });
+        self.state.event(News::Closed(connection, cause));
     }
 
     /// A stream changed its state.
@@ -364,7 +364,7 @@ impl View<'_> {
             && peer.follow(self.state.now, path)
         {
             peer.say(PeerMessage::Alive);
-            self.state.event(AcceptorEvent::PathChanged { connection, path });
+            self.state.event(News::PathChanged(connection));
         }
         let elsewhere = match slot.stage {
             Stage::Dialling => hoped || slot.way.hole.is_some(),

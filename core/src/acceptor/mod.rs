@@ -12,6 +12,7 @@
 //! inbound.rs        what arrives
 //! outbound.rs       what is due to leave
 //! keeping.rs        what of it keeps the registration
+//! queue.rs          what waits for the caller
 //! ```
 //!
 //! A second connection request brings the issuer's address and the sealed offer. The acceptor opens
@@ -32,6 +33,7 @@ mod inspect;
 mod keeping;
 mod offers;
 mod outbound;
+mod queue;
 pub(crate) mod registration;
 
 use core::net::SocketAddr;
@@ -60,6 +62,7 @@ pub use config::{AcceptorConfig, AcceptorEvent};
 pub use connection::ConnectionSlot;
 pub(crate) use inbound::transport_len;
 pub(crate) use outbound::seal_body;
+use queue::{Asked, News, Task};
 use registration::Registration;
 pub use registration::Resumption;
 
@@ -83,8 +86,10 @@ pub(crate) struct State {
     calls: bool,
     /// Replies to notifications that are due, and the link that they go over.
     pub(crate) replies: Deque<(Transport, NotifyReply), 4>,
-    pub(crate) events: Deque<AcceptorEvent, QUEUE>,
-    pub(crate) commands: Deque<Command, QUEUE>,
+    events: Deque<News, QUEUE>,
+    /// The request that an event is about.
+    asked: Option<Asked>,
+    commands: Deque<Task, QUEUE>,
     /// Not everything that was due was done: the rest waits until then.
     pub(crate) rest_at: Option<Instant>,
     pub(crate) counters: Counters,
@@ -116,6 +121,7 @@ impl State {
             calls: config.simultaneous_open,
             replies: Deque::new(),
             events: Deque::new(),
+            asked: None,
             commands: Deque::new(),
             rest_at: None,
             counters: Counters::default(),
@@ -130,8 +136,7 @@ impl State {
     }
 
     #[inline(never)]
-    pub(crate) fn event(&mut self, event: AcceptorEvent) {
-        note!("acceptor", event);
+    fn event(&mut self, event: News) {
         if self.events.push_back(event).is_err() {
             self.counters.lose_event();
         }
@@ -149,16 +154,10 @@ impl State {
         QUEUE.saturating_sub(self.commands.len())
     }
 
-    /// Whether what one more connection's end takes might not fit into the queues.
+    /// Whether what one more connection's end takes, or a parked one's word, might not fit into the
+    /// queues.
     pub(crate) fn is_nearly_full(&self) -> bool {
-        self.commands.len().max(self.events.len()) >= QUEUE / 2
-    }
-
-    #[inline(never)]
-    pub(crate) fn command(&mut self, command: Command) {
-        if self.commands.push_back(command).is_err() {
-            self.counters.lose_event();
-        }
+        self.asked.is_some() || self.commands.len().max(self.events.len()) >= QUEUE / 2
     }
 }
 
@@ -371,11 +370,11 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     }
 
     fn poll_command(&mut self) -> Option<Command> {
-        self.state.commands.pop_front()
+        self.state.next_command(self.slots.as_ref())
     }
 
     fn poll_event(&mut self) -> Option<AcceptorEvent> {
-        self.state.events.pop_front()
+        self.state.next_event(self.slots.as_ref())
     }
 
     fn poll_timeout(&self) -> Option<Wakeup> {

@@ -3,9 +3,10 @@
 //! Who states no port is not dialled: it has no listener, or asks for another path of a connection
 //! that stands. A hole is all there is to it then.
 
+use super::View;
 use super::admission::Entry;
 use super::connection::{DIAL, PARK, Stage};
-use super::{AcceptorEvent, View};
+use super::queue::{Asked, News};
 use crate::addr::Endpoint;
 use crate::crypto::keys::{Direction, Root};
 use crate::crypto::mac;
@@ -59,7 +60,7 @@ impl View<'_> {
         self.state.admission.remember(now, notify.offer, request, word);
         match course {
             Course::Decided => self.decide(over, request, issuer, notify.issuer, verdict),
-            Course::Parked => self.state.event(AcceptorEvent::Persist),
+            Course::Parked => self.state.event(News::Persist),
             Course::Renewal => self.reply(over, request, verdict),
         }
     }
@@ -98,7 +99,7 @@ impl View<'_> {
         let entry = self.state.admission.entry(now, clock, who, offer)?;
         // Strangers never take the last slot of a device that has paired issuers (T30).
         let free = self.slots.iter().filter(|slot| slot.stage == Stage::Free).count();
-        let kept = !self.state.admission.policy.paired.is_empty() && self.slots.len() > 1;
+        let kept = self.state.admission.has_paired() && self.slots.len() > 1;
         if entry != Entry::Paired && kept && free < 2 {
             return Err(Reason::Busy);
         }
@@ -185,7 +186,7 @@ impl View<'_> {
         entry: Entry,
     ) -> Option<Root> {
         let paired = entry == Entry::Paired;
-        let early_key = if paired { self.state.admission.policy.early_key } else { None };
+        let early_key = if paired { self.state.admission.early_key } else { None };
         let mut payload = [0; ANSWER_BODY];
         write_body(&Accept { early_key }, &mut payload)?;
         let handle = name(self.slots, index).to_handle();
@@ -251,7 +252,7 @@ impl View<'_> {
         address: Endpoint,
         verdict: Verdict,
     ) {
-        self.state.event(AcceptorEvent::Requested { issuer, address: address.into(), verdict });
+        self.state.ask(Asked { issuer, address, verdict });
         self.reply(over, request, verdict);
     }
 

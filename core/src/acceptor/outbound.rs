@@ -110,7 +110,7 @@ impl State {
                 | capability::DIAL_BACK
                 | self.puncher.ability().map_or(0, Ability::to_bits)
                 | if self.calls() { capability::CALL } else { 0 },
-            early_key: self.admission.policy.early_key,
+            early_key: self.admission.early_key,
         })
     }
 

@@ -278,6 +278,10 @@ impl Puncher {
         None
     }
 
+    pub(crate) const fn profile(&self) -> Option<NatProfile> {
+        None
+    }
+
     pub(crate) const fn session_up(&mut self, _: [[u8; 16]; 2]) {}
 
     pub(crate) const fn main_bound(&mut self, _: Option<Endpoint>) {}

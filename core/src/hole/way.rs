@@ -98,6 +98,11 @@ impl Puncher {
         self.ability
     }
 
+    /// What the NAT was found to be like.
+    pub(crate) const fn profile(&self) -> Option<NatProfile> {
+        self.gauge.profile
+    }
+
     /// The registered socket is bound to this address, as far as that is known.
     pub(crate) fn main_bound(&mut self, local: Option<Endpoint>) {
         self.main_port = local.map_or(0, |local| local.port());
