@@ -374,7 +374,9 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Machine f
     }
 
     fn poll_event(&mut self) -> Option<AcceptorEvent> {
-        self.state.next_event(self.slots.as_ref())
+        let event = self.state.next_event(self.slots.as_ref())?;
+        note!("acceptor", event);
+        Some(event)
     }
 
     fn poll_timeout(&self) -> Option<Wakeup> {

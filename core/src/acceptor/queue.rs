@@ -6,7 +6,8 @@ use crate::addr::Endpoint;
 use crate::id::{ConnectionId, EquipmentId, SocketId, StreamId};
 use crate::link::Transport;
 use crate::machine::Command;
-use crate::peer::CloseCause;
+use crate::peer::slots::open;
+use crate::peer::{CloseCause, Peer};
 use crate::wire::message::Verdict;
 
 /// An [`AcceptorEvent`] that waits.
@@ -36,8 +37,8 @@ pub(super) struct Asked {
 /// A [`Command`] that waits. Whoever asks for a stream keeps its address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Task {
-    Connect(StreamId),
-    ConnectFrom(StreamId, StreamId),
+    /// From the port of the second, where one is named.
+    Connect(StreamId, Option<StreamId>),
     Shutdown(StreamId),
     Bind(SocketId, u8),
     Unbind(SocketId, u8),
@@ -57,10 +58,11 @@ impl State {
         }
     }
 
+    #[inline(never)]
     pub(super) fn command(&mut self, command: Command) {
         let task = match command {
-            Command::Connect { stream, .. } => Task::Connect(stream),
-            Command::ConnectFrom { stream, beside, .. } => Task::ConnectFrom(stream, beside),
+            Command::Connect { stream, .. } => Task::Connect(stream, None),
+            Command::ConnectFrom { stream, beside, .. } => Task::Connect(stream, Some(beside)),
             Command::Shutdown { stream } => Task::Shutdown(stream),
             Command::Bind { first, count } => Task::Bind(first, count),
             Command::Unbind { first, count } => Task::Unbind(first, count),
@@ -73,65 +75,67 @@ impl State {
 
     /// The next event. What has passed meanwhile is left out: a connection that has ended before its
     /// beginning was taken has only ended.
+    #[inline(never)]
     pub(super) fn next_event(&mut self, slots: &[ConnectionSlot]) -> Option<AcceptorEvent> {
         loop {
-            let news = self.events.pop_front()?;
-            if let Some(event) = self.tell(slots, news) {
-                note!("acceptor", event);
-                return Some(event);
-            }
+            return Some(match self.events.pop_front()? {
+                News::Registered(over) => match self.registration.observed {
+                    Some(observed) => AcceptorEvent::Registered { observed: observed.into(), over },
+                    None => continue,
+                },
+                News::RegistrationLost => AcceptorEvent::RegistrationLost,
+                News::Certificate => AcceptorEvent::Certificate,
+                News::Resumable => AcceptorEvent::Resumable,
+                News::Persist => AcceptorEvent::Persist,
+                News::Requested => match self.asked.take() {
+                    Some(Asked { issuer, address, verdict }) => {
+                        AcceptorEvent::Requested { issuer, address: address.into(), verdict }
+                    }
+                    None => continue,
+                },
+                News::Connected(connection) => match open(slots, connection) {
+                    Some(Peer { id, path, .. }) => {
+                        AcceptorEvent::Connected { connection, peer: *id, path: *path }
+                    }
+                    None => continue,
+                },
+                News::Nat => match self.puncher.profile() {
+                    Some(profile) => AcceptorEvent::Nat(profile),
+                    None => continue,
+                },
+                News::PathChanged(connection) => match open(slots, connection) {
+                    Some(Peer { path, .. }) => {
+                        AcceptorEvent::PathChanged { connection, path: *path }
+                    }
+                    None => continue,
+                },
+                News::Closed(connection, cause) => AcceptorEvent::Closed { connection, cause },
+            });
         }
-    }
-
-    fn tell(&mut self, slots: &[ConnectionSlot], news: News) -> Option<AcceptorEvent> {
-        let info = |connection| crate::peer::slots::info(slots, connection);
-        Some(match news {
-            News::Registered(over) => {
-                AcceptorEvent::Registered { observed: self.registration.observed?.into(), over }
-            }
-            News::RegistrationLost => AcceptorEvent::RegistrationLost,
-            News::Certificate => AcceptorEvent::Certificate,
-            News::Resumable => AcceptorEvent::Resumable,
-            News::Persist => AcceptorEvent::Persist,
-            News::Requested => {
-                let Asked { issuer, address, verdict } = self.asked.take()?;
-                AcceptorEvent::Requested { issuer, address: address.into(), verdict }
-            }
-            News::Connected(connection) => {
-                let info = info(connection)?;
-                AcceptorEvent::Connected { connection, peer: info.peer, path: info.path }
-            }
-            News::Nat => AcceptorEvent::Nat(self.puncher.profile()?),
-            News::PathChanged(connection) => {
-                AcceptorEvent::PathChanged { connection, path: info(connection)?.path }
-            }
-            News::Closed(connection, cause) => AcceptorEvent::Closed { connection, cause },
-        })
     }
 
     /// The next command. A stream that nobody wants any more is not opened; that it shall be closed is
     /// said all the same, and does no harm.
+    #[inline(never)]
     pub(super) fn next_command(&mut self, slots: &[ConnectionSlot]) -> Option<Command> {
         loop {
-            let task = self.commands.pop_front()?;
-            let command = match task {
-                Task::Connect(stream) => {
-                    let Some(remote) = self.remote(slots, stream) else { continue };
-                    Command::Connect { stream, remote }
-                }
-                Task::ConnectFrom(stream, beside) => {
-                    let Some(remote) = self.remote(slots, stream) else { continue };
-                    Command::ConnectFrom { stream, beside, remote }
-                }
+            return Some(match self.commands.pop_front()? {
                 Task::Shutdown(stream) => Command::Shutdown { stream },
                 Task::Bind(first, count) => Command::Bind { first, count },
                 Task::Unbind(first, count) => Command::Unbind { first, count },
-            };
-            return Some(command);
+                Task::Connect(stream, beside) => {
+                    let Some(remote) = self.remote(slots, stream) else { continue };
+                    match beside {
+                        None => Command::Connect { stream, remote },
+                        Some(beside) => Command::ConnectFrom { stream, beside, remote },
+                    }
+                }
+            });
         }
     }
 
     /// Where a stream of ours leads to.
+    #[inline(never)]
     fn remote(&self, slots: &[ConnectionSlot], stream: StreamId) -> Option<core::net::SocketAddr> {
         if self.stream.stream == Some(stream) {
             return Some(self.equipment.server.stream);

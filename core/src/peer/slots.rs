@@ -33,9 +33,13 @@ pub(crate) fn find<T: Slot>(slots: &mut [T], id: ConnectionId) -> Result<&mut T,
 
 /// Who is at the other end of an open connection.
 pub(crate) fn info<T: Slot>(slots: &[T], id: ConnectionId) -> Option<ConnectionInfo> {
+    open(slots, id).map(|peer| ConnectionInfo { peer: peer.id, path: peer.path })
+}
+
+/// The other end of an open connection.
+pub(crate) fn open<T: Slot>(slots: &[T], id: ConnectionId) -> Option<&Peer> {
     let slot = slots.get(usize::from(id.index))?;
-    let peer = slot.open().filter(|_| slot.used() == Some(id.generation))?;
-    Some(ConnectionInfo { peer: peer.id, path: peer.path })
+    slot.open().filter(|_| slot.used() == Some(id.generation))
 }
 
 /// The name of the connection in slot `index`.
