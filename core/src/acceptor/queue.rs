@@ -124,7 +124,7 @@ impl State {
                 Task::Bind(first, count) => Command::Bind { first, count },
                 Task::Unbind(first, count) => Command::Unbind { first, count },
                 Task::Connect(stream, beside) => {
-                    let Some(remote) = self.remote(slots, stream) else { continue };
+                    let Some(remote) = self.remote(slots, stream, beside) else { continue };
                     match beside {
                         None => Command::Connect { stream, remote },
                         Some(beside) => Command::ConnectFrom { stream, beside, remote },
@@ -134,13 +134,19 @@ impl State {
         }
     }
 
-    /// Where a stream of ours leads to.
+    /// Where a stream of ours leads to: to the server, too, where it shows from which port a slot calls.
     #[inline(never)]
-    fn remote(&self, slots: &[ConnectionSlot], stream: StreamId) -> Option<core::net::SocketAddr> {
-        if self.stream.stream == Some(stream) {
+    fn remote(
+        &self,
+        slots: &[ConnectionSlot],
+        stream: StreamId,
+        beside: Option<StreamId>,
+    ) -> Option<core::net::SocketAddr> {
+        let shows = |slot: &ConnectionSlot| beside.is_none() && slot.calling.has(stream);
+        if self.stream.stream == Some(stream) || slots.iter().any(shows) {
             return Some(self.equipment.server.stream);
         }
-        let slot = slots.iter().find(|slot| slot.stream == Some(stream))?;
-        slot.address.map(Into::into)
+        let ours = |slot: &&ConnectionSlot| slot.stream == Some(stream) || slot.calling.has(stream);
+        slots.iter().find(ours)?.address.map(Into::into)
     }
 }
