@@ -62,6 +62,8 @@
 //! * A stack whose calls block holds up the node for as long, and whoever shares its loop. With
 //!   `std-embedded-nal` 0.4 connecting blocks, and so does reading from accepted connections, for
 //!   ever: there, use [`Node::dialling`].
+//! * A turn reads what is work for eight handshakes at the most; what the stack keeps beyond that, the next
+//!   one reads, which is due at once.
 //! * A machine's datagrams leave in its order: one that the stack has no room for holds up those
 //!   behind it until the next turn.
 //!

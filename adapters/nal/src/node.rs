@@ -5,7 +5,7 @@ use core::time::Duration;
 
 use embedded_nal::TcpFullStack;
 use genkan_core::{Instant, MAX_FRAME, Machine, SocketId};
-use genkan_turn::{App, ROUNDS, Tcp as _, Turn};
+use genkan_turn::{App, ROUNDS, Tcp as _, Turn, draw_ports};
 
 use crate::counters::Counters;
 use crate::tcp::Wire;
@@ -204,7 +204,10 @@ impl<S: Nal> View<'_, S> {
             return None;
         }
         (0..TRIES).find_map(|_| {
-            let port = if options.port == 0 { self.draw(1) } else { options.port };
+            let port = match options.port {
+                0 => draw_ports(&mut self.lasting.seed, 1),
+                port => port,
+            };
             self.open_port(SocketId::MAIN, port).then_some(port)
         })
     }

@@ -12,12 +12,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 
 use embedded_nal::{TcpClientStack, nb};
-use genkan_core::{Instant, MAX_FRAME, StreamId, StreamState};
-use genkan_turn::{Encode, Tcp, TcpChange};
+use genkan_core::{Instant, MAX_FRAME, StreamId, StreamState, canonical};
+use genkan_turn::{Encode, Tcp, TcpChange, draw_ports};
 
 use crate::counters::tally;
 use crate::udp::TRIES;
-use crate::view::{Nal, TcpOf, View, canonical, local};
+use crate::view::{Nal, TcpOf, View, local};
 
 /// How long a TCP handshake may take.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -239,7 +239,7 @@ impl<S: Nal> Tcp for View<'_, S> {
         let open = self.lasting.door.as_ref()?.open;
         for _ in 0..TRIES {
             let port = match self.lasting.listen_port {
-                0 => self.draw(1),
+                0 => draw_ports(&mut self.lasting.seed, 1),
                 port => port,
             };
             self.lasting.listener = open(self.stack, port);

@@ -6,11 +6,11 @@
 use core::net::SocketAddr;
 
 use embedded_nal::{UdpClientStack, UdpFullStack, nb};
-use genkan_core::{MAX_DATAGRAM, SocketId};
-use genkan_turn::{Encode, Udp, Unplaced};
+use genkan_core::{MAX_DATAGRAM, SocketId, canonical};
+use genkan_turn::{Encode, Udp, Unplaced, draw_ports};
 
 use crate::counters::tally;
-use crate::view::{Nal, View, canonical, local};
+use crate::view::{Nal, View, local};
 
 /// How many rows of ports are tried.
 pub(crate) const TRIES: usize = 8;
@@ -99,6 +99,8 @@ impl<S: Nal> Udp for View<'_, S> {
             }
             tally(&mut self.lasting.counters.too_long);
         };
+        // A stack with one socket for both families writes IPv4 addresses as IPv6 ones
+        // (RFC 4291, section 2.5.5.2).
         Some((*id, canonical(remote), self.scratch.get_mut(..length)?))
     }
 
@@ -145,7 +147,7 @@ impl<S: Nal> Udp for View<'_, S> {
     fn bind(&mut self, first: SocketId, count: u8) -> Option<SocketAddr> {
         for _ in 0..TRIES {
             self.unbind(first, count);
-            let port = self.draw(count);
+            let port = draw_ports(&mut self.lasting.seed, count.into());
             let mut row = (0..u16::from(count))
                 .map(|offset| self.open_at(SocketId(first.0.wrapping_add(offset)), port + offset));
             match row.find(|opened| *opened != Opened::Yes) {

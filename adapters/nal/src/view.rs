@@ -9,9 +9,6 @@ use crate::counters::Counters;
 use crate::tcp::Wire;
 use crate::udp::Port;
 
-/// First of the ports that are drawn, and how many there are (RFC 6335, section 6).
-const DRAWN: (u16, u16) = (49_152, 16_384);
-
 /// What a node needs of a stack: UDP sockets on ports of its choice, TCP connections of its own.
 pub trait Nal: UdpFullStack + TcpClientStack {}
 
@@ -81,25 +78,7 @@ pub(crate) struct View<'v, S: Nal> {
     pub(crate) scratch: &'v mut [u8; MAX_FRAME],
 }
 
-impl<S: Nal> View<'_, S> {
-    /// The first of `count` ports in a row that may be free.
-    pub(crate) fn draw(&mut self, count: u8) -> u16 {
-        let (first, span) = DRAWN;
-        // Knuth's generator: ports need to differ, not to be secret.
-        let seed = self.lasting.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        self.lasting.seed = seed;
-        let [high, low, ..] = seed.to_be_bytes();
-        first + u16::from_be_bytes([high, low]) % (span - u16::from(count))
-    }
-}
-
 /// The local address of a port. The traits do not tell ours; the machines need the port only.
 pub(crate) const fn local(port: u16) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), port)
-}
-
-/// A stack with one socket for both families writes IPv4 addresses as IPv6 ones
-/// (RFC 4291, section 2.5.5.2).
-pub(crate) const fn canonical(remote: SocketAddr) -> SocketAddr {
-    SocketAddr::new(remote.ip().to_canonical(), remote.port())
 }

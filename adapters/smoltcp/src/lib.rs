@@ -74,8 +74,8 @@
 //! # What a turn does
 //!
 //! Packets are taken from the device one by one, each with all its consequences, so that short rings
-//! suffice for what comes in; at most eight, each of which may be a handshake: a watchdog must allow for
-//! so many. What the machine wants to send is encrypted straight into the ring of
+//! suffice for what comes in; at most eight, and of datagrams and frames at most as many as are work for
+//! eight handshakes: a watchdog must allow for so many. What the machine wants to send is encrypted straight into the ring of
 //! the socket that it leaves from; where a ring is full, it stays in the machine. Frames of TCP
 //! connections are decrypted in the ring when they lie there in one piece.
 //!

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use genkan_core::{Instant, MAX_FRAME};
+use genkan_turn::draw_ports;
 use smoltcp::iface::{Interface, SocketSet};
 use smoltcp::socket::Socket;
 use smoltcp::wire::IpListenEndpoint;
@@ -12,8 +13,6 @@ use crate::counters::Counters;
 use crate::tcp::Wire;
 use crate::udp::Port;
 
-/// First of the ports that are drawn, and how many there are (RFC 6335, section 6).
-const DRAWN: (u16, u16) = (49_152, 16_384);
 /// How often a row of free ports is looked for.
 const TRIES: usize = 32;
 
@@ -43,14 +42,8 @@ impl<'s> View<'_, 's> {
     /// The first of `count` consecutive ports that no socket of the application's set uses for the
     /// same protocol.
     pub(crate) fn free_ports(&mut self, count: u16, tcp: bool) -> Option<u16> {
-        let (first, span) = DRAWN;
-        let span = span.checked_sub(count)?;
         for _ in 0..TRIES {
-            // Knuth's generator: ports need to differ, not to be secret.
-            let seed = self.lasting.seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            self.lasting.seed = seed;
-            let [high, low, ..] = seed.to_be_bytes();
-            let port = first + u16::from_be_bytes([high, low]) % span;
+            let port = draw_ports(&mut self.lasting.seed, count);
             let row = port..port + count;
             let taken = |socket: &Socket<'_>| match socket {
                 Socket::Udp(socket) => !tcp && row.contains(&socket.endpoint().port),

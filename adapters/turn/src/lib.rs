@@ -19,7 +19,7 @@ mod turn;
 pub use app::{App, Change, Outlet, Peer, Unsent};
 #[cfg(feature = "streams")]
 pub use sessions::{Service, Session, Sessions, StreamStorage, Streams};
-pub use sockets::{Encode, Stack, Tcp, TcpChange, Udp, Unplaced};
+pub use sockets::{Encode, Stack, Tcp, TcpChange, Udp, Unplaced, draw_ports};
 pub use turn::{REQUESTS, ROUNDS, Turn};
 
 // With the feature `defmt` everything public formats itself: what does not, does not compile.

@@ -20,6 +20,18 @@ pub enum Unplaced {
     Lost,
 }
 
+/// First of the ports that are drawn, and how many there are (RFC 6335, section 6).
+const DRAWN: (u16, u16) = (49_152, 16_384);
+
+/// Draws the first of `count` consecutive ports, which may be free. The seed goes on.
+pub fn draw_ports(seed: &mut u32, count: u16) -> u16 {
+    let (first, span) = DRAWN;
+    // Knuth's generator: ports need to differ, not to be secret.
+    *seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+    let [high, low, ..] = seed.to_be_bytes();
+    first + u16::from_be_bytes([high, low]) % span.saturating_sub(count).max(1)
+}
+
 /// The machine's UDP sockets.
 pub trait Udp {
     /// How many places the table has.
