@@ -30,6 +30,8 @@ enum { TICKS = 25, IRQ_ALARM = 9, IRQ_ETHERNET = 13 };
 
 int main(void);
 extern uint8_t __stack[], __data_start[], __data_source[], __data_size[], __bss_start[], __bss_size[], __tls_base[];
+/* The linker keeps the room from here to __stack for the stack. */
+extern uint32_t __heap_end[];
 
 /* --- Semihosting --- */
 
@@ -119,6 +121,24 @@ void board_sleep(uint64_t micros) {
   __asm__ volatile("cpsie i");
 }
 
+/* --- The stack's depth --- */
+
+enum { PAINT = 0x5ca1ab1e };
+
+/* Paints what of the stack is not in use yet. */
+static inline __attribute__((always_inline)) void paint_stack(void) {
+  volatile uint32_t *place = __heap_end;
+  uint32_t *pointer;
+  __asm__ volatile("mov %0, sp" : "=r"(pointer));
+  while (place < pointer) *place++ = PAINT;
+}
+
+uint32_t board_stack(void) {
+  const volatile uint32_t *place = __heap_end;
+  while (place < (uint32_t *)(void *)__stack && *place == PAINT) place++;
+  return (uint32_t)((uintptr_t)__stack - (uintptr_t)place);
+}
+
 /* --- Start and end --- */
 
 _Noreturn void board_reset(void) {
@@ -155,6 +175,7 @@ void _start(void) {
   memcpy(__data_start, __data_source, (size_t)__data_size);
   memset(__bss_start, 0, (size_t)__bss_size);
   _set_tls(__tls_base);
+  paint_stack();
   COUNTER_RELOAD = UINT32_MAX;
   COUNTER_VALUE = UINT32_MAX;
   COUNTER_CONTROL = 1;

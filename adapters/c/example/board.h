@@ -22,6 +22,9 @@ void board_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * it. Stands for what a factory writes into flash. */
 const char *board_argument(const char *name, size_t *length);
 
+/* How deep the stack has been since the start, in bytes. */
+uint32_t board_stack(void);
+
 /* Starts anew. */
 _Noreturn void board_reset(void);
 

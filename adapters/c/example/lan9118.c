@@ -99,7 +99,7 @@ err_t lan9118_init(struct netif *netif) {
 
 void lan9118_poll(struct netif *netif) {
   static uint32_t words[FRAME / 4];
-  while (waiting() > 0) {
+  if (waiting() > 0) {
     uint32_t i, status = RX_STATUS, length = status >> 16 & 0x3fff;
     int good = !(status & 1u << 15) && length >= 18 && length <= sizeof words;
     struct pbuf *frame = good ? pbuf_alloc(PBUF_RAW, (u16_t)(length - 4), PBUF_POOL) : NULL;
@@ -107,7 +107,7 @@ void lan9118_poll(struct netif *netif) {
       uint32_t word = RX_DATA;
       if (i < FRAME / 4) words[i] = word;
     }
-    if (frame == NULL) continue; /* Damaged, or no memory: lost. */
+    if (frame == NULL) return; /* Damaged, or no memory: lost. */
     pbuf_take(frame, words, (u16_t)(length - 4));
     if (netif->input(frame, netif) != ERR_OK) pbuf_free(frame);
   }

@@ -7,7 +7,7 @@
 /* For netif_add. */
 err_t lan9118_init(struct netif *netif);
 
-/* Gives every frame that waits to lwIP. */
+/* Gives a frame that waits to lwIP: one, so that all its consequences come before the next. */
 void lan9118_poll(struct netif *netif);
 
 /* Lets the next frame interrupt; 0: one is there already. Call it with interrupts held back. */

@@ -328,6 +328,7 @@ static void tell(const genkan_event *event, uint64_t now) {
     case GENKAN_EVENT_KIND_REGISTERED:
       board_say("registered over %s, seen as %u.%u.%u.%u:%u", carrier(event->over), event->address.ip[0],
                 event->address.ip[1], event->address.ip[2], event->address.ip[3], event->address.port);
+      board_say("stack %u bytes", (unsigned)board_stack());
       break;
     case GENKAN_EVENT_KIND_REGISTRATION_LOST:
       board_say("registration lost");
@@ -352,6 +353,7 @@ static void tell(const genkan_event *event, uint64_t now) {
       session = session_of(event->connection);
       if (session != NULL) session->streams = NULL;
       board_say("closed, cause %u", event->cause);
+      board_say("stack %u bytes", (unsigned)board_stack());
       break;
     default: /* This board keeps neither certificate nor session. */
       break;

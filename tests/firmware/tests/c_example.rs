@@ -8,6 +8,10 @@ use genkan_firmware_tests::{Board, Home};
 use genkan_kernel_tests::Rules::{self, Plain};
 use genkan_kernel_tests::direct::is_page;
 
+/// How deep the example's stack may be, in bytes, through start, registration, a hole and a page; the
+/// README tells what was reached.
+const STACK: usize = 12_288;
+
 fn home(user: Rules, more: &[&str]) -> (Home, Board) {
     let home = Home::new(Plain, user);
     let board = home.board_with("GENKAN_C_EXAMPLE", more);
@@ -37,6 +41,13 @@ fn it_is_reached_through_a_punched_hole() {
     let user = home.user(&[]);
     board.says("connected over UDP");
     home.assert_page(&user);
+    // All that there is has been done then: how deep was the stack?
+    assert_eq!(user.process.stop(), Some(0));
+    board.says("closed, ");
+    let line = board.says("stack ");
+    let deepest = line.split(' ').find_map(|word| word.parse::<usize>().ok()).unwrap();
+    eprintln!("stack: {deepest} bytes");
+    assert!((8_000..STACK).contains(&deepest), "{line}");
 }
 
 #[test]
