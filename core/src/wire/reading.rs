@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         Err(Refused)
     }
 
-    /// The number of a variant, or of elements.
+    /// A number of up to 32 bits.
     #[cfg_attr(target_pointer_width = "32", inline(never))]
     fn small(&mut self) -> Result<u32> {
         u32::try_from(self.varint()?).map_err(|_| Refused)
@@ -132,26 +132,26 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
         visitor.visit_seq(Elements { of: self, left })
     }
 
-    fn deserialize_tuple<V: Visitor<'de>>(self, left: usize, visitor: V) -> Result<V::Value> {
-        visitor.visit_seq(Elements { of: self, left })
+    fn deserialize_tuple<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self)
     }
 
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        left: usize,
+        _: usize,
         visitor: V,
     ) -> Result<V::Value> {
-        visitor.visit_seq(Elements { of: self, left })
+        visitor.visit_seq(self)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        visitor.visit_seq(Elements { of: self, left: fields.len() })
+        visitor.visit_seq(self)
     }
 
     fn deserialize_enum<V: Visitor<'de>>(
@@ -172,7 +172,16 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     }
 }
 
-/// What follows one another.
+/// Fields, of which a type takes as many as it has.
+impl<'de> SeqAccess<'de> for &mut Reader<'de> {
+    type Error = Refused;
+
+    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>> {
+        seed.deserialize(&mut **self).map(Some)
+    }
+}
+
+/// The elements of a list.
 struct Elements<'r, 'de> {
     of: &'r mut Reader<'de>,
     left: usize,
@@ -209,16 +218,16 @@ impl<'de> VariantAccess<'de> for &mut Reader<'de> {
         seed.deserialize(self)
     }
 
-    fn tuple_variant<V: Visitor<'de>>(self, len: usize, visitor: V) -> Result<V::Value> {
-        self.deserialize_tuple(len, visitor)
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value> {
+        visitor.visit_seq(self)
     }
 
     fn struct_variant<V: Visitor<'de>>(
         self,
-        fields: &'static [&'static str],
+        _: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value> {
-        self.deserialize_tuple(fields.len(), visitor)
+        visitor.visit_seq(self)
     }
 }
 
