@@ -59,9 +59,9 @@ enum Step {
 #[derive(Clone, Debug)]
 pub struct Attempt {
     budget: Budget,
-    burst: Option<Burst>,
-    /// The instruction that was taken last.
+    /// The instruction that was taken last, and whether it is still carried out.
     last: Option<Burst>,
+    under_way: bool,
     step: Step,
     candidates: Candidates,
     /// The port that packets go to at present, and the socket that is next, counted from 0.
@@ -102,8 +102,8 @@ impl Attempt {
     pub fn new(budget: Budget) -> Self {
         Self {
             budget,
-            burst: None,
             last: None,
+            under_way: false,
             step: Step::Rest,
             candidates: Forecast::Port(0).ports(),
             target: None,
@@ -141,7 +141,7 @@ impl Attempt {
         if core::mem::take(&mut self.opening) {
             (self.open, self.extra) = (0, false);
             if self.step == Step::Opening {
-                (self.burst, self.step) = (None, Step::Rest);
+                (self.under_way, self.step) = (false, Step::Rest);
                 // The same instruction is worth another try.
                 self.last = None;
             }
@@ -176,7 +176,7 @@ impl Attempt {
         };
         self.repeats = if burst.once { 0 } else { REPEATS };
         self.not_before = Some(self.pace.available_at(rate(&burst)));
-        (self.burst, self.last) = (Some(burst), Some(burst));
+        (self.last, self.under_way) = (Some(burst), true);
         self.rewind(&burst);
     }
 
@@ -210,7 +210,7 @@ impl Attempt {
             self.found = Some(heard);
             self.answered = 0;
         }
-        self.burst = None;
+        self.under_way = false;
         if answer {
             self.confirmed = true;
             self.answer_again = None;
@@ -247,7 +247,7 @@ impl Attempt {
             Step::Open => self.opening,
             _ => false,
         };
-        let waits = self.burst.is_some() && !answer_owed;
+        let waits = self.under_way && !answer_owed;
         let burst = waits.then(|| self.not_before.unwrap_or(now));
         earliest(earliest(answer, burst), self.answer_again).map(|at| at.max(now))
     }
@@ -263,7 +263,7 @@ impl Attempt {
         if let Some(Found { socket, port }) = self.answers.pop_front() {
             return Some(Action::Send { socket, port, answer: true, hops: 0 });
         }
-        let burst = self.burst?;
+        let burst = self.last.filter(|_| self.under_way)?;
         if self.not_before.is_some_and(|at| at > now) {
             return None;
         }
@@ -303,7 +303,7 @@ impl Attempt {
                         return Some(action);
                     }
                 }
-                Step::Rest if self.burst.is_none() => return None,
+                Step::Rest if !self.under_way => return None,
                 Step::Rest => match self.not_before {
                     Some(at) if at > now => return None,
                     _ => self.step = Step::Packets,
@@ -340,7 +340,7 @@ impl Attempt {
         let last = self.repeats == 0;
         self.repeats = self.repeats.saturating_sub(1);
         if last || self.ports_left == burst.count || self.budget.packets == 0 {
-            self.burst = None;
+            self.under_way = false;
             return;
         }
         let pause = REPEAT.saturating_mul(1_u32.checked_shl(doubled).unwrap_or(1));
