@@ -212,20 +212,17 @@ impl Puncher {
             let slot = place.saturating_add(self.turn);
             let slot = slot.checked_sub(slots.len()).unwrap_or(slot);
             let (socket, packet) = slots.get(slot)?.way().hole.as_ref()?.packet()?;
-            if packet.is_counted() && !free {
-                return None;
-            }
-            let remote = match packet {
-                Packet::Detect(end, _) => self.gauge.address(server, end),
-                Packet::Check(remote, ..) => remote,
-            };
-            Some(Due { slot: Some(slot), socket, remote, packet })
+            (free || !packet.is_counted()).then_some((Some(slot), socket, packet))
         });
-        due.next().or_else(|| {
+        let (slot, socket, packet) = due.next().or_else(|| {
             let (socket, end, detect) = self.gauge.next(self.main_port)?;
-            let remote = self.gauge.address(server, end);
-            Some(Due { slot: None, socket, remote, packet: Packet::Detect(end, detect) })
-        })
+            Some((None, socket, Packet::Detect(end, detect)))
+        })?;
+        let remote = match packet {
+            Packet::Detect(end, _) => self.gauge.address(server, end),
+            Packet::Check(remote, ..) => remote,
+        };
+        Some(Due { slot, socket, remote, packet })
     }
 
     /// A packet of a hole has left. As long as packets may leave at once those of one burst do, in a
