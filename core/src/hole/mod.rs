@@ -7,6 +7,7 @@
 //! names.rs      numbers of the sockets that it opens
 //! calls.rs      calls over TCP, where no hole comes about
 //! words.rs      what it has to say to the server about it
+//! face.rs       what is due, and what a hole is made of
 //! slot.rs       what each connection slot has for it
 //! way.rs        what is done for all connections at once
 //! mod.rs        one connection's hole
@@ -18,6 +19,7 @@
 //! finds is worth only the session over it shows (threats T14, T18).
 
 mod calls;
+mod face;
 mod lease;
 mod measure;
 mod names;
@@ -34,52 +36,25 @@ use crate::addr::{AddressPolicy, Endpoint};
 use crate::crypto::mac;
 use crate::id::SocketId;
 use crate::machine::{Command, Discard};
-use crate::nat::{Differential, PortRange, ServerEnd};
-use crate::punch::{Ability, Action, Attempt, Budget, Burst, Detector, Moment};
+use crate::nat::{Differential, PortRange};
+use crate::punch::{Action, Attempt, Budget, Burst, Detector, Moment};
 use crate::time::Instant;
+use crate::wire::Kind;
 use crate::wire::message::{Range, Seen};
 use crate::wire::punch::{Check, Detect, REPORT};
-use crate::wire::{DETECT_LEN, Kind, PUNCH_LEN};
 
 pub(crate) use calls::{CALLS, Calling, again};
+pub(crate) use face::{Due, Holed, Opening, Packet};
 pub(crate) use measure::Gauge;
 pub(crate) use names::may_hear;
-pub(crate) use slot::{Holed, Way};
-pub(crate) use way::{Due, Puncher, advance, expire};
+pub(crate) use slot::Way;
+pub(crate) use way::{Puncher, advance, expire};
 pub(crate) use words::Words;
 
 /// How long an attempt may take from its first burst on. A server's tries take 6 s, guesses 8 s.
 pub(crate) const ATTEMPT: Duration = Duration::from_secs(10);
 /// Packets to the peer in one attempt, beside guesses that both ends allow.
 const PACKETS: u16 = 128;
-
-/// A packet of a hole: from where, to where, and what.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Packet {
-    /// To this end of the server; handle and counter are the session's to fill in.
-    Detect(ServerEnd, Detect),
-    /// To the peer, with this hop limit (0: the usual one).
-    Check(Endpoint, Check, u8),
-}
-
-impl Packet {
-    /// Whether it counts towards what all holes together may send: all but answers to the peer.
-    pub(crate) const fn is_counted(&self) -> bool {
-        !matches!(self, Self::Check(_, Check { answer: true, .. }, _))
-    }
-
-    /// Whether it is for the server, in the session with it.
-    pub(crate) const fn is_for_server(&self) -> bool {
-        matches!(self, Self::Detect(..))
-    }
-
-    pub(crate) const fn len(&self) -> usize {
-        match self {
-            Self::Detect(..) => DETECT_LEN,
-            Self::Check(..) => PUNCH_LEN,
-        }
-    }
-}
 
 /// One connection's way through the two NATs, while it is looked for.
 #[derive(Debug)]
@@ -112,20 +87,6 @@ pub(crate) struct Hole {
 pub(crate) fn renewal_key(connection: &[u8; 16], offer: &[u8]) -> [u8; 16] {
     // An offer begins with the ephemeral key that is drawn for it.
     mac::tag(connection, &[b"renew", offer.get(..32).unwrap_or_default()])
-}
-
-/// What a hole is made of.
-pub(crate) struct Opening {
-    pub(crate) ability: Ability,
-    pub(crate) policy: AddressPolicy,
-    pub(crate) key: [u8; 16],
-    pub(crate) index: u32,
-    pub(crate) sends: Kind,
-    pub(crate) request: u32,
-    /// The place of the connection in its table.
-    pub(crate) slot: usize,
-    /// The socket of a path that carries the connection already.
-    pub(crate) kept: Option<SocketId>,
 }
 
 impl Hole {

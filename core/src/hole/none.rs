@@ -4,18 +4,20 @@
 //! server says of measuring and punching is discarded; it was told that the equipment can do neither.
 #![expect(dead_code, reason = "the same face, of which most can never be looked at")]
 
-use core::net::SocketAddr;
+mod face;
+
 use core::time::Duration;
 
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::{SocketId, StreamId};
 use crate::machine::{Command, Discard, StreamState};
-use crate::nat::{NatProfile, ServerEnd};
+use crate::nat::NatProfile;
 use crate::punch::{Ability, Burst};
 use crate::time::Instant;
-use crate::wire::Kind;
 use crate::wire::message::{Measure, Seen, ToServer};
 use crate::wire::punch::{Check, Detect};
+
+pub(crate) use face::{Due, Holed, Opening, Packet};
 
 /// There is nothing to be waited for.
 pub(crate) const ATTEMPT: Duration = Duration::ZERO;
@@ -76,55 +78,6 @@ impl Hole {
 
     pub(crate) const fn until(&self) -> Instant {
         match *self {}
-    }
-}
-
-/// What a hole would be made of.
-#[derive(Debug)]
-pub(crate) struct Opening {
-    pub(crate) ability: Ability,
-    pub(crate) policy: AddressPolicy,
-    pub(crate) key: [u8; 16],
-    pub(crate) index: u32,
-    pub(crate) sends: Kind,
-    pub(crate) request: u32,
-    pub(crate) slot: usize,
-    pub(crate) kept: Option<SocketId>,
-}
-
-/// A packet that never comes about.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Packet {
-    Detect(ServerEnd, Detect),
-    Check(Endpoint, Check, u8),
-}
-
-impl Packet {
-    pub(crate) const fn is_for_server(&self) -> bool {
-        false
-    }
-}
-
-/// That is never due.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Due {
-    pub(crate) slot: Option<usize>,
-    pub(crate) socket: SocketId,
-    pub(crate) remote: Endpoint,
-    pub(crate) packet: Packet,
-}
-
-impl Due {
-    pub(crate) const fn len(&self) -> usize {
-        0
-    }
-
-    pub(crate) const fn hop_limit(&self) -> Option<u8> {
-        None
-    }
-
-    pub(crate) const fn remote(&self, server: &SocketAddr) -> SocketAddr {
-        *server
     }
 }
 
@@ -216,13 +169,6 @@ impl Calling {
     pub(crate) const fn end(&mut self) -> [Option<StreamId>; 2] {
         [None; 2]
     }
-}
-
-/// A connection slot.
-pub(crate) trait Holed {
-    fn way(&self) -> &Way;
-    fn way_mut(&mut self) -> &mut Way;
-    fn path_socket(&self) -> Option<SocketId>;
 }
 
 /// What is known of the NAT: nothing.

@@ -99,11 +99,3 @@ impl Way {
         self.hole.as_ref().map(|hole| hole.deadline(now))
     }
 }
-
-/// A connection slot, as far as its way is concerned.
-pub(crate) trait Holed {
-    fn way(&self) -> &Way;
-    fn way_mut(&mut self) -> &mut Way;
-    /// The socket of the path that carries the connection, where that is a punched one.
-    fn path_socket(&self) -> Option<SocketId>;
-}

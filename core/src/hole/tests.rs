@@ -6,7 +6,7 @@ use heapless::Vec;
 
 use super::*;
 use crate::nat::Forecast;
-use crate::punch::Bracket;
+use crate::punch::{Ability, Bracket};
 
 const AT: Instant = Instant::from_millis(1_000_000);
 const PUBLIC: AddressPolicy = AddressPolicy { loopback: false, private: false, low_ports: false };

@@ -1,9 +1,7 @@
 //! What is done for all connection slots at once, and for the measurement beside them.
 
-use core::net::SocketAddr;
-
 use super::lease::Lease;
-use super::{Gauge, Holed, Packet, Words};
+use super::{Due, Gauge, Holed, Packet, Words};
 use crate::addr::{AddressPolicy, Endpoint};
 use crate::id::SocketId;
 use crate::limit::Bucket;
@@ -15,41 +13,6 @@ use crate::time::Instant;
 use crate::wire::message::{Measure, Seen};
 use crate::wire::punch::{Detect, MEASUREMENT};
 use crate::wire::{DETECT_LEN, Kind};
-
-/// A packet that is due.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Due {
-    /// The slot that it is for; `None`: the measurement.
-    pub(crate) slot: Option<usize>,
-    pub(crate) socket: SocketId,
-    pub(crate) remote: Endpoint,
-    pub(crate) packet: Packet,
-}
-
-impl Due {
-    pub(crate) const fn len(&self) -> usize {
-        self.packet.len()
-    }
-
-    pub(crate) const fn hop_limit(&self) -> Option<u8> {
-        match self.packet {
-            Packet::Check(_, _, hops) if hops > 0 => Some(hops),
-            _ => None,
-        }
-    }
-
-    /// Where it goes. At the server's own address it has that one's scope, too: a link-local one is
-    /// not to be reached without.
-    pub(crate) fn remote(&self, server: &SocketAddr) -> SocketAddr {
-        let mut remote = self.remote.into();
-        if let (SocketAddr::V6(remote), SocketAddr::V6(server)) = (&mut remote, server)
-            && remote.ip() == server.ip()
-        {
-            remote.set_scope_id(server.scope_id());
-        }
-        remote
-    }
-}
 
 /// What an equipment has for measuring and punching, beside its connections.
 #[derive(Debug)]
