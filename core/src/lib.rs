@@ -83,10 +83,11 @@
 //!
 //! # Features
 //!
-//! `punch` (default): equipment measures its NAT, punches holes and finds out how long its NAT keeps a
-//! mapping. Without it an issuer or acceptor is smaller, registers, and meets others over TCP alone;
+//! `punch` (default): equipment measures its NAT, punches holes, calls over TCP where there are none, and
+//! finds out how long its NAT keeps a mapping. Without it an issuer or acceptor is smaller, registers, and meets others over TCP alone;
 //! servers and what they know of others' NATs stay the same, and so does the interface: what asks for
-//! punching is without effect ([`AcceptorConfig::punch`], [`IssuerConfig::punch`], leased ports).
+//! punching is without effect ([`AcceptorConfig::punch`], [`IssuerConfig::punch`], leased ports), and so
+//! is what asks for calls over TCP ([`AcceptorConfig::simultaneous_open`]).
 //!
 //! `log` and `defmt` say what the machines tell and discard, at debug level, and `defmt` makes every
 //! public type format itself; both may be on. `inspect` lets tests and

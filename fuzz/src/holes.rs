@@ -91,6 +91,11 @@ impl Holes {
         Self { on, ability, policy, offers, attempts, ends }
     }
 
+    /// Whether the equipment may send there.
+    pub(crate) fn permits(&self, remote: SocketAddr) -> bool {
+        self.policy.permits(remote)
+    }
+
     pub(crate) const fn sockets(&self) -> u8 {
         self.ability.limits.sockets
     }

@@ -12,7 +12,7 @@
 use core::net::SocketAddr;
 
 use genkan_core::wire::Kind;
-use genkan_core::wire::message::{Hopeless, Measure, Punch, Seen, ToEquipment};
+use genkan_core::wire::message::{Call, Hopeless, Measure, Punch, Seen, ToEquipment};
 use genkan_core::{Endpoint, Received, SocketId};
 use genkan_tests::evil::{body, sa, siphash};
 
@@ -92,6 +92,10 @@ pub(crate) trait Punching: Trial {
             return self.server_tells(&ToEquipment::Hopeless(Hopeless { request, why }), act);
         }
         let peer = place(act.byte(0) >> 3 & 15);
+        if act.byte(0) & 7 == 4 && act.byte(2) >= 252 {
+            let peer = (act.byte(2) < 254).then(|| peer.into());
+            return self.server_tells(&ToEquipment::Call(Call { request, peer }), act);
+        }
         let punch = Punch { request, peer: peer.into(), burst: made_up(act) };
         self.server_tells(&ToEquipment::Punch(punch), act);
     }

@@ -168,6 +168,12 @@ impl Watch {
                 let pipe = Pipe { remote, up: false, held: Vec::new() };
                 assert!(self.streams.insert(stream, pipe).is_none(), "{stream:?} is in use");
             }
+            Command::ConnectFrom { stream, beside, remote } => {
+                let stands = self.streams.get(&beside).is_some_and(|pipe| pipe.up);
+                assert!(stands, "{stream:?} from the port of {beside:?}, which does not stand");
+                let pipe = Pipe { remote, up: false, held: Vec::new() };
+                assert!(self.streams.insert(stream, pipe).is_none(), "{stream:?} is in use");
+            }
             Command::Shutdown { stream } => drop(self.streams.remove(&stream)),
             Command::Bind { first, count } => self.sockets.bind(first, count),
             Command::Unbind { first, count } => self.sockets.unbind(first, count),

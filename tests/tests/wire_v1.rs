@@ -137,6 +137,14 @@ fn bodies_about_lifetimes_and_leases_are_frozen() {
     frozen(&ToServer::Reached([0xa0, 1, 2, 3, 4, 5]), "0ba00102030405");
 }
 
+/// Bodies about calls over TCP. Do not change the test!
+#[test]
+fn bodies_about_calls_are_frozen() {
+    frozen(&ToServer::Can(capability::CALL), "0620");
+    frozen(&ToEquipment::Call(Call { request: 2, peer: None }), "0a0200");
+    frozen(&ToEquipment::Call(Call { request: 300, peer: Some(V4) }), "0aac020100c0000201f823");
+}
+
 /// Bodies about measuring and punching. Do not change the test!
 #[test]
 fn bodies_about_holes_are_frozen() {

@@ -58,7 +58,7 @@ impl View<'_> {
                 if !same || !self.state.addresses.permits(peer) {
                     return Err(Discard::ForbiddenAddress);
                 }
-                slot.address = Some(peer);
+                slot.called = peer.port();
                 self.call(index, stream);
             }
             _ => return Ok(()), // It is said more than once.
@@ -71,8 +71,9 @@ impl View<'_> {
 
     fn call(&mut self, index: usize, stream: StreamId) {
         let Some(slot) = self.slots.get_mut(index) else { return };
-        if let (Some(remote), Some(beside)) = (slot.address, slot.calling.call(stream)) {
-            self.state.command(Command::ConnectFrom { stream, beside, remote: remote.into() });
+        if let (Some(address), Some(beside)) = (slot.address, slot.calling.call(stream)) {
+            let remote = address.at_port(slot.called).into();
+            self.state.command(Command::ConnectFrom { stream, beside, remote });
         }
     }
 
@@ -106,6 +107,7 @@ impl View<'_> {
         let Some(slot) = self.slots.get_mut(index) else { return };
         let dialled = slot.stream.replace(stream);
         slot.answer_due = true;
+        slot.address = slot.address.map(|address| address.at_port(slot.called));
         if slot.stage == Stage::Dialling {
             if let (Some(peer), Some(remote)) = (&mut slot.peer, slot.address) {
                 peer.path = Path::Stream { stream, remote };

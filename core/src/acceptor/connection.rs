@@ -57,6 +57,8 @@ pub struct ConnectionSlot {
     pub(super) answer_due: bool,
     pub(super) way: Way,
     pub(super) calling: Calling,
+    /// The port that calls go to, at the address.
+    pub(super) called: u16,
     /// The punched path that TCP carries the connection beside again: the issuer speaks over TCP
     /// until it has heard us over the hole, and closes TCP then. Until when that is waited for.
     pub(super) beside: Option<(Path, Instant)>,
@@ -85,6 +87,7 @@ impl ConnectionSlot {
         answer_due: false,
         way: Way::NONE,
         calling: Calling::NONE,
+        called: 0,
         beside: None,
         renewing: None,
         punch_key: [0; 16],
@@ -118,6 +121,7 @@ impl ConnectionSlot {
             verdict: _,
             // They have ended before.
             calling: _,
+            called: _,
             by_password: _,
         } = self;
         *generation = generation.wrapping_add(1);

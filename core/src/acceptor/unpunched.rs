@@ -15,7 +15,7 @@ use crate::nat::Forecast;
 use crate::punch::{Bracket, Burst};
 use crate::session::Session;
 use crate::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, authority_public};
-use crate::wire::message::Measure;
+use crate::wire::message::{Call, Measure, capability};
 use crate::wire::{KEEPALIVE_LEN, PUNCH_LEN};
 use crate::{
     Anchors, ClientSlot, Entropy, EntropyError, Identity, Issuer, IssuerConfig, IssuerEvent,
@@ -243,16 +243,18 @@ fn it_registers_is_asked_for_and_dials_back() {
 fn it_tells_the_server_that_it_cannot_and_takes_no_part_in_punching() {
     let mut world = World::new();
     world.run(Duration::from_secs(1));
-    assert_eq!(crate::wire::message::capability::PUNCH & capabilities(&world.lamp), 0);
+    let bits = capability::PUNCH | capability::CALL;
+    assert_eq!(bits & capabilities(&world.lamp), 0);
     let measure = Measure { other_port: 3_479, other_address: None, now: true };
     let burst = Burst::from_fresh(0, 2, 50_000, Bracket::FreshSockets);
     let search = Burst::from_registered(0, Forecast::Between { low: 5_000, high: 6_000 }, 100);
     let punch = |burst| ToEquipment::Punch(Punch { request: 1, peer: phone_at().into(), burst });
     let before = world.lamp.counters().discarded(Discard::Malformed);
-    for body in [ToEquipment::Measure(measure), punch(burst), punch(search)] {
+    let call = ToEquipment::Call(Call { request: 1, peer: None });
+    for body in [ToEquipment::Measure(measure), punch(burst), punch(search), call] {
         assert_eq!(world.tell(&body), Received::Discarded(Discard::Malformed), "{body:?}");
     }
-    assert_eq!(world.lamp.counters().discarded(Discard::Malformed), before + 3);
+    assert_eq!(world.lamp.counters().discarded(Discard::Malformed), before + 4);
     for (kind, len) in [(Kind::IssuerPunch, PUNCH_LEN), (Kind::FilterProbe, KEEPALIVE_LEN)] {
         let mut bytes = vec![0; len];
         bytes[0] = kind as u8;
@@ -266,7 +268,7 @@ fn it_tells_the_server_that_it_cannot_and_takes_no_part_in_punching() {
 
 #[test]
 fn a_slot_is_no_larger_for_a_way_that_there_never_is() {
-    assert_eq!(size_of::<hole::Way>(), 0);
+    assert_eq!((size_of::<hole::Way>(), size_of::<hole::Calling>()), (0, 0));
 }
 
 fn capabilities(lamp: &Lamp) -> u32 {

@@ -114,17 +114,32 @@ impl View<'_> {
                 continue;
             }
             match self.line(index, end).map(|line| line.via) {
-                Some(Via::Client(at)) => self.state.send(Out::Call(number, end, at)),
                 // Nothing is lost over TCP.
-                Some(Via::Stream(stream)) if first => {
-                    if let Some(slot) = find_stream(self.streams, stream) {
-                        let _full = slot.due.push_back(Due::Call(number, end));
-                    }
-                }
-                Some(Via::Stream(_)) | None => {}
+                Some(Via::Stream(_)) if !first => {}
+                Some(via) => self.tell_call(number, end, via),
+                None => {}
             }
         }
         self.arm(index);
+    }
+
+    fn tell_call(&mut self, number: u32, end: End, via: Via) {
+        match via {
+            Via::Client(at) => self.state.send(Out::Call(number, end, at)),
+            Via::Stream(stream) => {
+                if let Some(slot) = find_stream(self.streams, stream) {
+                    let _full = slot.due.push_back(Due::Call(number, end));
+                }
+            }
+        }
+    }
+
+    /// The issuer has asked again, maybe in another session: the word before may be lost.
+    pub(super) fn call_again(&mut self, index: usize) {
+        let Some(slot) = self.requests.get(index) else { return };
+        if slot.calls.said > 0 && !matches!(slot.meeting, Meeting::Over) {
+            self.tell_call(self.number(index), End::Issuer, slot.from);
+        }
     }
 
     /// Time has passed for a request's calls.

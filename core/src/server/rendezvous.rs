@@ -118,7 +118,10 @@ impl View<'_> {
         let slot = self.requests.get_mut(index).ok_or(Discard::Unexpected)?;
         slot.from = from;
         match slot.stage {
-            Stage::Accepted => self.tell_issuer(index),
+            Stage::Accepted => {
+                self.tell_issuer(index);
+                self.call_again(index);
+            }
             Stage::Refused => self.tell_issuer(index),
             Stage::Waiting => self.tell_hopeless(index),
             Stage::Free => {}

@@ -195,6 +195,15 @@ mod tests {
         assert_eq!(hex(&bytes), "4c0001020304efcf950af5d5cb868ecd7162c5f5944b");
     }
 
+    /// Bytes of version 1. Do not change the test!
+    #[test]
+    fn bytes_of_a_sighting_are_frozen() {
+        let mut bytes = [0; DETECT_LEN];
+        Detect::sight(0x0a0b_0c0d, 5).write(&[5; 16], &mut bytes);
+        assert_eq!(hex(&bytes[..21]), "4b00000000000000000000050a0b0c0d0007000000");
+        assert_eq!(hex(&bytes[21..]), "9ff57edd56cfb23f025ecb2f150e30f4");
+    }
+
     #[test]
     fn checks_survive_their_wire_form_and_no_two_have_one_tag() {
         let mut tags = std::vec::Vec::new();

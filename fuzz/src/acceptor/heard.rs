@@ -55,6 +55,9 @@ impl Trial for AcceptorTrial {
             {
                 self.dials(*remote);
             }
+            if let Command::ConnectFrom { remote, .. } = command {
+                self.calls(*remote);
+            }
         }
         for (stream, bytes) in &out.frames {
             if self.stage.watch.streams.get(stream).is_none_or(|pipe| pipe.remote == sa(SERVER)) {
@@ -78,6 +81,14 @@ impl AcceptorTrial {
             known.iter().any(|offered| offered.welcome),
             "dials {remote} for nobody it lets in"
         );
+    }
+
+    /// Nor does it call anybody else, at whatever port the server has named.
+    fn calls(&self, remote: SocketAddr) {
+        assert!(self.addresses.permits(remote), "calls {remote} under {:?}", self.addresses);
+        let of = |offered: &Offered| canonical(offered.address).ip() == canonical(remote).ip();
+        let welcome = self.offered.iter().any(|offered| of(offered) && offered.welcome);
+        assert!(welcome, "calls {remote} for nobody it lets in");
     }
 
     fn told(&mut self, event: &AcceptorEvent) {

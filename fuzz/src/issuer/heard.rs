@@ -51,6 +51,9 @@ impl Trial for IssuerTrial {
                 Command::Connect { remote, .. } => {
                     assert_eq!(*remote, sa(SERVER), "it dials somebody else");
                 }
+                Command::ConnectFrom { remote, .. } => {
+                    assert!(self.stage.holes.permits(*remote), "it calls {remote}");
+                }
                 Command::Listen { socket } => {
                     assert_eq!(*socket, SocketId::LISTENER);
                     self.listens = true;

@@ -25,6 +25,7 @@ use core::time::Duration;
 use std::rc::Rc;
 
 use genkan_core::inspect::{KeyLog, LoggedRoot};
+use genkan_core::FRAME_PREFIX;
 use genkan_core::wire::Kind;
 
 use super::Broken;
@@ -330,4 +331,13 @@ pub(super) fn roots(role: Role, node: &dyn Node, log: &mut dyn FnMut(LoggedRoot)
             }
         }
     }
+}
+
+/// All messages that a machine sends, over UDP and TCP.
+fn messages<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a [u8]> {
+    seen.call.effects.iter().filter_map(|effect| match effect {
+        Effect::Datagram { bytes, .. } => Some(&bytes[..]),
+        Effect::Write { bytes, .. } => bytes.get(FRAME_PREFIX..),
+        _ => None,
+    })
 }

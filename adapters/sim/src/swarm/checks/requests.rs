@@ -1,6 +1,6 @@
 //! I-3, I-6, I-8, I-21: the way of a request, from the issuer's offer to the acceptor's dial.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use genkan_core::{AcceptorEvent, Command, ConnectionId, FRAME_PREFIX, Instant};
 use super::asks::{Ask, Asks};
 use super::lately::Lately;
 use super::roster::{Member, Role, Roster};
-use super::{Broken, Seen, Verdict, digest, print, roots};
+use super::{Broken, Seen, Verdict, digest, messages, print, roots};
 use crate::fleet::{AcceptorApp, FleetServer};
 use crate::net::HostId;
 use crate::node::Effect;
@@ -22,6 +22,8 @@ use crate::swarm::build::{PASSWORD, REFUSAL};
 
 /// How long an acceptor may take from accepting to dialling: it waits that long for its flash.
 const DIAL: Duration = Duration::from_secs(6);
+/// How long it may then go on calling: a dial, and twice as long as one more.
+const CALLS: Duration = Duration::from_secs(15);
 /// How long a server may go on waking for one request.
 const WAKING: Duration = Duration::from_secs(30);
 
@@ -38,6 +40,8 @@ pub(in crate::swarm) struct Requests {
     told: BTreeMap<HostId, usize>,
     /// Where each acceptor may dial, and until when.
     dials: BTreeMap<HostId, Vec<(SocketAddr, Duration)>>,
+    /// Whom each acceptor may call, and until when.
+    calls: BTreeMap<HostId, Vec<(IpAddr, Duration)>>,
     /// Bursts that the server has told since they were looked at, and to whom.
     pub(super) bursts: Vec<(HostId, Punch)>,
     /// How long refusals are, by the bytes that the issuer's number takes.
@@ -48,6 +52,7 @@ impl Requests {
     pub(super) fn restarted(&mut self, host: HostId) {
         self.told.remove(&host);
         self.dials.remove(&host);
+        self.calls.remove(&host);
         self.asks.restarted(host);
     }
 
@@ -61,6 +66,7 @@ impl Requests {
     #[cfg(test)]
     pub(super) fn entries(&self) -> usize {
         let dials: usize = self.dials.values().map(Vec::len).sum();
+        let dials = dials + self.calls.values().map(Vec::len).sum::<usize>();
         let sessions = self.holders.len() + self.lately.len() + self.opened.len();
         self.asks.entries() + dials + sessions
     }
@@ -351,9 +357,19 @@ impl Requests {
                 let dials = self.dials.entry(member.host).or_default();
                 dials.retain(|&(_, until)| seen.call.at <= until);
                 dials.push((*address, seen.call.at + DIAL));
+                let calls = self.calls.entry(member.host).or_default();
+                calls.retain(|&(_, until)| seen.call.at <= until);
+                calls.push((address.ip(), seen.call.at + DIAL + CALLS));
             }
         }
         for effect in seen.call.effects {
+            if let Effect::Command(Command::ConnectFrom { remote, .. }) = effect {
+                let calls = self.calls.entry(member.host).or_default();
+                let may = |&(ip, until)| ip == remote.ip() && seen.call.at <= until;
+                if !calls.iter().any(may) {
+                    return Err(Broken::new("I-6", format!("{} calls {remote}", member.name)));
+                }
+            }
             let Effect::Command(Command::Connect { remote, .. }) = effect else { continue };
             if roster.addresses.contains(remote) {
                 continue;
@@ -381,13 +397,4 @@ struct Letter {
     /// Where the holder is on the list.
     listed: Option<SocketAddr>,
     len: usize,
-}
-
-/// All messages that a machine sends, over UDP and TCP.
-fn messages<'a>(seen: &Seen<'a>) -> impl Iterator<Item = &'a [u8]> {
-    seen.call.effects.iter().filter_map(|effect| match effect {
-        Effect::Datagram { bytes, .. } => Some(&bytes[..]),
-        Effect::Write { bytes, .. } => bytes.get(FRAME_PREFIX..),
-        _ => None,
-    })
 }

@@ -120,6 +120,21 @@ fn i_6_a_dial_that_nobody_asked_for() {
 }
 
 #[test]
+fn i_6_a_call_that_nobody_asked_for() {
+    let plan = Plan::new(1);
+    let mut swarm = plan.swarm();
+    let mut first = once();
+    corrupt(&mut swarm, Who::Lamp, move |_, io, _| {
+        if first() {
+            let [stream, beside] = [8, 9].map(|index| StreamId { index, generation: 9 });
+            let remote = STRANGER.parse().unwrap();
+            io.command(Command::ConnectFrom { stream, beside, remote });
+        }
+    });
+    assert!(broken("I-6", &plan, &mut swarm).contains("calls"));
+}
+
+#[test]
 fn i_6_a_password_that_is_not_the_true_one() {
     let plan = Plan::new(1);
     let mut swarm = plan.swarm();
