@@ -182,6 +182,8 @@ impl Stage {
         let issuer = lab.issuer(ISSUER, |config| {
             config.anchors = anchors();
             config.transport = RequestTransport::Stream;
+            // The dial-back is what the claims are about.
+            config.simultaneous_open = false;
             config.fetch_certificate_each = cold;
             identity = Some(config.identity.clone());
         });

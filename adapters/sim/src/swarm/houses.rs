@@ -260,7 +260,8 @@ impl Swarm {
     pub(super) fn meet(&self, phone: &Place, lamp: &Place) -> Option<bool> {
         match self.dials(phone, lamp) {
             Some(true) => Some(true),
-            _ if !self.may_punch(phone, lamp) => self.dials(phone, lamp),
+            // Calls over TCP may meet where neither is to be had.
+            dials if !self.may_punch(phone, lamp) => dials.filter(|_| phone.six != lamp.six),
             _ if self.must_punch(phone, lamp) => Some(true),
             _ => None,
         }

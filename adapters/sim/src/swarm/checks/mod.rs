@@ -24,8 +24,8 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::rc::Rc;
 
-use genkan_core::inspect::{KeyLog, LoggedRoot};
 use genkan_core::FRAME_PREFIX;
+use genkan_core::inspect::{KeyLog, LoggedRoot};
 use genkan_core::wire::Kind;
 
 use super::Broken;
