@@ -1,6 +1,6 @@
 //! The three machines wired together without a network: the shortest thread through everything.
 
-#![expect(clippy::unwrap_used, reason = "a test's helpers fail by panicking")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test's helpers fail by panicking")]
 
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -60,6 +60,7 @@ fn frames<M: Machine>(m: &mut M, now: Instant, stream: StreamId) -> Vec<Vec<u8>>
 
 struct World {
     server: TestServer,
+    server_at: SocketAddr,
     acceptor: TestAcceptor,
     issuer: TestIssuer,
 }
@@ -76,17 +77,19 @@ impl World {
             self.server.handle_timeout(now);
             let mut net = out(&mut self.acceptor, now, sa(ACCEPTOR));
             net.extend(out(&mut self.issuer, now, sa(ISSUER)));
-            net.extend(out(&mut self.server, now, sa(SERVER)));
+            net.extend(out(&mut self.server, now, self.server_at));
             if net.is_empty() {
                 break;
             }
             for (from, to, mut bytes) in net {
-                let r = if to == sa(SERVER) {
+                let r = if to == self.server_at {
                     self.server.handle_datagram(now, SocketId::MAIN, from, &mut bytes)
                 } else if to == sa(ACCEPTOR) {
                     self.acceptor.handle_datagram(now, SocketId::MAIN, from, &mut bytes)
-                } else {
+                } else if to == sa(ISSUER) {
                     self.issuer.handle_datagram(now, SocketId::MAIN, from, &mut bytes)
+                } else {
+                    panic!("nobody is at {to}")
                 };
                 assert_eq!(r, Received::Control);
             }
@@ -106,7 +109,8 @@ impl World {
     }
 }
 
-fn world(now: Instant) -> World {
+/// One that knows nobody yet.
+fn server(now: Instant) -> TestServer {
     let server_key = StaticKey::from_secret([1; 32]);
     let mut cert = [0; MAX_CERTIFICATE];
     let subject = Subject {
@@ -119,7 +123,7 @@ fn world(now: Instant) -> World {
     let n = Certificate::issue(&[9; 32], &subject, &mut cert).unwrap();
     let mut config = ServerConfig::new(server_key, heapless::Vec::from_slice(&cert[..n]).unwrap());
     config.wall_clock = 1_700_000_000;
-    let server = Server::new(
+    Server::new(
         now,
         config,
         (0..8).map(|_| ClientSlot::EMPTY).collect::<Vec<_>>(),
@@ -127,7 +131,10 @@ fn world(now: Instant) -> World {
         (0..4).map(|_| StreamSlot::EMPTY).collect::<Vec<_>>(),
         Rng(1),
     )
-    .unwrap();
+    .unwrap()
+}
+
+fn world(now: Instant) -> World {
     let anchors = Anchors {
         authorities: heapless::Vec::from_slice(&[authority_public(&[9; 32])]).unwrap(),
         ..Anchors::default()
@@ -142,12 +149,12 @@ fn world(now: Instant) -> World {
     let mut config = IssuerConfig::new(identity, address, anchors);
     config.wall_clock = Some(1_700_000_000);
     let issuer = Issuer::new(now, config, [IssuerSlot::EMPTY], Rng(3));
-    World { server, acceptor, issuer }
+    World { server: server(now), server_at: sa(SERVER), acceptor, issuer }
 }
 
-#[test]
-fn register_request_and_dial_back() {
-    let now = Instant::from_millis(1000);
+/// Registered, asked for, and connected by its dial-back: the issuer's name for that, and the acceptor's
+/// stream.
+fn connected(now: Instant) -> (World, ConnectionId, StreamId) {
     let mut world = world(now);
     let id = world.acceptor.id();
     world.pump(now);
@@ -174,11 +181,50 @@ fn register_request_and_dial_back() {
     }
     world.pump(now);
     world.events(now);
-    let mut payload = world.issuer.send(now, connection, Channel::Datagram, b"hello").unwrap();
-    let mut buf = [0; MAX_FRAME];
-    let n = payload.encode(&mut buf).unwrap();
-    payload.commit();
-    let input = world.acceptor.handle_stream(now, stream, &mut buf[..n]);
-    let Received::Payload { plaintext, .. } = input.received else { panic!("{input:?}") };
-    assert_eq!(plaintext, b"hello");
+    (world, connection, stream)
+}
+
+impl World {
+    /// What the issuer says on the connection arrives.
+    fn assert_heard(&mut self, now: Instant, connection: ConnectionId, stream: StreamId) {
+        let mut payload = self.issuer.send(now, connection, Channel::Datagram, b"hello").unwrap();
+        let mut buf = [0; MAX_FRAME];
+        let n = payload.encode(&mut buf).unwrap();
+        payload.commit();
+        let input = self.acceptor.handle_stream(now, stream, &mut buf[..n]);
+        let Received::Payload { plaintext, .. } = input.received else { panic!("{input:?}") };
+        assert_eq!(plaintext, b"hello");
+    }
+}
+
+#[test]
+fn register_request_and_dial_back() {
+    let now = Instant::from_millis(1000);
+    let (mut world, connection, stream) = connected(now);
+    world.assert_heard(now, connection, stream);
+}
+
+#[test]
+fn a_server_that_is_elsewhere_is_registered_with_there_and_connections_stay() {
+    let now = Instant::from_millis(1000);
+    let (mut world, connection, stream) = connected(now);
+    let certificate = world.acceptor.certificate().to_vec();
+    let id = world.acceptor.id();
+    for place in ["203.0.113.2:3478", "[2001:db8::1]:3478", SERVER] {
+        world.server = server(now);
+        world.server_at = sa(place);
+        world.acceptor.set_server_address(now, ServerAddress::both(sa(place)));
+        assert_eq!(world.acceptor.poll_event(), Some(AcceptorEvent::RegistrationLost));
+        assert_eq!(world.server.location(&id), None);
+        world.pump(now);
+        assert_eq!(world.server.location(&id), Some(sa(ACCEPTOR)), "{place}");
+        world.assert_heard(now, connection, stream);
+    }
+    assert_eq!(world.acceptor.certificate(), certificate);
+    world.acceptor.deregister(now);
+    world.pump(now);
+    world.server = server(now);
+    world.acceptor.set_server_address(now, ServerAddress::both(sa(SERVER)));
+    world.pump(now);
+    assert_eq!(world.server.location(&id), None, "it has left");
 }

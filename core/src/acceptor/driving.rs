@@ -5,21 +5,30 @@
 
 use core::time::Duration;
 
-use super::View;
 use super::connection::Stage;
 use super::queue::News;
 use super::registration::{Due, Stage as Registered, TRIES};
+use super::{Acceptor, ConnectionSlot, View};
 use crate::crypto::keys::{Direction, fingerprint};
-use crate::entropy::Draw;
+use crate::entropy::{Draw, Entropy};
 use crate::id::StreamId;
-use crate::link::{Expiry, Progress, Transport};
+use crate::link::{Expiry, Progress, ServerAddress, Transport};
 use crate::machine::{Command, Discard};
 use crate::session::keepalive::Keepalive;
+use crate::time::Instant;
 use crate::wire::Kind;
 use crate::wire::message::{Hello, PeerMessage, Role};
 
 /// How long fetching a request over TCP may take.
 const FETCH: Duration = Duration::from_secs(10);
+
+impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Acceptor<S, E> {
+    /// The server is elsewhere from now on: what stands with it, or was begun, falls, and the acceptor
+    /// registers there at once. Certificate and connections stay.
+    pub fn set_server_address(&mut self, now: Instant, server: ServerAddress) {
+        self.view(now).set_server_address(server);
+    }
+}
 
 impl View<'_> {
     /// Begins an attempt: the kept session first, a handshake otherwise.
@@ -255,6 +264,16 @@ impl View<'_> {
         }
         self.state.registration.stage = Registered::Waiting;
         self.attempt();
+    }
+
+    pub(super) fn set_server_address(&mut self, server: ServerAddress) {
+        self.state.equipment.server = server;
+        self.drop_stream();
+        self.state.datagram.reset();
+        if self.state.registration.stage != Registered::Left {
+            self.state.registration.over = Transport::Datagram;
+            self.give_session_up();
+        }
     }
 
     /// The deadline of the link over datagrams may have passed.
