@@ -11,43 +11,10 @@ use core::time::Duration;
 
 use heapless::String;
 
-/// Longest reason in bytes; what is longer is cut off.
-const LENGTH: usize = 160;
-/// Whatever else is in that RAM, hardly this.
-const MAGIC: u32 = 0x6765_6e6b;
+use crate::note::{LENGTH, Note};
+
 /// Between starts that follow each other, at the most.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-#[derive(Clone, Copy)]
-#[repr(C)]
-struct Note {
-    /// [`MAGIC`] and the two numbers that follow, so that RAM which has lost some bits is not believed.
-    seal: u32,
-    /// How often power came, as the flash has it; 0: not known yet.
-    powered: u32,
-    /// Starts since, but for the first.
-    resets: u16,
-    /// Those in a row without a good run.
-    hasty: u16,
-    length: usize,
-    text: [u8; LENGTH],
-}
-
-impl Note {
-    const EMPTY: Self =
-        Self { seal: 0, powered: 0, resets: 0, hasty: 0, length: 0, text: [0; LENGTH] };
-
-    fn seal(&self) -> u32 {
-        MAGIC ^ self.powered.rotate_left(16) ^ u32::from(self.resets)
-    }
-
-    fn reason(&self) -> Option<String<LENGTH>> {
-        let bytes = self.text.get(..self.length)?;
-        // What was cut off may have been half a character.
-        let whole = bytes.utf8_chunks().next()?.valid();
-        String::try_from(whole).ok()
-    }
-}
 
 struct Kept(UnsafeCell<MaybeUninit<Note>>);
 
@@ -63,36 +30,21 @@ fn load() -> Option<Note> {
     // SAFETY: nobody else uses it, see `Kept`. Every bit pattern is a valid `Note`, and a volatile read
     // takes what the memory holds.
     let note = unsafe { KEPT.0.get().cast::<Note>().read_volatile() };
-    (note.seal == note.seal()).then_some(note)
+    note.is_whole().then_some(note)
 }
 
-fn save(mut note: Note) {
-    note.seal = note.seal();
+fn save(note: Note) {
+    let note = note.sealed();
     // SAFETY: nobody else uses it, see `Kept`. Volatile, because whoever reads it is no part of this run.
     unsafe { KEPT.0.get().cast::<Note>().write_volatile(note) };
-}
-
-/// Text that is cut off where it does not fit.
-struct Cut<'a>(&'a mut Note);
-
-impl fmt::Write for Cut<'_> {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let Note { length, text: kept, .. } = &mut *self.0;
-        for &byte in text.as_bytes() {
-            let Some(place) = kept.get_mut(*length) else { return Ok(()) };
-            *place = byte;
-            *length += 1;
-        }
-        Ok(())
-    }
 }
 
 /// Keeps the reason of the reset that follows; with interrupts off.
 pub fn keep_reason(reason: fmt::Arguments<'_>) {
     let mut note = load().unwrap_or(Note::EMPTY);
-    note.length = 0;
+    note.clear();
     // It cannot fail.
-    let _ = Cut(&mut note).write_fmt(reason);
+    let _ = note.write_fmt(reason);
     save(note);
 }
 
@@ -112,8 +64,8 @@ pub fn start() -> Start {
         save(Note::EMPTY);
         return Start { reason: None, pause: Duration::ZERO };
     };
-    let reason = if note.length > 0 { note.reason() } else { None };
-    note.length = 0;
+    let reason = note.reason();
+    note.clear();
     note.resets = note.resets.wrapping_add(1);
     if note.resets == 0 {
         // The numbers are used up: the flash counts on.

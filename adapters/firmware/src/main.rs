@@ -15,7 +15,7 @@
 //! | `stack.rs` | how deep the stack has been | the same |
 //! | `server.rs` | which of its name's addresses the server is used at | the same |
 //! | `panic.rs`, `watchdog.rs`, `memory.x` | a fault ends in a reset, with a reason | the same, other registers |
-//! | `kept.rs` | what survives a reset, and pauses between them | the same |
+//! | `kept.rs`, `note.rs` | what survives a reset, and pauses between them | the same |
 //! | `lan9118.rs`, `clock.rs`, `board.rs` | drivers | the chip's own |
 //! | `flash.rs` | flash, emulated in RAM | the chip's own driver |
 //! | `entropy.rs` | **the host's randomness** | **the chip's true random number generator** |
@@ -31,6 +31,7 @@ mod http;
 mod kept;
 mod lan9118;
 mod net;
+mod note;
 mod panic;
 mod provoke;
 mod server;
