@@ -10,9 +10,12 @@ unshare --net true || {
     echo "no network namespace can be made here: this stage needs root and a kernel that allows it"
     exit 1
 }
+# The one without IPv6 last: it has the name.
+adapters/firmware/build --features proto-ipv6
 adapters/firmware/build
 target_dir=$(realpath -m "${CARGO_TARGET_DIR:-target}")
 export GENKAN_FIRMWARE=$target_dir/firmware/thumbv7m-none-eabi/release/genkan-firmware
+export GENKAN_FIRMWARE_IPV6=$GENKAN_FIRMWARE-ipv6
 # The one in C.
 adapters/c/example/build
 export GENKAN_C_EXAMPLE=$target_dir/c-example/appliance.elf

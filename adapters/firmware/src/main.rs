@@ -8,7 +8,8 @@
 //! |---|---|---|
 //! | `main.rs` | start and main loop | the same, with a logger that needs no debugger |
 //! | `service.rs` | what is kept and logged, streams to the service | the same, with another service |
-//! | `net.rs` | DHCP, DNS, the cable | the same |
+//! | `net.rs`, `names.rs` | DHCP, DNS, the cable | the same |
+//! | `router.rs`, `advert.rs` | IPv6 (feature `proto-ipv6`): address and router | the same, or none |
 //! | `store.rs` | values in flash, safe against power cuts | the same |
 //! | `settings.rs` | what the device is told at its first start | its own way of being told |
 //! | `http.rs`, `thermostat.rs` | the service | its own |
@@ -23,6 +24,8 @@
 #![no_std]
 #![no_main]
 
+#[cfg(feature = "proto-ipv6")]
+mod advert;
 mod board;
 mod clock;
 mod entropy;
@@ -30,10 +33,13 @@ mod flash;
 mod http;
 mod kept;
 mod lan9118;
+mod names;
 mod net;
 mod note;
 mod panic;
 mod provoke;
+#[cfg_attr(not(feature = "proto-ipv6"), path = "no_router.rs")]
+mod router;
 mod server;
 mod service;
 mod settings;
@@ -59,7 +65,7 @@ use crate::entropy::HostEntropy;
 use crate::flash::Flash;
 use crate::lan9118::Lan9118;
 use crate::net::Net;
-use crate::server::Server;
+use crate::server::{Answers, Server};
 use crate::service::{Appliance, Calls, Machine, Memory, SESSIONS, Streams};
 use crate::settings::{Provoke, Settings};
 use crate::store::{Key, Store};
@@ -70,8 +76,8 @@ use crate::watchdog::Watchdog;
 const UDP: usize = 1 + 2 + SESSIONS * Limits::SMALL.sockets as usize;
 /// A dial-back for each connection, and the registration where UDP is blocked.
 const TCP: usize = SESSIONS + 1;
-/// Besides: DHCP and DNS.
-const SOCKETS: usize = UDP + TCP + 2;
+/// Besides: DHCP, DNS, and what routers say.
+const SOCKETS: usize = UDP + TCP + 2 + router::SOCKETS;
 /// How long the main loop may take for one turn: see *The watchdog* in `core/docs/PORTING.md`.
 const TURN: Duration = Duration::from_secs(16);
 /// A start that has run for so long was a good one: a reset after that is no loop.
@@ -87,6 +93,7 @@ static RINGS: ConstStaticCell<Storage<UDP, TCP>> = ConstStaticCell::new(Storage:
 static STREAMS: ConstStaticCell<Memory> = ConstStaticCell::new(Memory::new());
 static CALLS: ConstStaticCell<Calls> = ConstStaticCell::new(service::NO_CALLS);
 static PLACES: StaticCell<[SocketStorage<'static>; SOCKETS]> = StaticCell::new();
+static ROUTERS: ConstStaticCell<router::Memory> = ConstStaticCell::new(router::Memory::new());
 static QUERIES: StaticCell<[Option<DnsQuery>; 1]> = StaticCell::new();
 static SET: StaticCell<SocketSet<'static>> = StaticCell::new();
 static NET: StaticCell<Net> = StaticCell::new();
@@ -135,20 +142,17 @@ fn run(watchdog: &mut Watchdog) -> Result<Infallible, &'static str> {
         let lost = core::mem::take(&mut sessions.service.lost);
         if sessions.service.registered {
             look_up_at = now.after(pause);
+            server.answers();
         } else if lost || look_up_at <= now {
             look_up_at = now.after(pause);
-            net.look_up(now);
+            net.names.look_up(now);
         }
-        if let Some(answers) = net.found.take() {
-            server.looked_up(&answers);
-        }
-        if sessions.service.registered {
-            server.answers();
-        }
-        // The session with the server is taken up again from flash; a connection would not be, and
-        // needs no server while it stands.
-        if server.is_elsewhere() && !sessions.iter().any(|it| it.connection().is_some()) {
-            return Err("the server has another address");
+        if let Some(answers) = net.names.found.take()
+            // When the server has come meanwhile, it is where it was.
+            && !sessions.service.registered
+            && moves(now, &mut server, &answers, settings, node.machine_mut())
+        {
+            continue;
         }
         if let Some(when) = sessions.service.mark.take() {
             defmt::info!("stack {=usize} bytes, {=str}", stack::deepest(), when);
@@ -179,11 +183,11 @@ fn start(watchdog: &mut Watchdog) -> Result<Running, &'static str> {
     let (sockets, net) = network(device, seed);
 
     // Nothing can be done before the server's address is known.
-    net.look_up(clock::now());
+    net.names.look_up(clock::now());
     let server = loop {
         let now = turn_begins(watchdog);
         let wake = net.poll_alone(now, &settings.host, device, sockets);
-        let found = net.found.take();
+        let found = net.names.found.take();
         if let Some(server) = found.and_then(|answers| Server::choose(&answers, seed)) {
             break server;
         }
@@ -234,7 +238,8 @@ fn network(device: &mut Lan9118, seed: u64) -> (&'static mut SocketSet<'static>,
     let places = PLACES.init([SocketStorage::EMPTY; SOCKETS]);
     let sockets = SET.init(SocketSet::new(&mut places[..]));
     let queries = QUERIES.init([const { None }; 1]);
-    let net = NET.init(Net::start(clock::now(), device, sockets, queries, seed));
+    let memory = ROUTERS.take();
+    let net = NET.init(Net::start(clock::now(), device, sockets, queries, memory, seed));
     (sockets, net)
 }
 
@@ -266,6 +271,24 @@ fn restore(acceptor: &mut Machine, store: &mut Store) {
     if let Ok(Some(session)) = settings::session(store) {
         acceptor.restore_session(&session);
     }
+}
+
+/// Has the acceptor look for its server elsewhere, if that is better. Connections stand without it.
+#[inline(never)]
+fn moves(
+    now: Instant,
+    server: &mut Server,
+    answers: &Answers,
+    settings: &Settings,
+    acceptor: &mut Machine,
+) -> bool {
+    let is_better = server.looked_up(answers);
+    if is_better {
+        let address = defmt::Display2Format(&server.address);
+        defmt::warn!("the server is looked for at {}", address);
+        acceptor.set_server_address(now, settings.server(server.address));
+    }
+    is_better
 }
 
 /// The streams of its connections, and the thermostat at their end.

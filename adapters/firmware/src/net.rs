@@ -1,4 +1,4 @@
-//! The device's own network: Ethernet address, DHCP, the server's name, and the cable.
+//! The device's own network: Ethernet address, DHCP, routers, the server's name, and the cable.
 //!
 //! Genkan's adapter has its sockets in the same set, and neither knows the other's.
 
@@ -8,36 +8,45 @@ use genkan_core::Instant;
 use heapless::Vec;
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::socket::{dhcpv4, dns};
-use smoltcp::wire::{DnsQueryType, EthernetAddress, HardwareAddress, IpAddress, IpCidr};
+use smoltcp::wire::{EthernetAddress, HardwareAddress, IpAddress, IpCidr, Ipv4Address, Ipv4Cidr};
 
 use crate::clock::stack_time;
 use crate::lan9118::Lan9118;
-use crate::server::Answers;
+use crate::names::{Families, Names};
+use crate::router::{Memory, Router};
 
-/// After this long another answer is asked for, when a name could not be looked up.
-const RETRY: Duration = Duration::from_secs(2);
 /// How often the cable is looked at, beside the controller's interrupt.
 const GLANCE: Duration = Duration::from_secs(1);
-/// How long an address is kept after the cable was put in, while no DHCP server has answered.
-const KEPT: Duration = Duration::from_secs(60);
-/// Name servers that a lease may bring, as many as the stack takes (its feature `dns-max-server-count-3`).
-const SERVERS: usize = 3;
+/// How long an address is kept after the cable was put in, while nobody has answered who could give another.
+pub const KEPT: Duration = Duration::from_secs(60);
+/// How long DHCP is waited for before the device does with IPv6 alone.
+const FOUR_FIRST: Duration = Duration::from_secs(5);
 
-/// DHCP, DNS and the cable.
+/// An IPv4 address, and what came with it.
+#[derive(Debug)]
+struct Lease {
+    address: Ipv4Cidr,
+    router: Option<Ipv4Address>,
+    name_servers: Vec<Ipv4Address, 3>,
+}
+
+/// DHCP, routers, DNS and the cable.
 pub struct Net {
     /// The stack.
     pub iface: Interface,
     dhcp: SocketHandle,
-    dns: SocketHandle,
-    query: Option<dns::QueryHandle>,
-    /// A name shall be looked up, then.
-    wanted: Option<Instant>,
+    lease: Option<Lease>,
+    router: Router,
+    /// The server's name.
+    pub names: Names,
     has_link: bool,
     /// DHCP was begun anew, and the address of before is kept meanwhile, until then at the latest.
     asking_until: Option<Instant>,
     glance_at: Instant,
-    /// The name's addresses; for the application to take.
-    pub found: Option<Answers>,
+    /// From when on IPv6 alone will do.
+    six_from: Instant,
+    /// The server is used by IPv6.
+    uses_six: bool,
 }
 
 impl Net {
@@ -48,30 +57,29 @@ impl Net {
         device: &mut Lan9118,
         sockets: &mut SocketSet<'static>,
         queries: &'static mut [Option<dns::DnsQuery>],
+        memory: &'static mut Memory,
         seed: u64,
     ) -> Self {
-        let mac = EthernetAddress(device.start());
-        let mut config = Config::new(HardwareAddress::Ethernet(mac));
+        let hardware = HardwareAddress::Ethernet(EthernetAddress(device.start()));
+        let mut config = Config::new(hardware);
         config.random_seed = seed;
-        Self {
+        let mut net = Self {
             iface: Interface::new(config, device, stack_time(now)),
             dhcp: sockets.add(dhcpv4::Socket::new()),
-            dns: sockets.add(dns::Socket::new(&[], queries)),
-            query: None,
-            wanted: None,
+            lease: None,
+            router: Router::new(hardware, sockets, memory),
+            names: Names::new(sockets, queries),
             has_link: false,
             asking_until: None,
             glance_at: now,
-            found: None,
-        }
+            six_from: now,
+            uses_six: false,
+        };
+        net.arrange();
+        net
     }
 
-    /// Looks a name up as soon as there is a network; tried until it succeeds.
-    pub fn look_up(&mut self, now: Instant) {
-        self.wanted = Some(now);
-    }
-
-    /// Looks after the cable, the address and the name (`host`), after the stack was polled. Returns
+    /// Looks after the cable, the addresses and the name (`host`), after the stack was polled. Returns
     /// when to poll again at the latest: `now` when the stack has something to send.
     pub fn poll(
         &mut self,
@@ -82,12 +90,16 @@ impl Net {
     ) -> Instant {
         let mut busy = self.cable(now, device, sockets);
         busy |= self.lease(now, sockets);
+        busy |= self.advertisements(now, sockets);
         busy |= self.name(now, host, sockets);
         if busy {
             return now;
         }
-        let retry = self.wanted.filter(|_| self.iface.ipv4_addr().is_some());
-        retry.unwrap_or(Instant::END).min(self.glance_at)
+        let mut wake = self.glance_at.min(self.router.deadline());
+        if self.families(now).is_some() {
+            wake = wake.min(self.names.deadline());
+        }
+        wake
     }
 
     /// The same with the stack, while nobody else polls it.
@@ -118,8 +130,10 @@ impl Net {
             // The other end may be another network: ask at once. The address is kept until there is
             // an answer, but not for long: it may be given to somebody else, by a server that is not
             // heard here.
-            self.asking_until = self.iface.ipv4_addr().map(|_| now.after(KEPT));
+            self.asking_until = self.lease.as_ref().map(|_| now.after(KEPT));
             sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).reset();
+            self.router.ask(now);
+            self.six_from = now.after(FOUR_FIRST);
         }
         true
     }
@@ -128,70 +142,76 @@ impl Net {
     fn lease(&mut self, now: Instant, sockets: &mut SocketSet<'static>) -> bool {
         let is_asking = self.asking_until.is_some_and(|end| now < end);
         let is_over = self.asking_until.is_some() && !is_asking;
-        let mut servers = Vec::<IpAddress, SERVERS>::new();
-        let (address, router) = match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
+        self.lease = match sockets.get_mut::<dhcpv4::Socket<'_>>(self.dhcp).poll() {
             Some(dhcpv4::Event::Configured(lease)) => {
                 defmt::info!("address {}, router {}", lease.address, lease.router);
-                servers.extend(lease.dns_servers.iter().map(|it| IpAddress::Ipv4(*it)));
-                (Some(lease.address), lease.router)
+                let dhcpv4::Config { address, router, ref dns_servers, .. } = lease;
+                // As many as there is room for.
+                let name_servers = dns_servers.iter().copied().take(3).collect();
+                Some(Lease { address, router, name_servers })
             }
             Some(dhcpv4::Event::Deconfigured) if is_asking => return false,
             None if !is_over => return false,
             _ => {
                 defmt::info!("no address");
-                (None, None)
+                None
             }
         };
         self.asking_until = None;
+        self.arrange();
+        true
+    }
+
+    /// Takes what routers say.
+    fn advertisements(&mut self, now: Instant, sockets: &mut SocketSet<'static>) -> bool {
+        let Some(changed) = self.router.poll(now, sockets) else { return false };
+        if changed {
+            self.arrange();
+        }
+        true
+    }
+
+    /// Has the stack know all addresses, and the names all servers. The first address is the one that
+    /// the machine takes for the device's own: of the family in which it has its server.
+    fn arrange(&mut self) {
+        let four = self.lease.as_ref().map(|lease| IpCidr::Ipv4(lease.address));
+        let six = self.router.address();
+        let [first, second] = if self.uses_six { [six, four] } else { [four, six] };
+        let local = self.router.local();
         self.iface.update_ip_addrs(|addresses| {
             addresses.clear();
-            // There is room for one.
-            addresses.extend(address.map(IpCidr::Ipv4));
+            // There is room for all: three with IPv6, one without.
+            addresses.extend([first, second, local].into_iter().flatten());
         });
-        self.iface.routes_mut().remove_default_ipv4_route();
-        if let Some(router) = router {
-            // There is room for one.
-            let _ = self.iface.routes_mut().add_default_ipv4_route(router);
+        let routes = self.iface.routes_mut();
+        routes.remove_default_ipv4_route();
+        self.router.arrange(routes);
+        self.names.servers.clear();
+        // There is room for a route and for the name servers of either.
+        if let Some(lease) = &self.lease {
+            if let Some(router) = lease.router {
+                let _ = routes.add_default_ipv4_route(router);
+            }
+            self.names.servers.extend(lease.name_servers.iter().copied().map(IpAddress::Ipv4));
         }
-        sockets.get_mut::<dns::Socket<'_>>(self.dns).update_servers(&servers);
-        true
+        self.names.servers.extend(self.router.name_servers());
+    }
+
+    /// Which addresses there are; `None` while there are none, or better ones may come.
+    fn families(&self, now: Instant) -> Option<Families> {
+        let (four, six) = (self.lease.is_some(), self.router.address().is_some());
+        (four || (six && now >= self.six_from)).then_some(Families { four, six })
     }
 
     /// Asks for the name, and takes the answer; whether something has changed.
     fn name(&mut self, now: Instant, host: &str, sockets: &mut SocketSet<'static>) -> bool {
-        if self.iface.ipv4_addr().is_none() {
-            return false;
+        let Some(families) = self.families(now) else { return false };
+        let changed = self.names.poll(now, host, families, &mut self.iface, sockets);
+        let found = self.names.found.as_ref().and_then(|found| found.first());
+        let uses_six = found.map_or(self.uses_six, |address| address.is_ipv6());
+        if core::mem::replace(&mut self.uses_six, uses_six) != uses_six {
+            self.arrange();
         }
-        let dns = sockets.get_mut::<dns::Socket<'_>>(self.dns);
-        if self.query.is_none() && self.wanted.is_some_and(|at| at <= now) {
-            self.wanted = None;
-            match host.parse() {
-                Ok(address) => self.found = Some(Answers::from_iter([address])),
-                Err(_) => {
-                    let asked = dns.start_query(self.iface.context(), host, DnsQueryType::A);
-                    if let Err(error) = &asked {
-                        let error = defmt::Debug2Format(error);
-                        defmt::warn!("{=str} cannot be asked for: {}; trying on", host, error);
-                        self.wanted = Some(now.after(RETRY));
-                    }
-                    self.query = asked.ok();
-                }
-            }
-            return true;
-        }
-        let Some(query) = self.query else { return false };
-        match dns.get_query_result(query) {
-            Err(dns::GetQueryResultError::Pending) => return false,
-            Ok(found) => {
-                defmt::info!("{=str} is {}", host, found);
-                self.found = Some(found.into_iter().map(|IpAddress::Ipv4(it)| it).collect());
-            }
-            Err(dns::GetQueryResultError::Failed) => {
-                defmt::warn!("{=str} is not found; trying on", host);
-                self.wanted = Some(now.after(RETRY));
-            }
-        }
-        self.query = None;
-        true
+        changed
     }
 }

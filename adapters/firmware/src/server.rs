@@ -3,24 +3,26 @@
 //! A name may have several addresses, in an order that changes from answer to answer. One that the name
 //! still has is kept, therefore, unless it has been silent for long.
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 use heapless::Vec;
 
 /// As many addresses of a name as the stack hands on (its feature `dns-max-result-count-4`).
-pub type Answers = Vec<Ipv4Addr, 4>;
+pub type Answers = Vec<IpAddr, 4>;
 
 /// After so many look-ups in a row without a registration another of the name's addresses may be
-/// better than this one: five minutes.
-const IN_VAIN: u8 = 5;
+/// better than this one: two minutes.
+const IN_VAIN: u8 = 2;
 
 /// The address that was chosen.
 #[derive(Debug)]
 pub struct Server {
     /// Where it is.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
+    /// Look-ups since it was chosen, or there was a registration.
     in_vain: u8,
-    is_elsewhere: bool,
+    /// Chooses among several.
+    draw: u64,
 }
 
 impl Server {
@@ -29,24 +31,26 @@ impl Server {
         let count = answers.len() as u64;
         let place = draw.checked_rem(count)? as usize;
         let address = *answers.get(place)?;
-        Some(Self { address, in_vain: 0, is_elsewhere: false })
+        Some(Self { address, in_vain: 0, draw })
     }
 
     /// There is a registration: whatever the name says, the server is here.
     pub fn answers(&mut self) {
-        (self.in_vain, self.is_elsewhere) = (0, false);
+        self.in_vain = 0;
     }
 
-    /// The name was looked up, because there is no registration.
-    pub fn looked_up(&mut self, answers: &Answers) {
+    /// The name was looked up, because there is no registration. Whether the server had better be looked
+    /// for at another address, which is [`Server::address`] then.
+    pub fn looked_up(&mut self, answers: &Answers) -> bool {
         self.in_vain = self.in_vain.saturating_add(1);
-        let has_others = answers.iter().any(|it| *it != self.address);
-        let has_this = answers.contains(&self.address);
-        self.is_elsewhere = has_others && (!has_this || self.in_vain >= IN_VAIN);
-    }
-
-    /// Whether it had better be looked for at another address.
-    pub fn is_elsewhere(&self) -> bool {
-        self.is_elsewhere
+        if answers.contains(&self.address) && self.in_vain < IN_VAIN {
+            return false;
+        }
+        let others = answers.iter().filter(|it| **it != self.address).copied().collect();
+        // Another draw each time, or two addresses of three would be tried by turns.
+        let draw = self.draw.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+        let Some(other) = Self::choose(&others, draw >> 33) else { return false };
+        *self = Self { draw, ..other };
+        true
     }
 }

@@ -5,7 +5,7 @@
 //!
 //! | argument | |
 //! |---|---|
-//! | `server=NAME:PORT` | the server, by name or IPv4 address |
+//! | `server=NAME:PORT` | the server, by name, or by address (IPv6: in brackets) |
 //! | `authority=HEX` | whom to believe about it, 32 bytes |
 //! | `password=HEX` | the password's record, 16 bytes of salt and 32 of hash; with `key` |
 //! | `open` | admit anybody |
@@ -15,7 +15,7 @@
 //!
 //! At every start, for tests: `provoke=panic`, `fault`, `hang`, `stack` or `writes`.
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 use core::time::Duration;
 
 use genkan_core::punch::Ability;
@@ -145,13 +145,18 @@ impl Settings {
     }
 
     /// What the acceptor is told.
-    pub fn config(&self, server: Ipv4Addr) -> AcceptorConfig {
-        let server = ServerAddress::both((server, self.port).into());
-        let mut config = AcceptorConfig::new(self.identity.clone(), server, self.anchors.clone());
+    pub fn config(&self, server: IpAddr) -> AcceptorConfig {
+        let (identity, server) = (self.identity.clone(), self.server(server));
+        let mut config = AcceptorConfig::new(identity, server, self.anchors.clone());
         config.admission = self.admission.clone();
         config.spread = self.spread;
         config.punch = self.punch;
         config
+    }
+
+    /// The server at an address of its name's.
+    pub fn server(&self, address: IpAddr) -> ServerAddress {
+        ServerAddress::both((address, self.port).into())
     }
 
     /// The device's id and how often it has started.

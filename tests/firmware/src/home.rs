@@ -1,25 +1,27 @@
 //! The world around a board.
 
 use core::cell::Cell;
-use core::net::IpAddr;
-use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use core::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use genkan_core::{EquipmentId, PasswordRecord, StaticKey};
 use genkan_kernel_tests::direct::{Town, User, is_page};
-use genkan_kernel_tests::scenario::R;
-use genkan_kernel_tests::{Lab, Namespace, Rules, SiteSpec};
+use genkan_kernel_tests::scenario::{R, Remote};
+use genkan_kernel_tests::{Lab, Rules, SiteSpec};
 use tempfile::TempDir;
 
 use crate::board::{Board, FLASH};
+use crate::helpers::{Helper, capture, dnsmasq};
 use crate::log::Log;
 
 /// The board's site, and the user's.
 pub const APPLIANCE: usize = 0;
 /// The user's site.
 pub const USER: usize = 1;
+
+/// What a router does that has only IPv6.
+const ADVERTISING: &[&str] = &["--enable-ra", "--dhcp-range=2001:db8:1::,ra-only"];
 
 const NAME: &str = "genkan.test";
 const PASSWORD: &str = "correct horse";
@@ -43,26 +45,16 @@ pub struct Home {
     pub town: Town,
     /// What the board says.
     pub log: Log,
+    /// The variable of the environment that names the board's program.
+    program: &'static str,
     /// Whether the emulator of a board that is switched on counts its instructions.
     pub counts: bool,
-    /// The router's DHCP and DNS.
+    /// The router's DHCP, DNS and advertisements.
     dnsmasq: Option<Helper>,
     // Before the directory: they end before their files vanish.
     helpers: Vec<Helper>,
     users: Cell<u32>,
     dir: Option<TempDir>,
-}
-
-/// A process that ends with its home.
-#[derive(Debug)]
-struct Helper(Child);
-
-impl Drop for Helper {
-    fn drop(&mut self) {
-        // It may have ended.
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
 }
 
 impl Home {
@@ -71,8 +63,34 @@ impl Home {
     /// # Panics
     /// When it cannot be made here.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "without a home there is nothing to test")]
     pub fn new(appliance: Rules, user: Rules) -> Self {
+        Self::at(R.address(), appliance, user, "192.0.2", &[])
+    }
+
+    /// The same by IPv6 alone: the router tells the board's network and itself as name server, and has no
+    /// addresses of IPv4 to give. Only [`Rules::Firewall`] keeps anything out.
+    ///
+    /// # Panics
+    /// When it cannot be made here.
+    #[must_use]
+    pub fn six(appliance: Rules, user: Rules) -> Self {
+        let server = Remote { six: true, ..R }.address();
+        let mut home = Self::at(server, appliance, user, "", ADVERTISING);
+        home.program = "GENKAN_FIRMWARE_IPV6";
+        // Both sites have the same network otherwise.
+        let (router, host) = (home.lab.border(USER), home.lab.host(USER, 0));
+        router.ip("addr del 2001:db8:1::1/64 dev lan\naddr add 2001:db8:3::1/64 dev lan nodad");
+        host.ip("addr del 2001:db8:1::2/64 dev eth0
+             addr add 2001:db8:3::2/64 dev eth0 nodad
+             route replace default via 2001:db8:3::1");
+        home.lab.internet().ip("route add 2001:db8:3::/64 via 2001:db8:2::2");
+        home.lab.border(APPLIANCE).ip("route add 2001:db8:3::/64 via 2001:db8:2::2");
+        router.ip("route add 2001:db8:1::/64 via 2001:db8:2::1");
+        home
+    }
+
+    #[expect(clippy::expect_used, reason = "without a home there is nothing to test")]
+    fn at(server: SocketAddr, appliance: Rules, user: Rules, net: &str, more: &[&str]) -> Self {
         let lab = Lab::new(&[SiteSpec::new(appliance), SiteSpec::new(user)]);
         let router = lab.border(APPLIANCE);
         router.ip(&format!(
@@ -81,14 +99,24 @@ impl Home {
              link set {TAP} up"
         ));
         let dir = TempDir::with_prefix("genkan-firmware-").expect("a directory");
-        let town = Town::new(lab.internet(), R.address(), &["--interval", "5"]);
+        let town = Town::new(lab.internet(), server, &["--interval", "5"]);
         let helpers = ["lan", "wan"].map(|wire| capture(router, wire, dir.path())).into();
         let users = Cell::new(0);
         let log = Log::default();
-        let mut home =
-            Self { lab, town, log, counts: false, dnsmasq: None, helpers, users, dir: Some(dir) };
-        home.name_is(&[R.address().ip()]);
-        home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), "192.0.2", &[]));
+        let program = "GENKAN_FIRMWARE";
+        let mut home = Self {
+            lab,
+            town,
+            log,
+            program,
+            counts: false,
+            dnsmasq: None,
+            helpers,
+            users,
+            dir: Some(dir),
+        };
+        home.name_is(&[server.ip()]);
+        home.dnsmasq = Some(dnsmasq(home.lab.border(APPLIANCE), home.dir(), net, more));
         home
     }
 
@@ -100,9 +128,8 @@ impl Home {
     pub fn name_is(&self, addresses: &[IpAddr]) {
         let lines: String = addresses.iter().map(|address| format!("{address} {NAME}\n")).collect();
         std::fs::write(self.dir().join("hosts"), lines).expect("a file of names");
-        if let Some(Helper(dnsmasq)) = &self.dnsmasq {
-            let told = Command::new("kill").args(["-HUP", &dnsmasq.id().to_string()]).status();
-            assert!(told.is_ok_and(|status| status.success()), "the router does not listen");
+        if let Some(dnsmasq) = &self.dnsmasq {
+            assert!(dnsmasq.reads_again(), "the router does not listen");
         }
     }
 
@@ -139,7 +166,7 @@ impl Home {
     /// When the firmware was not built.
     #[must_use]
     pub fn board(&self, more: &[&str]) -> Board {
-        self.board_with("GENKAN_FIRMWARE", more)
+        self.board_with(self.program, more)
     }
 
     /// As [`Home::board`], with the program that this variable of the environment names.
@@ -163,7 +190,7 @@ impl Home {
     /// When the firmware was not built.
     #[must_use]
     pub fn board_of_its_own(&self) -> Board {
-        self.switched_on("GENKAN_FIRMWARE", &["open"])
+        self.switched_on(self.program, &["open"])
     }
 
     #[expect(clippy::expect_used, reason = "without the program there is nothing to test")]
@@ -192,6 +219,19 @@ impl Home {
     /// The server is killed and started again.
     pub fn restart_server(&mut self) {
         self.town.restart(self.lab.internet());
+    }
+
+    /// The server is at another of the internet's addresses from now on, and not where it was.
+    pub fn move_server(&self, to: IpAddr) {
+        let from = R.address().ip();
+        let table = format!(
+            "table ip moved {{
+               chain old {{ type filter hook prerouting priority -300; ip daddr {from} drop; }}
+               chain new {{ type nat hook prerouting priority dstnat;
+                 ip daddr {to} dnat to {from}; }}
+             }}"
+        );
+        self.lab.internet().run(&["nft", "-f", "-"], &table);
     }
 
     /// Nobody hears the server any more, or everybody again.
@@ -288,43 +328,6 @@ impl Drop for Home {
         )
         .ok();
     }
-}
-
-/// The router's own DHCP and DNS.
-#[expect(clippy::expect_used, reason = "without it the board has no address")]
-fn dnsmasq(router: &Namespace, dir: &Path, net: &str, more: &[&str]) -> Helper {
-    let leases = dir.join("leases");
-    let mut command = inside(router, "dnsmasq");
-    command.args(["--keep-in-foreground", "--conf-file=/dev/null", "--no-hosts", "--no-resolv"]);
-    command.args(["--user=root", "--pid-file=", "--interface=lan", "--bind-interfaces"]);
-    command.args(["--dhcp-authoritative", "--no-ping"]).args(more);
-    command.arg(format!("--dhcp-range={net}.100,{net}.150,1h"));
-    command.arg(format!("--addn-hosts={}", dir.join("hosts").display()));
-    command.arg(format!("--dhcp-leasefile={}", leases.display()));
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    Helper(command.spawn().expect("dnsmasq can be started"))
-}
-
-/// Captures what passes an interface of the router.
-#[expect(clippy::expect_used, reason = "a failure that cannot be understood helps nobody")]
-fn capture(router: &Namespace, wire: &str, dir: &Path) -> Helper {
-    let file: PathBuf = dir.join(format!("{wire}.pcap"));
-    let mut command = inside(router, "tcpdump");
-    command.args(["--immediate-mode", "-U", "-n", "-Z", "root", "-i", wire, "-w"]).arg(&file);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let mut child = command.spawn().expect("tcpdump can be started");
-    let told = child.stderr.take().map(BufReader::new).into_iter().flat_map(BufReader::lines);
-    let listens = told.map_while(Result::ok).any(|line| line.contains("listening on"));
-    assert!(listens, "tcpdump does not listen on {wire}");
-    Helper(child)
-}
-
-/// A command there that ends with the thread that starts it.
-fn inside(namespace: &Namespace, program: &str) -> Command {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net={}", namespace.path()));
-    command.args(["setpriv", "--pdeathsig", "KILL", program]);
-    command
 }
 
 #[expect(clippy::expect_used, reason = "the command prints authority keys as such")]

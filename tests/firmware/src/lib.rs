@@ -11,6 +11,7 @@
 #![cfg(all(target_os = "linux", feature = "machine"))]
 
 mod board;
+mod helpers;
 mod home;
 mod log;
 

@@ -1,6 +1,7 @@
 //! Which of its name's addresses the firmware uses the server at: needs no board.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
 
 use server::{Answers, Server};
 
@@ -9,11 +10,12 @@ use server::{Answers, Server};
 mod server;
 
 fn answers(last: &[u8]) -> Answers {
-    last.iter().map(|&last| Ipv4Addr::new(203, 0, 113, last)).collect()
+    last.iter().map(|&last| Ipv4Addr::new(203, 0, 113, last).into()).collect()
 }
 
 fn chosen(last: &[u8], draw: u64) -> Option<u8> {
-    Server::choose(&answers(last), draw).map(|server| server.address.octets()[3])
+    let IpAddr::V4(address) = Server::choose(&answers(last), draw)?.address else { return None };
+    Some(address.octets()[3])
 }
 
 #[test]
@@ -26,27 +28,43 @@ fn devices_spread_over_the_addresses() {
 fn an_address_that_the_name_still_has_is_kept() {
     let mut server = Server::choose(&answers(&[1]), 0).unwrap();
     for more in [&[1][..], &[1, 2], &[2, 1], &[3, 2, 1]] {
-        server.looked_up(&answers(more));
-        assert!(!server.is_elsewhere(), "{more:?}");
+        assert!(!server.looked_up(&answers(more)), "{more:?}");
+        // It was there after all.
+        server.answers();
     }
-    server.looked_up(&answers(&[2, 3]));
-    assert!(server.is_elsewhere());
-    // It was there after all.
-    server.answers();
-    assert!(!server.is_elsewhere());
+    assert_eq!(server.address, IpAddr::from([203, 0, 113, 1]));
+    assert!(!server.looked_up(&answers(&[])), "there is no other");
+    assert!(server.looked_up(&answers(&[2])));
+    assert_eq!(server.address, IpAddr::from([203, 0, 113, 2]));
+    let six = IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]);
+    assert!(server.looked_up(&[six].into_iter().collect()));
+    assert_eq!(server.address, six);
 }
 
 #[test]
 fn a_silent_address_is_given_up_for_another_one() {
     let mut server = Server::choose(&answers(&[1]), 0).unwrap();
     for _ in 0..100 {
-        server.looked_up(&answers(&[1]));
-        assert!(!server.is_elsewhere(), "there is no other");
+        assert!(!server.looked_up(&answers(&[1])), "there is no other");
     }
     server.answers();
-    let given_up = (1..10).find(|_| {
-        server.looked_up(&answers(&[2, 1]));
-        server.is_elsewhere()
-    });
-    assert_eq!(given_up, Some(5));
+    assert_eq!((1..10).find(|_| server.looked_up(&answers(&[2, 1]))), Some(2));
+    // Each has as long.
+    assert_eq!((1..10).find(|_| server.looked_up(&answers(&[2, 1]))), Some(2));
+    assert_eq!(server.address, IpAddr::from([203, 0, 113, 1]));
+}
+
+/// Whatever the draw, and in whatever order they are told.
+#[test]
+fn all_addresses_have_their_turn() {
+    let all = answers(&[1, 2, 3]);
+    for draw in (0..100_u64).map(|it| it.wrapping_mul(0x9e37_79b9_7f4a_7c15)) {
+        let mut server = Server::choose(&all, draw).unwrap();
+        let mut tried = BTreeSet::new();
+        for _ in 0..40 {
+            tried.insert(server.address);
+            server.looked_up(&all);
+        }
+        assert_eq!(tried.len(), 3, "{draw:#x}");
+    }
 }

@@ -4,6 +4,7 @@
 mod meeting;
 mod mishaps;
 mod resets;
+mod six;
 
 use core::time::Duration;
 use std::io::Read as _;
@@ -89,31 +90,49 @@ fn a_wrong_password_is_refused_and_the_right_one_then_taken() {
 /// holds what was reached.
 const DEEPEST: [usize; 3] = [10_240, 10_240, 2_800];
 
-/// Painted and looked at, through a registration, a connection, and pages with nothing else: without
-/// holes, which would be punched beside.
+/// The deepest stack since the board last said so, which it does at this moment of its life.
+#[expect(clippy::unwrap_used, reason = "a test's helpers are part of the test")]
+fn deepest(board: &Board, when: &str) -> usize {
+    let line = board.says(&format!("bytes, {when}"));
+    let bytes = line.split("stack ").nth(1).and_then(|rest| rest.split(' ').next());
+    let bytes = bytes.and_then(|bytes| bytes.parse::<usize>().ok()).unwrap();
+    eprintln!("stack: {bytes} bytes, {when}");
+    bytes
+}
+
+/// Painted and looked at, through a registration, a connection that this user makes, and pages with
+/// nothing else.
+fn assert_stack(home: &Home, board: &Board, user: &[&str]) {
+    let begun = || [deepest(board, "at the start"), deepest(board, "registering")];
+    let [start, registering] = begun();
+    // A start with what is in the flash checks the certificate at another place.
+    board.tell("system_reset");
+    let [again, registering_again] = begun();
+    let user = home.user(user);
+    let connecting = deepest(board, "connecting");
+    home.assert_page(&user);
+    assert_eq!(user.process.stop(), Some(0));
+    let connected = deepest(board, "connected");
+    let shaking = registering.max(registering_again).max(connecting);
+    let measured = [start.max(again), shaking, connected];
+    assert!(measured.iter().zip(DEEPEST).all(|(&is, may)| is <= may), "{measured:?}");
+}
+
+/// Without holes, which would be punched beside.
 #[test]
 fn the_stack_stays_within_its_budget() {
     let home = Home::new(Plain, Plain);
     home.expose_user();
     let board = home.board(&["no-punch"]);
-    let deepest = |when: &str| {
-        let line = board.says(&format!("bytes, {when}"));
-        let bytes = line.split("stack ").nth(1).and_then(|rest| rest.split(' ').next());
-        let bytes = bytes.and_then(|bytes| bytes.parse::<usize>().ok()).unwrap();
-        eprintln!("stack: {bytes} bytes, {when}");
-        bytes
-    };
-    let begun = || [deepest("at the start"), deepest("registering")];
-    let [start, registering] = begun();
-    // A start with what is in the flash checks the certificate at another place.
-    board.tell("system_reset");
-    let [again, registering_again] = begun();
-    let user = home.user(&["--punch", "no"]);
-    let connecting = deepest("connecting");
-    home.assert_page(&user);
-    assert_eq!(user.process.stop(), Some(0));
-    let connected = deepest("connected");
-    let shaking = registering.max(registering_again).max(connecting);
-    let measured = [start.max(again), shaking, connected];
-    assert!(measured.iter().zip(DEEPEST).all(|(&is, may)| is <= may), "{measured:?}");
+    assert_stack(&home, &board, &["--punch", "no"]);
+    assert!(!board.has_said("now Datagram"));
+}
+
+/// The same with the measurement of the NAT, and through a hole.
+#[test]
+fn the_stack_stays_within_its_budget_while_a_hole_is_punched() {
+    let home = Home::new(Plain, Plain);
+    let board = home.board(&[]);
+    assert_stack(&home, &board, &["--transport", "udp"]);
+    assert!(home.log.text().contains("connected, Datagram"), "{}", home.log.text());
 }
