@@ -64,10 +64,9 @@ fn panicked(_: &core::panic::PanicInfo<'_>) -> ! {
 
 fn configuration() -> AcceptorConfig {
     let identity = Identity { key: StaticKey::from_parts(any(), any()), boots: any() };
-    let server = ServerAddress { datagram: any_address(), stream: any_address() };
     let mut anchors = Anchors { floor: any(), min_serial: any(), ..Anchors::default() };
     let _room = anchors.authorities.push(any());
-    let mut config = AcceptorConfig::new(identity, server, anchors);
+    let mut config = AcceptorConfig::new(identity, server(), anchors);
     config.admission = admission();
     config.addresses = AddressPolicy { loopback: any(), private: any(), low_ports: any() };
     config.wall_clock = any();
@@ -75,7 +74,12 @@ fn configuration() -> AcceptorConfig {
     config.stream_fallback = any();
     config.fetch_certificate_each = any();
     config.punch = black_box(Some(Ability::SMALL));
+    config.lifetime = any();
     config
+}
+
+fn server() -> ServerAddress {
+    ServerAddress { datagram: any_address(), stream: any_address() }
 }
 
 fn admission() -> AdmissionPolicy {
@@ -160,6 +164,8 @@ fn changes(device: &mut Device, now: Instant) {
         }
         3 => device.set_admission(admission()),
         4 => device.set_early_key(now, any()),
+        5 => device.set_leased(now, any::<bool>().then(any)),
+        6 => device.set_server_address(now, server()),
         _ => device.deregister(now),
     }
 }
