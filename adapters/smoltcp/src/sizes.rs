@@ -17,6 +17,7 @@ sizes! {
     Storage<1, 1> => 8_440,
     Storage<5, 1> => 18_840,
     Storage<5, 2> => 24_680,
+    Storage<5, 4> => 36_360,
     Storage<5, 2, 1_232, 1_234> => 17_936,
     [SocketStorage<'_>; 7] => 2_520,
     Interface => 376,

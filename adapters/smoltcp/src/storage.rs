@@ -39,9 +39,13 @@ impl<const BYTES: usize> UdpRing<BYTES> {
 /// ([`Limits::SMALL`](genkan_core::punch::Limits::SMALL): four; one of them stays with a punched
 /// connection): 1 + 2 + 4 × connections. With fewer an attempt that comes at the same time as another,
 /// or as a measurement, may fail and be made again: [`Counters::exhausted`](crate::Counters). And it
-/// takes one TCP socket for each connection: for dial-backs, and for the registration where UDP is blocked. An issuer takes two
-/// TCP sockets at least, one of which listens while the other reaches the server where UDP is blocked;
-/// a connection over TCP keeps one. A server takes one for each caller, and one to listen.
+/// takes one TCP socket for each connection: for dial-backs, and for the registration where UDP is blocked. While it and
+/// an issuer call each other over TCP it takes two more, beside the dial-back, which goes on: three for
+/// that connection, of which one stays, and a fourth for the registration where that is over TCP. With
+/// fewer those calls fail ([`Counters::exhausted`](crate::Counters)), and nothing else does. An issuer takes two
+/// TCP sockets at least, one of which listens while the other reaches the server where UDP is blocked,
+/// and two more for such calls; a connection over TCP keeps one. A server takes one for each caller,
+/// and one to listen; a pair that calls each other takes two of those for a few seconds.
 #[derive(Debug)]
 pub struct Storage<
     const UDP: usize,
