@@ -69,6 +69,10 @@
 // one is cached.
 #define GENKAN_FETCH_CERTIFICATE 32
 
+// For genkan_config.flags: issuers that cannot be dialled are called over TCP from a port of the
+// firmware's choice. It asks for the command ConnectFrom.
+#define GENKAN_SIMULTANEOUS_OPEN 64
+
 // Longest datagram in bytes, in and out.
 #define GENKAN_MAX_DATAGRAM 1232
 

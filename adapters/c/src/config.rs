@@ -33,7 +33,10 @@ pub const GENKAN_DETECTS: u32 = 16;
 /// For genkan_config.flags: ask for the server's certificate on each new TCP connection, although
 /// one is cached.
 pub const GENKAN_FETCH_CERTIFICATE: u32 = 32;
-const ALL_FLAGS: u32 = 63;
+/// For genkan_config.flags: issuers that cannot be dialled are called over TCP from a port of the
+/// firmware's choice. It asks for the command ConnectFrom.
+pub const GENKAN_SIMULTANEOUS_OPEN: u32 = 64;
+const ALL_FLAGS: u32 = 127;
 
 /// Fills `dest` with `length` random bytes from a good source and returns 0; anything else says that
 /// it could not, and what needed the bytes is tried again later. It must not call this library.
@@ -144,7 +147,7 @@ pub unsafe extern "C" fn genkan_config_init(config: *mut genkan_config) -> genka
         wall_clock: 0,
         min_serial: 0,
         spread_ms: 25_000,
-        flags: GENKAN_STREAM_FALLBACK,
+        flags: GENKAN_STREAM_FALLBACK | GENKAN_SIMULTANEOUS_OPEN,
         punch_guesses: Ability::SMALL.limits.guesses,
         punch_sockets: Ability::SMALL.limits.sockets,
         admission,
@@ -215,6 +218,7 @@ impl genkan_config {
         let detector = if detects { Detector::Equipment } else { Detector::Server };
         let limits = Limits { sockets: self.punch_sockets, guesses: self.punch_guesses };
         config.punch = (self.punch_sockets > 0).then_some(Ability { limits, detector });
+        config.simultaneous_open = self.has(GENKAN_SIMULTANEOUS_OPEN);
         config.fetch_certificate_each = self.has(GENKAN_FETCH_CERTIFICATE);
         Ok(config)
     }

@@ -52,7 +52,7 @@
 //!   machines do not need it.
 //! * **TCP connections choose no port.** So none shares the port of another, and two ends that call each
 //!   other at the same time cannot be: a machine that asks for it is told that it failed, at once and
-//!   without harm. Better turn it off in the machine's configuration, so that nobody waits for it.
+//!   without harm. Better set `simultaneous_open` to `false` in the machine's configuration, so that nobody waits.
 //! * **UDP sockets must be able to send anywhere**: `UdpFullStack`, not `UdpClientStack`.
 //! * **They do not say what zero bytes from TCP mean**, or how an empty socket is reported. Stacks
 //!   differ; `src/tcp.rs` has what is made of it. Where an end cannot be told, the machines notice the

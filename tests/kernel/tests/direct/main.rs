@@ -3,6 +3,7 @@
 //! back: no TCP passes the user's NAT, which counts what does.
 #![cfg(target_os = "linux")]
 
+mod calls;
 mod disturbed;
 mod leases;
 mod pairs;
