@@ -24,7 +24,7 @@
 
 #if !defined(GENKAN_64_BIT)
 // Bytes that an acceptor takes beside its connections.
-#define GENKAN_ACCEPTOR_BASE 3840
+#define GENKAN_ACCEPTOR_BASE 2816
 #endif
 
 #if defined(GENKAN_64_BIT)

@@ -20,7 +20,7 @@ use crate::pointers::{check, exclusive, many, put, room, shared};
 pub const GENKAN_ACCEPTOR_BASE: usize = 6144;
 /// Bytes that an acceptor takes beside its connections.
 #[cfg(not(target_pointer_width = "64"))]
-pub const GENKAN_ACCEPTOR_BASE: usize = 3840;
+pub const GENKAN_ACCEPTOR_BASE: usize = 2816;
 /// Bytes that an acceptor takes for each connection.
 #[cfg(target_pointer_width = "64")]
 pub const GENKAN_CONNECTION_SIZE: usize = 1024;

@@ -92,6 +92,17 @@ struct Paired {
     counter: u64,
 }
 
+/// The pairing list `paired`; whoever was `known` before keeps his counter.
+fn listed(paired: &[EquipmentId], known: &[Paired]) -> Vec<Paired, MAX_PAIRED> {
+    let mut list = Vec::new();
+    for id in paired {
+        let id = half(&id.0);
+        let counter = known.iter().find(|known| known.id == id).map_or(0, |known| known.counter);
+        let _as_many_as_fit = list.push(Paired { id, counter });
+    }
+    list
+}
+
 #[derive(Debug)]
 pub(crate) struct Admission {
     password: Option<PasswordRecord>,
@@ -112,10 +123,10 @@ impl Admission {
         let failures = policy.failures;
         // One block on stable storage is what honest use leaves there.
         let tries = if failures <= RESERVE { failures.min(FREE_TRIES - 1) } else { failures };
-        let mut admission = Self {
-            password: None,
-            issuers: Vec::new(),
-            open: false,
+        Self {
+            password: policy.password,
+            issuers: listed(&policy.paired, &[]),
+            open: policy.open,
             early_key: policy.early_key,
             seen: Vec::new(),
             tries,
@@ -124,22 +135,13 @@ impl Admission {
             last_try: now,
             strangers: Bucket::EMPTY,
             paired: Bucket::EMPTY,
-        };
-        admission.set_policy(policy);
-        admission
+        }
     }
 
     /// Another policy; what was counted stays.
     pub(super) fn set_policy(&mut self, policy: AdmissionPolicy) {
         let AdmissionPolicy { password, paired, open, .. } = policy;
-        let mut issuers = Vec::new();
-        for id in &paired {
-            let id = half(&id.0);
-            let known = self.issuers.iter().find(|known| known.id == id);
-            let counter = known.map_or(0, |known| known.counter);
-            let _as_many_as_fit = issuers.push(Paired { id, counter });
-        }
-        self.issuers = issuers;
+        self.issuers = listed(&paired, &self.issuers);
         (self.password, self.open) = (password, open);
     }
 

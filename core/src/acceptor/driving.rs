@@ -47,18 +47,27 @@ impl View<'_> {
         }
     }
 
-    /// Begins a handshake on a link.
+    /// Begins a handshake on a link. There is room for one: that over TCP goes first, and where datagrams
+    /// pass after all, they take over from it a few seconds later.
     pub(super) fn start(&mut self, over: Transport) -> Result<(), Discard> {
+        if over == Transport::Stream && self.state.datagram.is_shaking() {
+            self.shake(Transport::Datagram, false)?;
+        }
+        self.shake(over, !self.state.stream.is_shaking())
+    }
+
+    #[inline(never)]
+    fn shake(&mut self, over: Transport, room: bool) -> Result<(), Discard> {
         let now = self.state.now;
         let time = self.state.equipment.wall_clock(now).unwrap_or(0);
         let hello = Hello { role: Role::Acceptor, time, early: None };
-        let state = &mut *self.state;
-        let mut rng = Draw { source: self.entropy, hedge: &mut state.hedge };
+        let super::State { datagram, stream, equipment, hedge, .. } = &mut *self.state;
+        let mut rng = Draw { source: self.entropy, hedge };
         let link = match over {
-            Transport::Datagram => &mut state.datagram,
-            Transport::Stream => &mut state.stream,
+            Transport::Datagram => datagram,
+            Transport::Stream => stream,
         };
-        let begun = link.start(now, &state.equipment, &mut rng, &hello);
+        let begun = link.start(now, equipment, &mut rng, room.then_some(&hello));
         if begun.is_err() {
             // No entropy, say. Whatever was to come of it must be tried again later.
             match over {
@@ -232,7 +241,7 @@ impl View<'_> {
         if let Some(stream) = self.state.stream.stream {
             self.state.command(Command::Shutdown { stream });
         }
-        self.state.stream.reset();
+        self.state.stream.reset(&mut self.state.equipment);
         self.state.registration.fetch(None, None);
     }
 
@@ -281,7 +290,7 @@ impl View<'_> {
         let now = self.state.now;
         let state = &mut *self.state;
         let mut rng = Draw { source: self.entropy, hedge: &mut state.hedge };
-        match state.datagram.expire(now, &mut rng) {
+        match state.datagram.expire(now, &mut state.equipment, &mut rng) {
             Expiry::Pending => {}
             Expiry::Unanswered => {
                 let idle = state.stream.stream.is_none();
@@ -372,6 +381,6 @@ impl View<'_> {
             self.drop_stream();
         }
         self.state.registration.say(if session { Due::Deregister } else { Due::Nothing });
-        self.state.datagram.stop();
+        self.state.datagram.stop(&mut self.state.equipment);
     }
 }

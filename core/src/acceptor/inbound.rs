@@ -120,7 +120,7 @@ impl View<'_> {
     fn resumed(&mut self, message: &[u8]) -> Result<(), Discard> {
         let resumed = self.state.registration.resumed(self.state.now, message);
         let (index, session) = resumed.ok_or(Discard::Unauthentic)?;
-        self.state.datagram.adopt(index, session);
+        self.state.datagram.adopt(&mut self.state.equipment, index, session);
         self.session_up(Transport::Datagram);
         Ok(())
     }

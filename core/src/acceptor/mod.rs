@@ -35,6 +35,8 @@ mod offers;
 mod outbound;
 mod queue;
 pub(crate) mod registration;
+#[cfg(test)]
+mod tests;
 
 use core::net::SocketAddr;
 
@@ -73,10 +75,10 @@ const QUEUE: usize = 8;
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) now: Instant,
-    pub(crate) equipment: Equipment,
+    pub(crate) equipment: Equipment<HELLO_LEN, 1>,
     pub(crate) hedge: Hedge,
-    pub(crate) datagram: Link<HELLO_LEN>,
-    pub(crate) stream: Link<HELLO_LEN>,
+    pub(crate) datagram: Link<HELLO_LEN, 1>,
+    pub(crate) stream: Link<HELLO_LEN, 1>,
     pub(crate) stream_generation: u16,
     pub(crate) registration: Registration,
     pub(crate) admission: Admission,

@@ -49,6 +49,10 @@ impl View<'_> {
         if let Some(verdict) = self.state.admission.repeated(notify.offer, request) {
             return self.reply(over, request, verdict);
         }
+        if self.state.asked.is_some() {
+            // There is room for one to tell the application of. The server asks again.
+            return self.state.counters.discard(Discard::TableFull);
+        }
         let now = self.state.now;
         let result = self.consider(over, notify);
         let (issuer, verdict, course) = match result {

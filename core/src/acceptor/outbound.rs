@@ -182,10 +182,10 @@ impl View<'_> {
         let now = self.state.now;
         match ticket {
             Ticket::Handshake(Transport::Datagram) => {
-                self.state.datagram.encode(&self.state.equipment, out);
+                self.state.datagram.encode(&mut self.state.equipment, out);
             }
             Ticket::Handshake(Transport::Stream) => {
-                self.state.stream.encode(&self.state.equipment, crate::frame::prefix(out));
+                self.state.stream.encode(&mut self.state.equipment, crate::frame::prefix(out));
             }
             Ticket::Registration => self.encode_registration(out),
             Ticket::Reply(over) => self.seal(over, ticket, out),
@@ -323,7 +323,7 @@ impl View<'_> {
         let now = self.state.now;
         let state = &mut *self.state;
         let mut rng = crate::entropy::Draw { source: self.entropy, hedge: &mut state.hedge };
-        if state.stream.expire(now, &mut rng) == Expiry::Failed {
+        if state.stream.expire(now, &mut state.equipment, &mut rng) == Expiry::Failed {
             self.drop_stream();
             if self.state.registration.over == Transport::Stream {
                 self.lost();

@@ -75,78 +75,100 @@ impl State {
 
     /// The next event. What has passed meanwhile is left out: a connection that has ended before its
     /// beginning was taken has only ended.
-    #[inline(never)]
     pub(super) fn next_event(&mut self, slots: &[ConnectionSlot]) -> Option<AcceptorEvent> {
-        loop {
-            return Some(match self.events.pop_front()? {
-                News::Registered(over) => match self.registration.observed {
-                    Some(observed) => AcceptorEvent::Registered { observed: observed.into(), over },
-                    None => continue,
-                },
-                News::RegistrationLost => AcceptorEvent::RegistrationLost,
-                News::Certificate => AcceptorEvent::Certificate,
-                News::Resumable => AcceptorEvent::Resumable,
-                News::Persist => AcceptorEvent::Persist,
-                News::Requested => match self.asked.take() {
-                    Some(Asked { issuer, address, verdict }) => {
-                        AcceptorEvent::Requested { issuer, address: address.into(), verdict }
-                    }
-                    None => continue,
-                },
-                News::Connected(connection) => match open(slots, connection) {
-                    Some(Peer { id, path, .. }) => {
-                        AcceptorEvent::Connected { connection, peer: *id, path: *path }
-                    }
-                    None => continue,
-                },
-                News::Nat => match self.puncher.profile() {
-                    Some(profile) => AcceptorEvent::Nat(profile),
-                    None => continue,
-                },
-                News::PathChanged(connection) => match open(slots, connection) {
-                    Some(Peer { path, .. }) => {
-                        AcceptorEvent::PathChanged { connection, path: *path }
-                    }
-                    None => continue,
-                },
-                News::Closed(connection, cause) => AcceptorEvent::Closed { connection, cause },
-            });
+        while let Some(news) = self.events.pop_front() {
+            let event = self.event_of(slots, news);
+            if event.is_some() {
+                return event;
+            }
         }
+        None
+    }
+
+    // Large events are made by functions of their own: where several are made in one, the compiler takes
+    // them apart, and copies every part on its own.
+    #[inline(never)]
+    fn event_of(&mut self, slots: &[ConnectionSlot], news: News) -> Option<AcceptorEvent> {
+        match news {
+            News::Registered(over) => self.registered(over),
+            News::RegistrationLost => Some(AcceptorEvent::RegistrationLost),
+            News::Certificate => Some(AcceptorEvent::Certificate),
+            News::Resumable => Some(AcceptorEvent::Resumable),
+            News::Persist => Some(AcceptorEvent::Persist),
+            News::Requested => self.requested(),
+            News::Connected(connection) => connected(slots, connection),
+            News::Nat => self.puncher.profile().map(AcceptorEvent::Nat),
+            News::PathChanged(connection) => moved(slots, connection),
+            News::Closed(connection, cause) => Some(AcceptorEvent::Closed { connection, cause }),
+        }
+    }
+
+    #[inline(never)]
+    fn registered(&self, over: Transport) -> Option<AcceptorEvent> {
+        let observed = self.registration.observed?.into();
+        Some(AcceptorEvent::Registered { observed, over })
+    }
+
+    #[inline(never)]
+    fn requested(&mut self) -> Option<AcceptorEvent> {
+        let Asked { issuer, address, verdict } = self.asked.take()?;
+        Some(AcceptorEvent::Requested { issuer, address: address.into(), verdict })
     }
 
     /// The next command. A stream that nobody wants any more is not opened; that it shall be closed is
     /// said all the same, and does no harm.
-    #[inline(never)]
     pub(super) fn next_command(&mut self, slots: &[ConnectionSlot]) -> Option<Command> {
-        loop {
-            return Some(match self.commands.pop_front()? {
-                Task::Shutdown(stream) => Command::Shutdown { stream },
-                Task::Bind(first, count) => Command::Bind { first, count },
-                Task::Unbind(first, count) => Command::Unbind { first, count },
-                Task::Connect(stream, beside) => {
-                    let Some(remote) = self.remote(slots, stream, beside) else { continue };
-                    match beside {
-                        None => Command::Connect { stream, remote },
-                        Some(beside) => Command::ConnectFrom { stream, beside, remote },
-                    }
-                }
-            });
+        while let Some(task) = self.commands.pop_front() {
+            let command = self.command_of(slots, task);
+            if command.is_some() {
+                return command;
+            }
         }
+        None
     }
 
-    /// Where a stream of ours leads to: to the server, too, where it shows from which port a slot calls.
     #[inline(never)]
-    fn remote(
+    fn command_of(&self, slots: &[ConnectionSlot], task: Task) -> Option<Command> {
+        Some(match task {
+            Task::Connect(stream, beside) => return self.connect(slots, stream, beside),
+            Task::Shutdown(stream) => Command::Shutdown { stream },
+            Task::Bind(first, count) => Command::Bind { first, count },
+            Task::Unbind(first, count) => Command::Unbind { first, count },
+        })
+    }
+
+    /// Opens a stream of ours to where it leads: to the server, too, where it shows from which port
+    /// a slot calls.
+    #[inline(never)]
+    fn connect(
         &self,
         slots: &[ConnectionSlot],
         stream: StreamId,
         beside: Option<StreamId>,
-    ) -> Option<core::net::SocketAddr> {
+    ) -> Option<Command> {
         let shows = |slot: &ConnectionSlot| beside.is_none() && slot.calling.has(stream);
-        if self.stream.stream == Some(stream) || slots.iter().any(shows) {
-            return Some(self.equipment.server.stream);
-        }
-        let ours = |slot: &&ConnectionSlot| slot.stream == Some(stream) || slot.calling.has(stream);
-        slots.iter().find(ours)?.address.map(Into::into)
+        let remote = if self.stream.stream == Some(stream) || slots.iter().any(shows) {
+            self.equipment.server.stream
+        } else {
+            let ours =
+                |slot: &&ConnectionSlot| slot.stream == Some(stream) || slot.calling.has(stream);
+            slots.iter().find(ours)?.address?.into()
+        };
+        Some(match beside {
+            None => Command::Connect { stream, remote },
+            Some(beside) => Command::ConnectFrom { stream, beside, remote },
+        })
     }
+}
+
+#[inline(never)]
+fn connected(slots: &[ConnectionSlot], connection: ConnectionId) -> Option<AcceptorEvent> {
+    let Peer { id, path, .. } = open(slots, connection)?;
+    Some(AcceptorEvent::Connected { connection, peer: *id, path: *path })
+}
+
+#[inline(never)]
+fn moved(slots: &[ConnectionSlot], connection: ConnectionId) -> Option<AcceptorEvent> {
+    let Peer { path, .. } = open(slots, connection)?;
+    Some(AcceptorEvent::PathChanged { connection, path: *path })
 }

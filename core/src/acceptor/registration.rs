@@ -179,7 +179,10 @@ impl Registration {
         }
     }
 
-    pub(super) fn resumption<const P: usize>(&self, link: &Link<P>) -> Option<Resumption> {
+    pub(super) fn resumption<const P: usize, const N: usize>(
+        &self,
+        link: &Link<P, N>,
+    ) -> Option<Resumption> {
         let session = link.session.as_ref()?;
         Some(Resumption { handle: session.peer_index, root: session.root().0 })
     }

@@ -73,15 +73,15 @@ pub(crate) struct Inbound {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) now: Instant,
-    pub(crate) equipment: Equipment,
+    pub(crate) equipment: Equipment<LONGEST_HELLO, 2>,
     pub(crate) hedge: Hedge,
     pub(crate) transport: RequestTransport,
     pub(crate) deadline: Duration,
     pub(crate) candidates: Vec<Endpoint, MAX_CANDIDATES>,
     /// Whether it may listen.
     pub(crate) listen: bool,
-    pub(crate) datagram: Link<LONGEST_HELLO>,
-    pub(crate) stream: Link<LONGEST_HELLO>,
+    pub(crate) datagram: Link<LONGEST_HELLO, 2>,
+    pub(crate) stream: Link<LONGEST_HELLO, 2>,
     pub(crate) stream_generation: u16,
     /// When links that are not under way are (re)started: TCP joins the race, or a lost one is made
     /// again.

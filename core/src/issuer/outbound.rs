@@ -164,10 +164,10 @@ impl View<'_> {
         let now = self.state.now;
         match ticket {
             Ticket::Handshake(Transport::Datagram) => {
-                self.state.datagram.encode(&self.state.equipment, out);
+                self.state.datagram.encode(&mut self.state.equipment, out);
             }
             Ticket::Handshake(Transport::Stream) => {
-                self.state.stream.encode(&self.state.equipment, crate::frame::prefix(out));
+                self.state.stream.encode(&mut self.state.equipment, crate::frame::prefix(out));
             }
             Ticket::Request(over, _) | Ticket::Confirm(over) => {
                 let dial_back = self.state.dial_back(over);
@@ -297,7 +297,7 @@ impl View<'_> {
             if self.slots.iter().any(ConnectionSlot::is_asking) {
                 self.state.idle_until = Some(now.after(WARM));
             } else {
-                self.state.datagram.reset();
+                self.state.datagram.reset(&mut self.state.equipment);
             }
         }
     }

@@ -61,7 +61,7 @@ impl View<'_> {
         if let Some(stream) = self.state.stream.stream {
             self.state.command(Command::Shutdown { stream });
         }
-        self.state.stream.reset();
+        self.state.stream.reset(&mut self.state.equipment);
     }
 
     /// Begins a handshake. With a certificate and a clock the first waiting request goes along.
@@ -88,8 +88,7 @@ impl View<'_> {
             Transport::Datagram => datagram,
             Transport::Stream => stream,
         };
-        if let Err(reason) = link.start(now, equipment, &mut rng, &hello) {
-            link.stop();
+        if let Err(reason) = link.start(now, equipment, &mut rng, Some(&hello)) {
             self.state.counters.discard(reason);
             self.state.retry_at = Some(now.after(AGAIN));
         }
@@ -137,7 +136,7 @@ impl View<'_> {
                 self.state.keys_up[1] = keys[0];
                 // Only datagrams punch holes: they go on being tried where the equipment can.
                 if self.state.puncher.ability().is_none() {
-                    self.state.datagram.stop();
+                    self.state.datagram.stop(&mut self.state.equipment);
                 }
             }
         }
@@ -161,7 +160,7 @@ impl View<'_> {
         }
         self.drop_stream();
         if !self.state.datagram.is_up() {
-            self.state.datagram.stop();
+            self.state.datagram.stop(&mut self.state.equipment);
             self.state.retry_at = None;
             self.fail_all(FailCause::BadCertificate);
         }
@@ -199,7 +198,7 @@ impl View<'_> {
     pub(super) fn lost(&mut self, over: Transport) {
         match over {
             Transport::Datagram => {
-                self.state.datagram.reset();
+                self.state.datagram.reset(&mut self.state.equipment);
                 self.state.last = None;
             }
             Transport::Stream => self.drop_stream(),
@@ -224,7 +223,7 @@ impl View<'_> {
         // A dial-back may overtake the server's Response: the two still punch, beside TCP.
         let beside = |slot: &ConnectionSlot| slot.stage == Stage::Open && slot.is_over_tcp();
         if self.state.puncher.ability().is_none() || !self.slots.iter().any(beside) {
-            self.state.datagram.stop();
+            self.state.datagram.stop(&mut self.state.equipment);
         }
         self.drop_stream();
         if matches!(self.state.listener, Listener::Open(_) | Listener::Asked) {
@@ -246,10 +245,10 @@ impl View<'_> {
 
     pub(super) fn expire_links(&mut self) {
         let now = self.state.now;
-        let State { datagram, stream, hedge, .. } = &mut *self.state;
+        let State { datagram, stream, equipment, hedge, .. } = &mut *self.state;
         let mut rng = Draw { source: self.entropy, hedge };
-        let datagram = datagram.expire(now, &mut rng);
-        let stream = stream.expire(now, &mut rng);
+        let datagram = datagram.expire(now, equipment, &mut rng);
+        let stream = stream.expire(now, equipment, &mut rng);
         match datagram {
             Expiry::Failed if self.state.stream.is_up() => {} // TCP has carried the request.
             Expiry::Failed => self.lost(Transport::Datagram),

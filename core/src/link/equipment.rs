@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use heapless::{String, Vec};
 
+use super::handshake::Handshakes;
 use crate::crypto::StaticKey;
 use crate::error::CertificateError;
 use crate::time::Instant;
@@ -49,9 +50,9 @@ pub struct Anchors {
     pub floor: u64,
 }
 
-/// Key, trust and certificate of an equipment.
+/// Key, trust and certificate of an equipment, and the handshakes under way.
 #[derive(Debug)]
-pub(crate) struct Equipment {
+pub(crate) struct Equipment<const P: usize, const N: usize> {
     pub(crate) key: StaticKey,
     pub(crate) server: ServerAddress,
     pub(crate) anchors: Anchors,
@@ -62,17 +63,27 @@ pub(crate) struct Equipment {
     pub(crate) changed: bool,
     /// The certificate is asked for on each new TCP connection, cached or not.
     pub(crate) fetch_each: bool,
+    pub(super) handshakes: Handshakes<P, N>,
 }
 
-impl Equipment {
-    pub(crate) const fn new(
+impl<const P: usize, const N: usize> Equipment<P, N> {
+    pub(crate) fn new(
         key: StaticKey,
         server: ServerAddress,
         anchors: Anchors,
         wall: Option<(Instant, u64)>,
         fetch_each: bool,
     ) -> Self {
-        Self { key, server, anchors, wall, certificate: Vec::new(), changed: false, fetch_each }
+        Self {
+            key,
+            server,
+            anchors,
+            wall,
+            certificate: Vec::new(),
+            changed: false,
+            fetch_each,
+            handshakes: Handshakes::NONE,
+        }
     }
 
     /// Seconds since 1970 by the trusted clock, where there is one.

@@ -11,16 +11,18 @@
 //! The certificate is checked before any key information leaves (claims 7, 11). Over datagrams each
 //! step is sent three times; when three Initiations stay unanswered the certificate is fetched again,
 //! because the server may have a new key. A session that stands is kept until the next one does.
-//! What is in the session's messages is not this room's business.
+//! What a handshake takes most memory for lies beside the links ([`handshake`]); an acceptor has room for
+//! one. What is in the session's messages is not this room's business.
 
 pub(crate) mod equipment;
+mod handshake;
 mod outcome;
 
 use core::time::Duration;
 
-use crate::crypto::keys::{Direction, filter_key, mac1_key};
+use crate::crypto::aead;
+use crate::crypto::keys::{Direction, filter_key};
 use crate::crypto::noise::{Initiator, Link as NoiseLink};
-use crate::crypto::{aead, mac};
 use crate::entropy::Draw;
 use crate::error::CertificateError;
 use crate::id::StreamId;
@@ -32,6 +34,8 @@ use crate::wire::message::{Hello, Welcome};
 use crate::wire::{
     CERTIFICATE_REQUEST_LEN, COOKIE_LEN, HELLO_LEN, Kind, RESPONSE_LEN, TAG_LEN, WELCOME_LEN,
 };
+use handshake::Handshake;
+
 pub(crate) use equipment::Equipment;
 pub use equipment::{Anchors, Identity, ServerAddress};
 pub use outcome::Transport;
@@ -49,32 +53,29 @@ const HEADER: usize = 6;
 pub(crate) const LONGEST_HELLO: usize = 378;
 
 #[derive(Debug)]
-enum Attempt<const P: usize> {
+enum Attempt {
     None,
     /// A stream is being opened.
     Opening,
     Certificate {
         nonce: [u8; 8],
     },
+    /// What of it takes memory lies at the [`Equipment`].
     Handshake {
-        initiator: Initiator<P>,
-        /// The key that it is for, whatever certificate has come meanwhile: a server whose key changes
-        /// answers to the old one, too.
-        server_key: [u8; 32],
         refetched: bool,
-        /// The first MAC of the Initiation that was written last: a cookie is bound to it.
-        mac1: [u8; TAG_LEN],
+        /// Length of the Initiation in bytes.
+        len: u16,
     },
 }
 
-/// One link. `P` bytes hold the payload of message 1, for retransmission.
+/// One link, of an equipment with such places for handshakes.
 #[derive(Debug)]
-pub(crate) struct Link<const P: usize> {
+pub(crate) struct Link<const P: usize, const N: usize> {
     pub(crate) transport: Transport,
     /// The stream in use, for a stream link.
     pub(crate) stream: Option<StreamId>,
     pub(crate) session: Option<Session>,
-    attempt: Attempt<P>,
+    attempt: Attempt,
     tries: u8,
     refetched: bool,
     due: bool,
@@ -82,12 +83,11 @@ pub(crate) struct Link<const P: usize> {
     /// Our receiver index: of the session, and of the handshake under way.
     index: u32,
     next_index: u32,
-    cookie: Option<[u8; TAG_LEN]>,
     /// A certificate has come over this very stream.
     certified: bool,
 }
 
-impl<const P: usize> Link<P> {
+impl<const P: usize, const N: usize> Link<P, N> {
     pub(crate) const fn new(transport: Transport) -> Self {
         Self {
             transport,
@@ -100,7 +100,6 @@ impl<const P: usize> Link<P> {
             deadline: None,
             index: 0,
             next_index: 0,
-            cookie: None,
             certified: false,
         }
     }
@@ -120,37 +119,25 @@ impl<const P: usize> Link<P> {
 
     /// A stream link waits for its TCP connection.
     pub(crate) fn opening(&mut self, now: Instant, stream: StreamId) {
-        self.reset();
+        *self = Self::new(self.transport);
         self.stream = Some(stream);
         self.attempt = Attempt::Opening;
         self.deadline = Some(now.after(STREAM_STEP));
     }
 
-    /// Forgets everything.
-    pub(crate) fn reset(&mut self) {
-        *self = Self::new(self.transport);
-    }
-
-    /// Gives the handshake under way up; a session that stands stays.
-    pub(crate) fn stop(&mut self) {
-        self.attempt = Attempt::None;
-        self.due = false;
-        self.deadline = None;
-        self.refetched = false;
-    }
-
     /// Begins a handshake, or first asks for the certificate: when none is cached, or when the
-    /// equipment is to see it on each stream and has not on this one.
+    /// equipment is to see it on each stream and has not on this one. Without a `hello`, because there is
+    /// no room for a handshake yet, it begins with the certificate some seconds later.
     pub(crate) fn start(
         &mut self,
         now: Instant,
-        equipment: &Equipment,
+        equipment: &mut Equipment<P, N>,
         rng: &mut Draw<'_>,
-        hello: &Hello<'_>,
+        hello: Option<&Hello<'_>>,
     ) -> Result<(), Discard> {
         let begun = self.begin(now, equipment, rng, hello);
         if begun.is_err() {
-            self.stop();
+            self.stop(equipment);
         }
         begun
     }
@@ -158,20 +145,20 @@ impl<const P: usize> Link<P> {
     fn begin(
         &mut self,
         now: Instant,
-        equipment: &Equipment,
+        equipment: &mut Equipment<P, N>,
         rng: &mut Draw<'_>,
-        hello: &Hello<'_>,
+        hello: Option<&Hello<'_>>,
     ) -> Result<(), Discard> {
         self.tries = 0;
-        self.due = true;
+        self.due = hello.is_some();
         self.deadline = Some(now.after(STREAM_STEP));
         let fetch = equipment.fetch_each && self.transport == Transport::Stream && !self.certified;
-        let Some(server_key) = equipment.server_key().filter(|_| !fetch) else {
+        let server_key = equipment.server_key().filter(|_| !fetch);
+        let (Some(server_key), Some(hello)) = (server_key, hello) else {
             let nonce = rng.public().map_err(|_| Discard::NoEntropy)?;
-            self.attempt = Attempt::Certificate { nonce };
+            self.give_up(equipment, Attempt::Certificate { nonce });
             return Ok(());
         };
-        self.cookie = None;
         let ephemeral = rng.secret().map_err(|_| Discard::NoEntropy)?;
         let index = rng.public().map_err(|_| Discard::NoEntropy)?;
         let mut payload = [0; P];
@@ -182,8 +169,12 @@ impl<const P: usize> Link<P> {
             Initiator::new(NoiseLink::Server, &equipment.key, &server_key, ephemeral, payload)
                 .ok_or(Discard::BadCertificate)?;
         self.next_index = u32::from_be_bytes(index);
-        let (refetched, mac1) = (self.refetched, [0; TAG_LEN]);
-        self.attempt = Attempt::Handshake { initiator, server_key, refetched, mac1 };
+        let len = initiator.len().saturating_add(HEADER + 2 * TAG_LEN);
+        let len = u16::try_from(len).map_err(|_| Discard::Malformed)?;
+        let (mac1, cookie) = ([0; TAG_LEN], None);
+        let place = equipment.handshakes.of(self.transport).ok_or(Discard::TableFull)?;
+        *place = Some(Handshake { initiator, server_key, mac1, cookie });
+        self.attempt = Attempt::Handshake { refetched: self.refetched, len };
         Ok(())
     }
 
@@ -191,24 +182,24 @@ impl<const P: usize> Link<P> {
     pub(crate) fn due(&self) -> Option<usize> {
         match (&self.attempt, self.due) {
             (Attempt::Certificate { .. }, true) => Some(CERTIFICATE_REQUEST_LEN),
-            (Attempt::Handshake { initiator, .. }, true) => {
-                Some(initiator.len().saturating_add(HEADER + 2 * TAG_LEN))
-            }
+            (Attempt::Handshake { len, .. }, true) => Some(usize::from(*len)),
             _ => None,
         }
     }
 
     /// Writes the handshake message that is due.
-    pub(crate) fn encode(&mut self, equipment: &Equipment, out: &mut [u8]) {
-        match &mut self.attempt {
+    pub(crate) fn encode(&self, equipment: &mut Equipment<P, N>, out: &mut [u8]) {
+        match &self.attempt {
             Attempt::Certificate { nonce } => {
                 let mut writer = Writer::new(out);
                 writer.put(&[Kind::CertificateRequest as u8, 0]);
                 writer.put(nonce);
                 writer.zeros();
             }
-            Attempt::Handshake { initiator, server_key, mac1, .. } => {
-                let len = initiator.len().saturating_add(HEADER);
+            Attempt::Handshake { .. } => {
+                let Equipment { key, handshakes, .. } = equipment;
+                let Some(handshake) = handshakes.get(self.transport) else { return };
+                let len = handshake.initiator.len().saturating_add(HEADER);
                 let Some((message, macs)) = out.split_at_mut_checked(len) else { return };
                 let Some((header, noise)) = message.split_first_chunk_mut::<HEADER>() else {
                     return;
@@ -216,12 +207,9 @@ impl<const P: usize> Link<P> {
                 let mut writer = Writer::new(header);
                 writer.put(&[Kind::Initiation as u8, 0]);
                 writer.put(&self.next_index.to_be_bytes());
-                let _as_long_as_it_says = initiator.write(&equipment.key, server_key, noise);
-                *mac1 = mac::tag(&mac1_key(server_key), &[message]);
-                let mac2 = self.cookie.map_or([0; TAG_LEN], |key| mac::tag(&key, &[message, mac1]));
-                let mut writer = Writer::new(macs);
-                writer.put(mac1);
-                writer.put(&mac2);
+                let _as_long_as_it_says =
+                    handshake.initiator.write(key, &handshake.server_key, noise);
+                handshake.finish(message, macs);
             }
             Attempt::None | Attempt::Opening => {}
         }
@@ -241,7 +229,12 @@ impl<const P: usize> Link<P> {
     }
 
     /// The deadline may have passed.
-    pub(crate) fn expire(&mut self, now: Instant, rng: &mut Draw<'_>) -> Expiry {
+    pub(crate) fn expire(
+        &mut self,
+        now: Instant,
+        equipment: &mut Equipment<P, N>,
+        rng: &mut Draw<'_>,
+    ) -> Expiry {
         if self.deadline.is_none_or(|deadline| now < deadline) || !self.is_trying() {
             return Expiry::Pending;
         }
@@ -258,7 +251,7 @@ impl<const P: usize> Link<P> {
         };
         match (self.transport, rng.public()) {
             (Transport::Datagram, Ok(nonce)) if again => {
-                self.attempt = Attempt::Certificate { nonce };
+                self.give_up(equipment, Attempt::Certificate { nonce });
                 self.refetched = true;
                 self.tries = 0;
                 self.due = true;
@@ -266,7 +259,7 @@ impl<const P: usize> Link<P> {
                 Expiry::Unanswered
             }
             _ => {
-                self.stop();
+                self.stop(equipment);
                 Expiry::Failed
             }
         }
@@ -278,12 +271,12 @@ impl<const P: usize> Link<P> {
         now: Instant,
         kind: Kind,
         message: &[u8],
-        equipment: &mut Equipment,
+        equipment: &mut Equipment<P, N>,
     ) -> Result<Progress, Discard> {
         match kind {
             Kind::Certificate => self.certificate(now, message, equipment),
             Kind::Response => self.response(now, message, equipment),
-            Kind::Cookie => self.take_cookie(message),
+            Kind::Cookie => self.take_cookie(message, equipment),
             _ => Err(Discard::UnknownKind),
         }
     }
@@ -295,7 +288,7 @@ impl<const P: usize> Link<P> {
         &mut self,
         now: Instant,
         message: &[u8],
-        equipment: &mut Equipment,
+        equipment: &mut Equipment<P, N>,
     ) -> Result<Progress, Discard> {
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
         let theirs: [u8; 8] = reader.array().ok_or(Discard::Malformed)?;
@@ -317,11 +310,13 @@ impl<const P: usize> Link<P> {
         &mut self,
         now: Instant,
         message: &[u8],
-        equipment: &Equipment,
+        equipment: &mut Equipment<P, N>,
     ) -> Result<Progress, Discard> {
-        let Attempt::Handshake { initiator, server_key, .. } = &self.attempt else {
+        if !self.is_shaking() {
             return Err(Discard::Unexpected);
-        };
+        }
+        let Equipment { key, handshakes, .. } = equipment;
+        let handshake = handshakes.get(self.transport).ok_or(Discard::Unexpected)?;
         if message.len() != RESPONSE_LEN {
             return Err(Discard::Malformed);
         }
@@ -331,37 +326,40 @@ impl<const P: usize> Link<P> {
             return Err(Discard::UnknownSession);
         }
         let mut payload = [0; WELCOME_LEN];
-        let root = initiator
-            .finish(&equipment.key, server_key, reader.0, &mut payload)
+        let root = handshake
+            .initiator
+            .finish(key, &handshake.server_key, reader.0, &mut payload)
             .ok_or(Discard::Unauthentic)?;
         let welcome = read_padded_body::<Welcome>(&payload).ok_or(Discard::Malformed)?;
-        self.stop();
+        self.stop(equipment);
         self.index = self.next_index;
         self.session = Some(Session::new(now, root, Direction::Up, peer_index));
         Ok(Progress::Up(welcome))
     }
 
     #[inline(never)]
-    fn take_cookie(&mut self, message: &[u8]) -> Result<Progress, Discard> {
+    fn take_cookie(
+        &mut self,
+        message: &[u8],
+        equipment: &mut Equipment<P, N>,
+    ) -> Result<Progress, Discard> {
         if message.len() != COOKIE_LEN {
             return Err(Discard::Malformed);
         }
         let mut reader = Reader(message.get(2..).ok_or(Discard::Malformed)?);
-        let Attempt::Handshake { server_key, mac1, .. } = &self.attempt else {
-            return Err(Discard::UnknownSession);
-        };
-        if reader.u32() != Some(self.next_index) {
+        if !self.is_shaking() || reader.u32() != Some(self.next_index) {
             return Err(Discard::UnknownSession);
         }
         let nonce: [u8; 12] = reader.array().ok_or(Discard::Malformed)?;
         let mut cookie: [u8; TAG_LEN] = reader.array().ok_or(Discard::Malformed)?;
         let tag = reader.array().ok_or(Discard::Malformed)?;
-        let key = filter_key(b"genkan cookie 1", server_key);
-        if !aead::open_with(&key, nonce.into(), mac1, &mut cookie, &tag) {
+        let handshake = equipment.handshakes.get(self.transport).ok_or(Discard::Unexpected)?;
+        let key = filter_key(b"genkan cookie 1", &handshake.server_key);
+        if !aead::open_with(&key, nonce.into(), &handshake.mac1, &mut cookie, &tag) {
             return Err(Discard::Unauthentic);
         }
         // Only one free retransmission: a server that only ever sends cookies gets three messages.
-        if self.cookie.replace(cookie).is_none() {
+        if handshake.cookie.replace(cookie).is_none() {
             self.due = true;
         }
         Ok(Progress::Waiting)
@@ -387,8 +385,8 @@ impl<const P: usize> Link<P> {
     }
 
     /// A session that was resumed rather than shaken hands for.
-    pub(crate) fn adopt(&mut self, index: u32, session: Session) {
-        self.stop();
+    pub(crate) fn adopt(&mut self, equipment: &mut Equipment<P, N>, index: u32, session: Session) {
+        self.stop(equipment);
         self.index = index;
         self.session = Some(session);
     }

@@ -13,13 +13,13 @@ pub enum Transport {
 }
 
 #[cfg(feature = "inspect")]
-impl<const P: usize> super::Link<P> {
+impl<const P: usize, const N: usize> super::Link<P, N> {
     /// For [`Inspect`](crate::inspect::Inspect).
     pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
         see(crate::inspect::bits([self.is_trying(), self.is_up(), self.due, self.refetched]));
         see(u64::from(self.index) << 32 | u64::from(self.next_index));
         see(crate::inspect::time(self.deadline));
-        see(u64::from(self.tries) << 1 | u64::from(self.cookie.is_some()));
+        see(u64::from(self.tries));
         if let Some(session) = &self.session {
             session.inspect(see);
         }
