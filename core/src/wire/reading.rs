@@ -239,8 +239,6 @@ mod tests {
 
     use crate::addr::Endpoint;
     use crate::id::EquipmentId;
-    use crate::nat::{Count, Differential, Forecast};
-    use crate::punch::{self, Bracket, Burst};
     use crate::wire::codec::{Body, body_len, read_body};
     use crate::wire::message::*;
 
@@ -281,15 +279,17 @@ mod tests {
         Endpoint::from((core::net::Ipv6Addr::LOCALHOST, port))
     }
 
-    fn burst(ports: Forecast) -> ToEquipment<'static> {
-        let burst = Burst::from_fresh(1, 255, 0, Bracket::FreshSockets);
-        let burst = Burst { ports, count: 300, ..burst };
-        ToEquipment::Punch(Punch { request: 1 << 31, peer: six(1), burst })
-    }
-
     #[test]
     #[cfg(feature = "punch")]
     fn what_a_server_says_is_read_as_postcard_reads_it_in_one_encoding() {
+        use crate::nat::{Count, Differential, Forecast};
+        use crate::punch::{self, Bracket, Burst};
+
+        let burst = |ports| {
+            let burst = Burst::from_fresh(1, 255, 0, Bracket::FreshSockets);
+            let burst = Burst { ports, count: 300, ..burst };
+            ToEquipment::Punch(Punch { request: 1 << 31, peer: six(1), burst })
+        };
         let differential = Differential::new(-64).unwrap();
         let (observed, request) = (six(65_535), u32::MAX);
         let mut packets = heapless::Vec::new();
