@@ -5,7 +5,7 @@
 //! of them that stands. On a call that has met the issuer's the first bytes are the communication
 //! request, as on a dial-back.
 
-use super::connection::{CONFIRM, ConnectionSlot, Stage};
+use super::connection::{ConnectionSlot, Stage};
 use super::outbound::Ticket;
 use super::{State, View};
 use crate::hole::{CALLS, again};
@@ -88,35 +88,26 @@ impl View<'_> {
         }
     }
 
-    /// Whether a stream that has changed its state is one of these.
+    /// Whether a stream that has changed its state is one of these. One that has met the issuer's is the
+    /// slot's dial-back from now on.
     pub(super) fn call_state(&mut self, stream: StreamId, state: StreamState) -> bool {
         let found = self.slots.iter().position(|slot| slot.calling.has(stream));
         let Some(index) = found else { return false };
         let again = again(self.state.now, self.draw().jitter());
-        let slot = self.slots.get_mut(index);
-        if slot.is_some_and(|slot| slot.calling.heard(stream, state, again)) {
-            self.met(index, stream);
+        let Some(slot) = self.slots.get_mut(index) else { return true };
+        if !slot.calling.heard(stream, state, again) {
+            return true;
         }
-        true
-    }
-
-    /// The issuer is reached: the call is the dial-back from now on.
-    fn met(&mut self, index: usize, stream: StreamId) {
-        self.stop_calls(index);
-        let now = self.state.now;
-        let Some(slot) = self.slots.get_mut(index) else { return };
-        let dialled = slot.stream.replace(stream);
-        slot.answer_due = true;
         slot.address = slot.address.map(|address| address.at_port(slot.called));
-        if slot.stage == Stage::Dialling {
-            if let (Some(peer), Some(remote)) = (&mut slot.peer, slot.address) {
-                peer.path = Path::Stream { stream, remote };
-            }
-            slot.enter(Stage::Answering, slot.not_before_hole(now.after(CONFIRM)));
+        if let (Stage::Dialling, Some(remote), Some(peer)) =
+            (slot.stage, slot.address, &mut slot.peer)
+        {
+            peer.path = Path::Stream { stream, remote };
         }
-        if let Some(stream) = dialled {
+        if let Some(stream) = slot.stream.replace(stream) {
             self.state.command(Command::Shutdown { stream });
         }
+        false
     }
 
     /// Calls nobody for a slot any more.
