@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use genkan_core::inspect::{LoggedRoot, open};
+use genkan_core::inspect::{LoggedRoot, open, open_detection};
 use genkan_core::wire::Kind;
 use genkan_core::{FRAME_PREFIX, StreamId};
 
@@ -76,6 +76,16 @@ impl Keys {
             let Some(root) = opens(seen, message) else { return Ok(()) };
             handle = digest(&root.0);
         }
+        if kind == Kind::Detect && stream.is_some() {
+            // A stream of its own, under no handle, has it: the session's key tells whose it is.
+            let mut found = None;
+            roots(seen.role, seen.node, &mut |root| {
+                found = found.or_else(|| open_detection(&root, message).map(|_| root));
+            });
+            let Some(root) = found else { return Ok(()) };
+            handle = digest(&root.0);
+        }
+        let stream = stream.filter(|_| kind != Kind::Detect);
         let session = (host, stream, direction, handle);
         // A handle may have had another session before, which had another root. A session's first
         // message burns some counters when it is encoded to be checked.
