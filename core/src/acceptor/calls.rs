@@ -10,8 +10,10 @@ use super::outbound::Ticket;
 use super::{State, View};
 use crate::hole::{CALLS, again};
 use crate::id::StreamId;
+use crate::link::Transport;
 use crate::machine::{Command, Discard, FRAME_PREFIX, StreamState};
 use crate::peer::Path;
+use crate::session::Session;
 use crate::transmit::FrameHead;
 use crate::wire::DETECT_LEN;
 use crate::wire::message::Call;
@@ -118,21 +120,29 @@ impl View<'_> {
         }
     }
 
-    /// What shows the server where a connection comes from.
-    pub(super) fn next_sight(&self, stream: StreamId) -> Option<FrameHead<Ticket>> {
+    /// The session that the registration goes over.
+    fn registered_session(&mut self) -> Option<&mut Session> {
+        let link = match self.state.registration.over {
+            Transport::Datagram => &mut self.state.datagram,
+            Transport::Stream => &mut self.state.stream,
+        };
+        link.session.as_mut()
+    }
+
+    /// What shows the server where a connection comes from. Without a session it cannot be said whose
+    /// connection it is; the server ends it, then.
+    pub(super) fn next_sight(&mut self, stream: StreamId) -> Option<FrameHead<Ticket>> {
         let index = self.slots.iter().position(|slot| slot.calling.is_due(stream))?;
+        if self.registered_session()?.exhausted() {
+            return None;
+        }
         let len = DETECT_LEN.saturating_add(FRAME_PREFIX);
         Some(FrameHead { ticket: Ticket::Sight(index), stream, len })
     }
 
     pub(super) fn encode_sight(&mut self, index: usize, out: &mut [u8]) {
-        let state = &mut *self.state;
-        let key = state.registration.keepalive_up;
-        let link = match state.registration.over {
-            crate::link::Transport::Datagram => &mut state.datagram,
-            crate::link::Transport::Stream => &mut state.stream,
-        };
-        let counter = link.session.as_mut().and_then(crate::session::Session::next_counter);
+        let key = self.state.registration.keepalive_up;
+        let counter = self.registered_session().and_then(Session::next_counter);
         if let (Some(slot), Some(counter)) = (self.slots.get(index), counter) {
             Detect::sight(slot.request, counter).write(&key, crate::frame::prefix(out));
         }

@@ -278,7 +278,7 @@ impl View<'_> {
     pub(super) fn set_server_address(&mut self, server: ServerAddress) {
         self.state.equipment.server = server;
         self.drop_stream();
-        self.state.datagram.reset();
+        self.state.datagram.reset(&mut self.state.equipment);
         if self.state.registration.stage != Registered::Left {
             self.state.registration.over = Transport::Datagram;
             self.give_session_up();

@@ -146,13 +146,12 @@ impl State {
         stream: StreamId,
         beside: Option<StreamId>,
     ) -> Option<Command> {
-        let shows = |slot: &ConnectionSlot| beside.is_none() && slot.calling.has(stream);
-        let remote = if self.stream.stream == Some(stream) || slots.iter().any(shows) {
-            self.equipment.server.stream
-        } else {
-            let ours =
-                |slot: &&ConnectionSlot| slot.stream == Some(stream) || slot.calling.has(stream);
-            slots.iter().find(ours)?.address?.into()
+        let calling = slots.iter().find(|slot| slot.calling.has(stream));
+        let remote = match (calling, beside) {
+            (Some(slot), Some(_)) => slot.address?.at_port(slot.called).into(),
+            (Some(_), None) => self.equipment.server.stream,
+            (None, _) if self.stream.stream == Some(stream) => self.equipment.server.stream,
+            (None, _) => slots.iter().find(|slot| slot.stream == Some(stream))?.address?.into(),
         };
         Some(match beside {
             None => Command::Connect { stream, remote },

@@ -120,6 +120,12 @@ impl View<'_> {
     /// What shows the server where a connection comes from.
     pub(super) fn next_sight(&self, stream: StreamId) -> Option<FrameHead<Ticket>> {
         let index = self.slots.iter().position(|slot| slot.calling.is_due(stream))?;
+        let over_stream = self.state.stream.session.as_ref();
+        // Without a session it cannot be said whose connection this is; the server ends it, then.
+        let session = self.state.datagram.session.as_ref().or(over_stream)?;
+        if session.exhausted() {
+            return None;
+        }
         let len = DETECT_LEN.saturating_add(FRAME_PREFIX);
         Some(FrameHead { ticket: Ticket::Sight(index), stream, len })
     }
