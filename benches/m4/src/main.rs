@@ -40,7 +40,7 @@ extern "C" fn reset() -> ! {
         println!("the timer does not count instructions: QEMU needs -icount shift=6");
         end(false)
     };
-    println!("{:<44} {:>10} {:>10}", "on a Cortex-M4", "instructions", "budget");
+    println!("{:<44} {:>10} {:>10} {:>7}", "on a Cortex-M4", "instructions", "budget", "stack");
     life::rows(&mut table);
     parts::rows(&mut table);
     parts::sizes();

@@ -1,7 +1,9 @@
-//! How many instructions something takes, and what it may take.
+//! How many instructions something takes and how deep its stack goes, and what it may take.
 //!
 //! Under `-icount shift=6` QEMU's clock moves on by 64 ns with each instruction, and the board's 25 MHz timer
 //! by a tick each 40 ns: eight ticks are five instructions. Instructions, not cycles.
+//!
+//! For the depth the memory below the stack is painted before and looked at afterwards.
 
 use core::arch::asm;
 use core::sync::atomic::{Ordering, compiler_fence};
@@ -14,6 +16,9 @@ const TIMER: [*mut u32; 3] =
 /// Instructions, and the timer's ticks that they take.
 const INSTRUCTIONS: u64 = 5;
 const TICKS: u64 = 8;
+/// How many bytes below the stack are painted: nothing that is counted goes so deep.
+const PAINTED: usize = 16 << 10;
+const PAINT: u32 = 0x7a69_7a69;
 
 fn ticks() -> u32 {
     let [_, value, _] = TIMER;
@@ -26,23 +31,32 @@ fn ticks() -> u32 {
 pub struct Count {
     ticks: u64,
     steps: u64,
+    /// Bytes of the deepest stack.
+    depth: usize,
 }
 
 impl Count {
     /// Counts this, too. Nothing of it may be moved out of here.
     #[inline(never)]
     pub fn of(&mut self, step: &mut dyn FnMut()) {
+        let end = paint();
+        compiler_fence(Ordering::SeqCst);
         let before = ticks();
         compiler_fence(Ordering::SeqCst);
         step();
         compiler_fence(Ordering::SeqCst);
         self.ticks += u64::from(before.wrapping_sub(ticks()));
         self.steps += 1;
+        self.depth = self.depth.max(depth(end));
     }
 
     /// Both together.
     pub const fn and(self, other: Self) -> Self {
-        Self { ticks: self.ticks + other.ticks, steps: self.steps + other.steps }
+        Self {
+            ticks: self.ticks + other.ticks,
+            steps: self.steps + other.steps,
+            depth: if self.depth > other.depth { self.depth } else { other.depth },
+        }
     }
 }
 
@@ -85,13 +99,22 @@ impl Table {
         count.ticks.saturating_sub(nothing) * INSTRUCTIONS / TICKS
     }
 
-    /// One line: what one of so many alike takes, and may take.
+    /// One line: what one of so many alike takes, and may take; and how deep the deepest went.
     pub fn row(&mut self, name: &str, count: Count, alike: u64, budget: u64) {
         assert!(alike > 0, "{name}: a row of nothing would cost nothing");
         let measured = self.instructions(count) / alike;
         let verdict = if measured > budget { "  exceeded" } else { "" };
         self.exceeded += u32::from(measured > budget);
-        println!("{:<44} {:>10} {:>10}{}", name, measured, budget, verdict);
+        println!("{:<44} {:>10} {:>10} {:>7}{}", name, measured, budget, count.depth, verdict);
+    }
+
+    /// So deep it may go, and no deeper.
+    pub fn hold(&mut self, name: &str, count: Count, bytes: usize) {
+        assert!(count.depth > 0, "{name}: whatever is done takes some stack");
+        if count.depth > bytes {
+            println!("{}: {} bytes of stack, and may take {}", name, count.depth, bytes);
+            self.exceeded += 1;
+        }
     }
 
     /// Whether every budget was kept.
@@ -109,4 +132,38 @@ fn spin(rounds: u32) {
     unsafe {
         asm!("2:", "subs {0}, {0}, #1", "bne 2b", inout(reg) rounds => _, options(nomem, nostack));
     }
+}
+
+/// Paints what is below the stack; where that ends.
+#[inline(always)]
+fn paint() -> usize {
+    let end: usize;
+    // SAFETY: what is written lies below the stack, where nobody keeps anything: there are no interrupts.
+    unsafe {
+        asm!(
+            "mov {end}, sp",
+            "sub {at}, {end}, {painted}",
+            "2:",
+            "str {paint}, [{at}], #4",
+            "cmp {at}, {end}",
+            "blo 2b",
+            end = out(reg) end,
+            at = out(reg) _,
+            painted = in(reg) PAINTED,
+            paint = in(reg) PAINT,
+        );
+    }
+    end
+}
+
+/// How many bytes below `end` are not as they were painted.
+#[inline(always)]
+fn depth(end: usize) -> usize {
+    let mut at = end - PAINTED;
+    // SAFETY: the stack and what is below it are memory of this board.
+    while at < end && unsafe { (at as *const u32).read_volatile() } == PAINT {
+        at += 4;
+    }
+    assert!(at > end - PAINTED, "deeper than what was painted");
+    end - at
 }
