@@ -256,10 +256,14 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
 /// How much of a turn's load a message was.
 const fn weight(received: &Received<'_>) -> u16 {
     match received {
-        // A handshake or certificate may be found out to be forged by its arithmetic only.
-        Received::Control | Received::Discarded(Discard::Unauthentic | Discard::BadCertificate) => {
-            LIGHT
-        }
+        // A handshake or certificate may be found out to be forged, or of no use, by its arithmetic only.
+        Received::Control
+        | Received::Discarded(
+            Discard::Unauthentic
+            | Discard::BadCertificate
+            | Discard::TableFull
+            | Discard::NoEntropy,
+        ) => LIGHT,
         Received::Payload { .. } | Received::Discarded(_) => 1,
     }
 }

@@ -50,11 +50,11 @@ impl State {
     /// Tells the application of a request. There is room for one: the next is told when the caller has
     /// taken this one.
     pub(super) fn ask(&mut self, asked: Asked) {
-        if self.asked.is_none() {
+        if self.asked.is_some() || self.events.is_full() {
+            self.counters.lose_event();
+        } else {
             self.asked = Some(asked);
             self.event(News::Requested);
-        } else {
-            self.counters.lose_event();
         }
     }
 

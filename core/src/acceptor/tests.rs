@@ -115,6 +115,22 @@ fn a_request_is_told_after_the_one_before_is_taken() {
 }
 
 #[test]
+fn a_request_for_which_the_queue_has_no_room_is_lost_and_bars_no_other() {
+    let mut lamp = lamp();
+    let address = Endpoint::from(([192, 0, 2, 7], 7));
+    let asked = Asked { issuer: Some(PEER), address, verdict: Verdict::Accepted };
+    for _ in 0..super::QUEUE {
+        lamp.state.event(News::Certificate);
+    }
+    lamp.state.ask(asked);
+    assert_eq!(lamp.counters().lost_events(), 1);
+    while lamp.poll_event().is_some() {}
+    assert!(!lamp.state.is_nearly_full());
+    lamp.state.ask(asked);
+    assert!(matches!(lamp.poll_event(), Some(AcceptorEvent::Requested { .. })));
+}
+
+#[test]
 fn a_stream_that_nobody_wants_any_more_is_not_opened() {
     let mut lamp = lamp();
     lamp.view(start()).open_stream();

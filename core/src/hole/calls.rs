@@ -30,6 +30,8 @@ enum Sight {
     /// The Detect is due.
     Open,
     Shown,
+    /// The server has ended it. It is not made again: the server could have ports called in turn.
+    Over,
 }
 
 /// What a connection slot has for calls over TCP.
@@ -45,7 +47,7 @@ pub(crate) struct Calling {
 impl Calling {
     /// For [`Inspect`](crate::inspect::Inspect).
     pub(crate) fn inspect(&self, see: &mut dyn FnMut(u64)) {
-        let sight = self.sight.map_or(0, |(stream, sight)| name(stream) << 2 | sight as u64);
+        let sight = self.sight.map_or(0, |(stream, sight)| name(stream) << 3 | sight as u64);
         see(sight);
         see(self.call.map_or(0, name));
         see(crate::inspect::time(self.again));
@@ -65,7 +67,7 @@ pub(crate) fn again(now: Instant, jitter: u16) -> Instant {
 impl Calling {
     pub(crate) const NONE: Self = Self { sight: None, call: None, again: None };
 
-    /// Whether nothing is under way.
+    /// Whether nothing is under way, nor was.
     pub(crate) const fn is_idle(&self) -> bool {
         self.sight.is_none() && self.call.is_none()
     }
@@ -116,12 +118,13 @@ impl Calling {
             *sight = Sight::Open;
             if !up {
                 // From another port the peer would not be met.
-                (self.sight, self.again) = (None, None);
+                (*sight, self.again) = (Sight::Over, None);
             }
             return false;
         }
         self.call = None;
-        self.again = Some(again).filter(|_| !up && self.sight.is_some());
+        let stands = self.sight.is_some_and(|(_, sight)| sight != Sight::Over);
+        self.again = Some(again).filter(|_| !up && stands);
         up
     }
 
@@ -133,6 +136,31 @@ impl Calling {
     /// No more of it: the streams that are to be closed.
     pub(crate) fn end(&mut self) -> [Option<StreamId>; 2] {
         self.again = None;
-        [self.sight.take().map(|(stream, _)| stream), self.call.take()]
+        let sight = self.sight.take().filter(|(_, sight)| *sight != Sight::Over);
+        [sight.map(|(stream, _)| stream), self.call.take()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIGHT: StreamId = StreamId { index: 0, generation: 1 };
+    const CALL: StreamId = StreamId { index: 0, generation: 2 };
+
+    #[test]
+    fn a_connection_that_the_server_has_ended_is_not_made_again_for_the_same_request() {
+        let now = Instant::from_millis(1);
+        let mut calling = Calling::NONE;
+        calling.show(SIGHT);
+        assert!(!calling.heard(SIGHT, StreamState::Connected, now));
+        calling.shown();
+        assert!(calling.is_ready());
+        assert_eq!(calling.call(CALL), Some(SIGHT));
+        calling.heard(SIGHT, StreamState::Closed, now);
+        calling.heard(CALL, StreamState::Closed, now);
+        assert!(!calling.is_idle() && !calling.is_ready());
+        assert_eq!(calling.deadline(), None);
+        assert_eq!(calling.end(), [None, None]);
     }
 }

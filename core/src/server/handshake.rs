@@ -201,7 +201,8 @@ impl View<'_> {
         let own = own.get(keys).and_then(Option::as_ref).ok_or(Discard::Unauthentic)?;
         let mut responder = Responder::new(Link::Server, &own.key, ephemeral);
         let who = responder.read(initiation.noise, plain).ok_or(Discard::Unauthentic)?;
-        let hello = read_padded_body::<Hello<'p>>(plain).ok_or(Discard::Malformed)?;
+        // What the arithmetic was in vain for is one kind of thing to whoever bounds it.
+        let hello = read_padded_body::<Hello<'p>>(plain).ok_or(Discard::Unauthentic)?;
         Ok((responder, EquipmentId(who), hello))
     }
 
