@@ -83,6 +83,10 @@ impl View<'_> {
     pub(super) fn expire_calls(&mut self) {
         for index in 0..self.slots.len() {
             let now = self.state.now;
+            if self.state.is_nearly_full() {
+                self.state.rest_at = Some(now.after(crate::machine::REST));
+                break;
+            }
             if self.slots.get_mut(index).is_some_and(|slot| slot.calling.take_due(now)) {
                 let stream = self.state.next_stream(index);
                 self.call(index, stream);

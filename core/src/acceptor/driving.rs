@@ -277,6 +277,9 @@ impl View<'_> {
 
     pub(super) fn set_server_address(&mut self, server: ServerAddress) {
         self.state.equipment.server = server;
+        // Numbers of requests are a server's own: nothing about the former one's is said to this one.
+        self.state.replies.clear();
+        self.slots.iter_mut().for_each(|slot| slot.request = 0);
         self.drop_stream();
         self.state.datagram.reset(&mut self.state.equipment);
         if self.state.registration.stage != Registered::Left {

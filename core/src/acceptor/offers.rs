@@ -38,20 +38,22 @@ impl View<'_> {
     /// Second connection request.
     pub(super) fn notify(&mut self, over: Transport, notify: &ConnectNotify<'_>) {
         let request = notify.request;
+        let parked =
+            |slot: &super::ConnectionSlot| slot.stage == Stage::Parked && slot.request == request;
+        let parked = self.slots.iter().any(parked);
+        let repeated = self.state.admission.repeated(notify.offer, request);
+        if !parked && repeated.is_none() && self.state.asked.is_some() {
+            // There is room for one to tell the application of. The server asks, or wakes, again.
+            return self.state.counters.discard(Discard::TableFull);
+        }
         if self.state.registration.fetching == Some(request) {
             self.state.registration.fetched = true;
         }
-        let parked =
-            |slot: &super::ConnectionSlot| slot.stage == Stage::Parked && slot.request == request;
-        if self.slots.iter().any(parked) {
+        if parked {
             return; // Not a word before the try is counted on stable storage (T19).
         }
-        if let Some(verdict) = self.state.admission.repeated(notify.offer, request) {
+        if let Some(verdict) = repeated {
             return self.reply(over, request, verdict);
-        }
-        if self.state.asked.is_some() {
-            // There is room for one to tell the application of. The server asks again.
-            return self.state.counters.discard(Discard::TableFull);
         }
         let now = self.state.now;
         let result = self.consider(over, notify);
@@ -262,7 +264,8 @@ impl View<'_> {
 
     pub(super) fn reply(&mut self, over: Transport, request: u32, verdict: Verdict) {
         let reply = NotifyReply { request, verdict };
-        if self.state.replies.iter().any(|(_, waiting)| *waiting == reply) {
+        // 0: whoever asked is not this server.
+        if request == 0 || self.state.replies.iter().any(|(_, waiting)| *waiting == reply) {
             return;
         }
         if self.state.replies.push_back((over, reply)).is_err() {

@@ -47,8 +47,8 @@ pub(super) enum Task {
 const _: () = assert!(size_of::<News>() == 6 && size_of::<Task>() == 10);
 
 impl State {
-    /// Tells the application of a request. There is room for one: the next is told when the caller has
-    /// taken this one.
+    /// Tells the application of a request. There is room for one that the caller has not taken: another
+    /// is lost, and counted.
     pub(super) fn ask(&mut self, asked: Asked) {
         if self.asked.is_some() || self.events.is_full() {
             self.counters.lose_event();

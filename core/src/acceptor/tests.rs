@@ -94,7 +94,7 @@ fn an_event_says_what_is_so_when_it_is_taken() {
 }
 
 #[test]
-fn a_request_is_told_after_the_one_before_is_taken() {
+fn a_request_is_lost_while_the_one_before_is_not_taken() {
     let mut lamp = lamp();
     let asked = |port| Asked {
         issuer: Some(PEER),
@@ -119,7 +119,7 @@ fn a_request_for_which_the_queue_has_no_room_is_lost_and_bars_no_other() {
     let mut lamp = lamp();
     let address = Endpoint::from(([192, 0, 2, 7], 7));
     let asked = Asked { issuer: Some(PEER), address, verdict: Verdict::Accepted };
-    for _ in 0..super::QUEUE {
+    for _ in 0..QUEUE {
         lamp.state.event(News::Certificate);
     }
     lamp.state.ask(asked);
@@ -207,4 +207,37 @@ fn a_handshake_over_tcp_goes_before_that_over_datagrams_which_begins_anew() {
         assert_eq!(shaking(&lamp), (!under_way, under_way));
     }
     assert_eq!(datagram(&mut lamp, now).unwrap().0, Kind::Initiation as u8);
+}
+
+#[test]
+fn nothing_that_the_former_server_asked_is_said_to_the_next_one() {
+    let mut lamp = lamp();
+    lamp.view(start()).reply(Transport::Datagram, 5, Verdict::Accepted);
+    let slot = &mut lamp.slots[0];
+    (slot.stage, slot.request) = (Stage::Dialling, 6);
+    lamp.set_server_address(start(), server());
+    assert!(lamp.state.replies.is_empty());
+    lamp.view(start()).end(0, CloseCause::PathLost);
+    assert!(lamp.state.replies.is_empty(), "{:?}", lamp.state.replies);
+}
+
+#[cfg(feature = "punch")]
+#[test]
+fn calls_that_are_due_together_wait_for_the_queue() {
+    let slots: [ConnectionSlot; 12] = core::array::from_fn(|_| ConnectionSlot::EMPTY);
+    let mut lamp = Acceptor::new(start(), config(), slots, Noise(0));
+    let stream = |index, generation| StreamId { index, generation };
+    for (index, slot) in (0_u16..).zip(&mut lamp.slots) {
+        slot.address = Some(Endpoint::from(([192, 0, 2, 7], 7)));
+        slot.calling.show(stream(index, 1));
+        slot.calling.heard(stream(index, 1), StreamState::Connected, start());
+        slot.calling.shown();
+        slot.calling.put_off(start());
+    }
+    let mut called = 0;
+    for _ in 0..3 {
+        lamp.view(start()).expire_calls();
+        called += core::iter::from_fn(|| lamp.poll_command()).count();
+    }
+    assert_eq!((called, lamp.counters().lost_events()), (12, 0));
 }

@@ -128,6 +128,11 @@ impl Calling {
         up
     }
 
+    /// There was no room for the call: it is made then.
+    pub(crate) const fn put_off(&mut self, at: Instant) {
+        self.again = Some(at);
+    }
+
     /// Whether it is time to call again.
     pub(crate) fn take_due(&mut self, now: Instant) -> bool {
         self.again.take_if(|at| now >= *at).is_some()

@@ -162,6 +162,8 @@ impl Calling {
         false
     }
 
+    pub(crate) const fn put_off(&mut self, _: Instant) {}
+
     pub(crate) const fn take_due(&mut self, _: Instant) -> bool {
         false
     }

@@ -66,10 +66,14 @@ impl View<'_> {
         Ok(())
     }
 
-    /// Calls the acceptor, where there is a place among the dial-backs.
+    /// Calls the acceptor, where there is a place among the dial-backs, or later.
     fn call(&mut self, index: usize, peer: Endpoint) {
-        let Some(stream) = self.inbound(peer, self.state.now.after(CALLS)) else { return };
+        let now = self.state.now;
+        let stream = self.inbound(peer, now.after(CALLS));
         let slot = self.slots.get_mut(index);
+        let Some(stream) = stream else {
+            return slot.map_or((), |slot| slot.calling.put_off(again(now, 0)));
+        };
         if let Some(beside) = slot.and_then(|slot| slot.calling.call(stream)) {
             self.state.command(Command::ConnectFrom { stream, beside, remote: peer.into() });
         }
@@ -79,6 +83,10 @@ impl View<'_> {
     pub(super) fn expire_calls(&mut self) {
         for index in 0..self.slots.len() {
             let now = self.state.now;
+            if self.state.is_nearly_full() {
+                self.state.rest_at = Some(now.after(crate::machine::REST));
+                break;
+            }
             let Some(slot) = self.slots.get_mut(index) else { continue };
             if slot.calling.take_due(now)
                 && let Some(peer) = slot.called

@@ -6,7 +6,7 @@ use super::request::Stage;
 use super::{Inbound, View};
 use crate::addr::Endpoint;
 use crate::id::StreamId;
-use crate::machine::{Command, Discard};
+use crate::machine::{Command, Discard, StreamState};
 use crate::peer::slots::name;
 use crate::peer::{CloseCause, Path};
 use crate::time::Instant;
@@ -26,6 +26,8 @@ impl View<'_> {
             let index = u16::try_from(at).ok()?.checked_add(1)?;
             let stream = StreamId { index, generation: inbound.generation };
             self.state.command(Command::Shutdown { stream });
+            // Where it was a call, that is made again.
+            self.call_state(stream, StreamState::Closed);
         }
         Some(at)
     }
