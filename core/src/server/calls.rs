@@ -34,8 +34,8 @@ const SAY: u8 = 3;
 /// What is known of a request's two ends, issuer and acceptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Calls {
-    /// The ports that their TCP connections come from, at the addresses of their sessions; 0: not known.
-    seen: [u16; 2],
+    /// The connections that they have shown themselves with, which may have ended since.
+    seen: [Option<StreamId>; 2],
     /// How often what is to be said now was said; 0: nothing was.
     said: u8,
     /// When it is said again.
@@ -43,16 +43,16 @@ pub(super) struct Calls {
 }
 
 impl Calls {
-    pub(super) const NONE: Self = Self { seen: [0; 2], said: 0, at: None };
+    pub(super) const NONE: Self = Self { seen: [None; 2], said: 0, at: None };
 
-    /// The port that an end comes from.
-    fn port(&self, end: End) -> Option<u16> {
-        self.seen.get(place(end)).copied().filter(|&port| port != 0)
+    /// What an end has shown itself with.
+    fn sight(&self, end: End) -> Option<StreamId> {
+        self.seen.get(place(end)).copied().flatten()
     }
 
-    /// Whether both ends' are known.
+    /// Whether both ends have.
     fn is_complete(&self) -> bool {
-        !self.seen.contains(&0)
+        !self.seen.contains(&None)
     }
 }
 
@@ -60,7 +60,7 @@ impl Calls {
 impl Calls {
     /// For [`Inspect`](crate::inspect::Inspect).
     pub(super) fn inspect(&self, see: &mut dyn FnMut(u64)) {
-        let known = [End::Issuer, End::Acceptor].map(|end| self.port(end).is_some());
+        let known = [End::Issuer, End::Acceptor].map(|end| self.sight(end).is_some());
         see(crate::inspect::bits(known) << 8 | u64::from(self.said));
         see(crate::inspect::time(self.at));
     }
@@ -102,15 +102,18 @@ impl View<'_> {
 
     /// Says what is to be said now, to whom it is not known that it has heard.
     fn say_call(&mut self, index: usize) {
-        let number = self.number(index);
+        let (number, holds) = (self.number(index), self.holds(index));
         let Some(slot) = self.requests.get_mut(index) else { return };
+        if !holds {
+            return;
+        }
         let calls = &mut slot.calls;
         let (first, pause) = (calls.said == 0, SAY_AGAIN.saturating_mul(1 << calls.said.min(4)));
         calls.said = calls.said.saturating_add(1);
         calls.at = (calls.said < SAY).then(|| self.state.now.after(pause));
         let calls = *calls;
         for end in [End::Issuer, End::Acceptor] {
-            if calls.port(end).is_some() && !calls.is_complete() {
+            if calls.sight(end).is_some() && !calls.is_complete() {
                 continue;
             }
             match self.line(index, end).map(|line| line.via) {
@@ -155,12 +158,29 @@ impl View<'_> {
     /// The word for an end.
     pub(super) fn call_for(&self, index: usize, end: End) -> Option<ToEquipment<'static>> {
         let request = self.number_for(index, end)?;
-        let calls = self.requests.get(index)?.calls;
-        let peer = match calls.port(end.other()).filter(|_| calls.is_complete()) {
-            Some(port) => Some(self.line(index, end.other())?.observed.at_port(port)),
-            None => None,
+        let peer = if self.requests.get(index)?.calls.is_complete() {
+            let observed = self.line(index, end.other())?.observed;
+            Some(self.shown(index, end.other()).filter(|&shown| observed.shares_ip(shown))?)
+        } else {
+            None
         };
-        Some(ToEquipment::Call(Call { request, peer }))
+        self.holds(index).then_some(ToEquipment::Call(Call { request, peer }))
+    }
+
+    /// Where an end's connection comes from, as long as it stands.
+    fn shown(&self, index: usize, end: End) -> Option<Endpoint> {
+        let stream = self.requests.get(index)?.calls.sight(end)?;
+        let slot = self.streams.get(usize::from(stream.index))?;
+        slot.remote.filter(|_| slot.generation == stream.generation)
+    }
+
+    /// Whether the ends that have shown themselves still hold their ports: nobody calls from another,
+    /// so there is nothing more to say otherwise.
+    fn holds(&self, index: usize) -> bool {
+        let calls = self.requests.get(index).map(|slot| slot.calls);
+        [End::Issuer, End::Acceptor].into_iter().all(|end| {
+            calls.is_none_or(|calls| calls.sight(end).is_none()) || self.shown(index, end).is_some()
+        })
     }
 
     /// Whether the issuer makes a new session, in which it will say what it can do.
@@ -226,7 +246,12 @@ impl View<'_> {
     }
 
     /// A Detect as the first frame of a connection from `remote`.
-    pub(super) fn sighted(&mut self, remote: Endpoint, message: &[u8]) -> Result<(), Discard> {
+    pub(super) fn sighted(
+        &mut self,
+        stream: StreamId,
+        remote: Endpoint,
+        message: &[u8],
+    ) -> Result<(), Discard> {
         let (detect, tag) = Detect::parse(message).ok_or(Discard::Malformed)?;
         if detect.which != CALLS {
             return Err(Discard::Malformed);
@@ -249,8 +274,10 @@ impl View<'_> {
         if slot.calls.said == 0 || slot.stage != Stage::Accepted {
             return Err(Discard::Unexpected);
         }
-        if let Some(seen) = slot.calls.seen.get_mut(place(end)) {
-            *seen = remote.port();
+        // Once for a request, so that nobody has words said to the other end without end.
+        match slot.calls.seen.get_mut(place(end)) {
+            Some(seen @ None) => *seen = Some(stream),
+            _ => return Err(Discard::Unexpected),
         }
         if slot.calls.is_complete() {
             slot.calls.said = 0;

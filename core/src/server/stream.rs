@@ -73,7 +73,7 @@ impl View<'_> {
             Kind::Initiation => self.stream_initiation(stream, remote, message),
             Kind::Transport => self.stream_transport(stream, remote, message),
             Kind::Keepalive => self.stream_keepalive(stream, message),
-            Kind::Detect if slot.received == len => self.sighted(remote, message),
+            Kind::Detect if slot.received == len => self.sighted(stream, remote, message),
             Kind::CertificateRequest | Kind::Detect => Err(Discard::Unexpected),
             kind if kind.is_downward() => Err(Discard::WrongDirection),
             _ => Err(Discard::UnknownKind),

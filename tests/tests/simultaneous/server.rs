@@ -212,13 +212,64 @@ fn sightings_that_are_forged_replayed_or_from_elsewhere_are_refused() {
     let (stream, received) = scene.show("192.0.2.50:6001", &good);
     assert_eq!(received, Received::Control);
     refused(&mut scene, "192.0.2.50:6666", &good, Discard::Replayed);
+    let detect = sight(&mut scene.lamp.0, theirs);
+    scene.show("198.51.100.2:7001", &detect);
+    assert_eq!(scene.words()[1], [call(theirs, Some("192.0.2.50:6001"))]);
     // A second frame ends the connection, whatever it is.
     let more = sight(&mut scene.phone.0, ours);
     let received = write(&mut scene.desk, stream, &more);
     assert_eq!(received, Received::Discarded(Discard::Unexpected));
+}
+
+/// Or it could have the other one told, and woken, again and again.
+#[test]
+fn an_end_is_seen_once_for_a_request() {
+    let mut scene = Scene::new([CAN, CAN]);
+    let (ours, theirs) = scene.accepted();
+    scene.words();
+    let refused = |scene: &mut Scene, from: &str, detect: &[u8]| {
+        let (stream, received) = scene.show(from, detect);
+        assert_eq!(received, Received::Discarded(Discard::Unexpected), "{from}");
+        assert!(scene.is_closed(stream), "{from}");
+        assert_eq!(scene.words(), [vec![], vec![]], "{from}");
+    };
+    let detect = sight(&mut scene.phone.0, ours);
+    assert_eq!(scene.show("192.0.2.50:6001", &detect).1, Received::Control);
+    let detect = sight(&mut scene.phone.0, ours);
+    refused(&mut scene, "192.0.2.50:6002", &detect);
     let detect = sight(&mut scene.lamp.0, theirs);
-    scene.show("198.51.100.2:7001", &detect);
+    assert_eq!(scene.show("198.51.100.2:7001", &detect).1, Received::Control);
     assert_eq!(scene.words()[1], [call(theirs, Some("192.0.2.50:6001"))]);
+    for port in 6003..6006 {
+        let detect = sight(&mut scene.phone.0, ours);
+        refused(&mut scene, &format!("192.0.2.50:{port}"), &detect);
+        let detect = sight(&mut scene.lamp.0, theirs);
+        refused(&mut scene, &format!("198.51.100.2:{port}"), &detect);
+    }
+}
+
+/// Its port is nobody's any more, or another's, and it calls from no other one.
+#[test]
+fn a_port_whose_connection_has_ended_is_told_nobody() {
+    for by_itself in [true, false] {
+        let mut scene = Scene::new([CAN, CAN]);
+        let (ours, theirs) = scene.accepted();
+        scene.words();
+        let detect = sight(&mut scene.phone.0, ours);
+        let (stream, received) = scene.show("192.0.2.50:6001", &detect);
+        assert_eq!(received, Received::Control);
+        if by_itself {
+            scene.desk.server.handle_stream_state(scene.desk.now, stream, StreamState::Closed);
+        } else {
+            scene.desk.pass(Duration::from_secs(6));
+            assert!(scene.is_closed(stream));
+        }
+        // Another connection with the same place and port is not the phone's.
+        open(&mut scene.desk, "192.0.2.50:6001");
+        let detect = sight(&mut scene.lamp.0, theirs);
+        assert_eq!(scene.show("198.51.100.2:7001", &detect).1, Received::Control);
+        assert_eq!(scene.words(), [vec![], vec![]], "by itself: {by_itself}");
+    }
 }
 
 #[test]
