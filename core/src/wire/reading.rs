@@ -239,6 +239,7 @@ mod tests {
 
     use crate::addr::Endpoint;
     use crate::id::EquipmentId;
+    use crate::nat::PortRange;
     use crate::wire::codec::{Body, body_len, read_body};
     use crate::wire::message::*;
 
@@ -303,6 +304,8 @@ mod tests {
         let plan = Plan { request, acceptor: Endpoint::UNSPECIFIED, accepted: true };
         let foreign = Count::Split { number: 128, part: 128, rest: 0 };
         let ends = Measure { other_port: 3_479, other_address: Some(observed), now: true };
+        let call = |peer| ToEquipment::Call(Call { request, peer });
+        let hopeless = |why| ToEquipment::Hopeless(Hopeless { request, why });
         hold_near! {
             ToEquipment<'_>: ToEquipment::Registered(registered),
             ToEquipment<'_>: ToEquipment::Notify(notify),
@@ -315,7 +318,11 @@ mod tests {
             ToEquipment<'_>: ToEquipment::Seen(seen.clone()),
             ToEquipment<'_>: burst(Forecast::Counter { last: 128, differential, nth: 1, foreign }),
             ToEquipment<'_>: burst(Forecast::Among { low: 0, high: 65_535, margin: 16_384 }),
-            ToEquipment<'_>: ToEquipment::Hopeless(Hopeless { request, why: punch::Hopeless::Sockets }),
+            ToEquipment<'_>: hopeless(punch::Hopeless::BothUnpredictable),
+            ToEquipment<'_>: hopeless(punch::Hopeless::Sockets),
+            ToEquipment<'_>: call(None),
+            ToEquipment<'_>: call(Some(observed)),
+            ToEquipment<'_>: call(Some(Endpoint::from(([192, 0, 2, 1], 128)))),
         }
     }
 
@@ -335,11 +342,27 @@ mod tests {
         let (password, punch_key) = (Some([0; 32]), [255; 16]);
         let (counter, time) = (u64::MAX, 1 << 63);
         let offer = Offer { index: 0, password, punch_key, counter, time, candidates };
+        let range = |differential| {
+            let range = PortRange { before: 128, after: 65_535, differential, bubbles: 255 };
+            ToServer::Range(Range { request: 16_384, round: 1, range })
+        };
+        let reply = |verdict| ToServer::Reply(NotifyReply { request: 1 << 21, verdict });
         hold_near! {
             Hello<'_>: Hello { role: Role::Issuer, time, early: Some(request) },
             Welcome: Welcome { observed: six(128), time: 127, early_taken: true },
             ToServer<'_>: ToServer::Register(register),
             ToServer<'_>: ToServer::Connect(request),
+            ToServer<'_>: reply(Verdict::Accepted),
+            ToServer<'_>: reply(Verdict::Declined(Reason::Unspecified)),
+            ToServer<'_>: reply(Verdict::Declined(Reason::Unreachable)),
+            ToServer<'_>: ToServer::Fetch(Fetch { request: 127 }),
+            ToServer<'_>: ToServer::Heard(Heard { request: 128 }),
+            ToServer<'_>: range(None),
+            ToServer<'_>: range(crate::nat::Differential::new(-64)),
+            ToServer<'_>: ToServer::Life(Life { port: 16_384, lifetime: 255 }),
+            ToServer<'_>: ToServer::Reached([128; 6]),
+            ToServer<'_>: ToServer::Confirm,
+            ToServer<'_>: ToServer::Deregister,
             ToServer<'_>: ToServer::Leased(128),
             ToServer<'_>: ToServer::Can(1 << 28),
             WholeOffer: WholeOffer { offer: offer.clone(), renewal: true },
