@@ -11,7 +11,8 @@ use super::edges::{self, Edge, Lot};
 use crate::faults::Faults;
 use crate::fleet::PORT;
 use crate::nat::{
-    Blocks, CONTROL_PORT, Hairpin, Mapping, NatConfig, Pooling, Proto, Translation, Unsolicited,
+    Behaviour, Blocks, CONTROL_PORT, Filtering, Hairpin, Mapping, NatConfig, Pooling, Proto,
+    Sharing, Translation, Unsolicited,
 };
 use crate::net::{HostId, NatId, NatSpec};
 
@@ -260,8 +261,12 @@ impl Swarm {
     pub(super) fn meet(&self, phone: &Place, lamp: &Place) -> Option<bool> {
         match self.dials(phone, lamp) {
             Some(true) => Some(true),
-            // Calls over TCP may meet where neither is to be had.
-            dials if !self.may_punch(phone, lamp) => dials.filter(|_| phone.six != lamp.six),
+            dials if phone.six != lamp.six => dials,
+            // Calls over TCP are what is left.
+            dials if !self.may_punch(phone, lamp) => match self.calls(phone, lamp) {
+                Some(false) => dials,
+                calls => calls,
+            },
             _ if self.must_punch(phone, lamp) => Some(true),
             _ => None,
         }
@@ -272,23 +277,61 @@ impl Swarm {
         self.punches && phone.punches && lamp.punches && phone.six == lamp.six
     }
 
-    /// Whether that must succeed: both behind a box of their own, of those that keep a socket's port for
-    /// all destinations and take no offence; and the issuer speaks with the server over datagrams.
+    /// Whether that must succeed: both behind plain boxes, and the issuer speaks with the server over
+    /// datagrams.
     fn must_punch(&self, phone: &Place, lamp: &Place) -> bool {
-        let plain = |place: &Place| match place.nats[..] {
+        let told = self.delivers && phone.datagrams;
+        let plain = |place| self.is_plain(place, Proto::Udp);
+        apart(phone, lamp) && told && !phone.six && plain(phone) && plain(lamp)
+    }
+
+    /// Whether two that do not punch meet by calls over TCP. `None`: nobody promises one or the other.
+    fn calls(&self, phone: &Place, lamp: &Place) -> Option<bool> {
+        let both = |such: &dyn Fn(&Place) -> bool| such(phone) && such(lamp);
+        if !apart(phone, lamp) || phone.six {
+            None
+        } else if both(&|place| self.is_plain(place, Proto::Tcp)) {
+            Some(true)
+        } else {
+            let splits = self.splits(phone) || self.splits(lamp);
+            (splits && both(&|place| self.is_strict(place))).then_some(false)
+        }
+    }
+
+    /// Whether a place's box, which is its own, keeps a socket's port for all destinations and takes no
+    /// offence; or it has none.
+    fn is_plain(&self, place: &Place, proto: Proto) -> bool {
+        match place.nats[..] {
             [] => true,
             [nat] => {
                 let config = self.config(nat);
-                let kind = config.behaviour.mapping == Mapping::EndpointIndependent;
+                let kind = behaviour(config, proto).mapping == Mapping::EndpointIndependent;
                 kind && config.unsolicited == Unsolicited::Drop
                     && config.hold_down.is_zero()
                     && config.pooling == Pooling::Paired
             }
             _ => false,
-        };
-        let apart = phone.house.is_none() || phone.house != lamp.house;
-        let told = self.delivers && phone.datagrams;
-        apart && told && !phone.six && plain(phone) && plain(lamp)
+        }
+    }
+
+    /// Whether a place's box, the only one, surely gives a connection to the peer another port than the
+    /// one that the server has seen.
+    fn splits(&self, place: &Place) -> bool {
+        let [nat] = place.nats[..] else { return false };
+        let config = self.config(nat);
+        let behaviour = behaviour(config, Proto::Tcp);
+        behaviour.mapping != Mapping::EndpointIndependent
+            && behaviour.allocation.sharing == Sharing::Exclusive
+            && config.on_conflict.is_empty()
+            && self.translates(nat)
+    }
+
+    /// Whether a place's box, the only one, lets in nobody from another port than was called.
+    fn is_strict(&self, place: &Place) -> bool {
+        let [nat] = place.nats[..] else { return false };
+        let config = self.config(nat);
+        let filtering = behaviour(config, Proto::Tcp).filtering;
+        filtering == Filtering::AddressAndPortDependent && config.on_conflict.is_empty()
     }
 
     /// Whether an acceptor's call gets to an issuer. `None`: nobody promises one or the other.
@@ -308,5 +351,18 @@ impl Swarm {
             Hairpin::ExternalSource | Hairpin::Forwards => Some(true),
             Hairpin::InternalSource => None,
         }
+    }
+}
+
+/// Whether two are not in one house.
+fn apart(phone: &Place, lamp: &Place) -> bool {
+    phone.house.is_none() || phone.house != lamp.house
+}
+
+/// What a box does with packets of a protocol.
+fn behaviour(config: &NatConfig, proto: Proto) -> &Behaviour {
+    match proto {
+        Proto::Udp => &config.behaviour,
+        Proto::Tcp => config.tcp_behaviour.as_ref().unwrap_or(&config.behaviour),
     }
 }

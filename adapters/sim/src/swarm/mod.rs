@@ -72,9 +72,12 @@
 //! set back makes its device wait for so much longer. An issuer counts as one that can be reached when
 //! it is in the open, when a hole must come about (in worlds whose server has a second port: both
 //! can punch, each behind one box at most that keeps a socket's port for all destinations and takes no
-//! offence, and the issuer asks over datagrams), when its box forwards its ports (and, for an acceptor in its house, sends packets
+//! offence, and the issuer asks over datagrams), when calls over TCP must meet (IPv4, where the two do
+//! not punch: such boxes again), when its box forwards its ports (and, for an acceptor in its house, sends packets
 //! back that are for itself), or when it shares the acceptor's house behind a box that translates
-//! nothing; and an acceptor without IPv6 does not reach one that has asked over IPv6.
+//! nothing; and an acceptor without IPv6 does not reach one that has asked over IPv6. Calls must not
+//! meet where both boxes let nobody in from another port than was called, and one of them has another
+//! port for each destination.
 
 mod acts;
 mod asking;

@@ -4,6 +4,7 @@ use core::cell::Cell;
 use core::time::Duration;
 use std::rc::Rc;
 
+use genkan_core::Command;
 use genkan_core::wire::Kind;
 
 use super::{Deed, Plan, Rogue, broken, is};
@@ -109,5 +110,41 @@ fn a_mended_world_is_asked_over_a_line_with_loss() {
         plan.header[22] = byte;
         let report = plan.live(&mut plan.swarm()).unwrap();
         assert_eq!(report.lossy.iter().sum::<u32>(), lossy);
+    }
+}
+
+/// A phone and a lamp behind boxes of such kinds; the server lets nobody punch.
+fn boxes(phone: u8, lamp: u8) -> Plan {
+    let mut plan = Plan::new(0);
+    (plan.header[24], plan.header[25]) = (15, phone);
+    (plan.header[56], plan.header[57]) = (5, lamp);
+    plan
+}
+
+const PLAIN: u8 = 6;
+const SYMMETRIC: u8 = 8;
+
+#[test]
+fn l_2_calls_over_tcp_that_do_not_come_about() {
+    let plan = boxes(PLAIN, PLAIN);
+    let mut swarm = plan.swarm();
+    assert_eq!(swarm.meet(&swarm.issuers[0], &swarm.acceptors[0]), Some(true));
+    assert!(plan.live(&mut swarm).unwrap().connected > 0);
+    let mut swarm = plan.swarm();
+    let lamp = swarm.acceptors[0].host;
+    let call = |effect: &Effect| matches!(effect, Effect::Command(Command::ConnectFrom { .. }));
+    spoil(&mut swarm, lamp, move |io| io.effects.retain(|effect| !call(effect)));
+    let what = broken("L-2", &plan, &mut swarm);
+    assert!(what.starts_with("phone0 asked lamp0") && what.contains("Failed"), "{what}");
+}
+
+#[test]
+fn calls_over_tcp_do_not_pass_boxes_with_a_port_for_each_destination() {
+    for [phone, lamp] in [[PLAIN, SYMMETRIC], [SYMMETRIC, PLAIN], [SYMMETRIC, SYMMETRIC]] {
+        let plan = boxes(phone, lamp);
+        let mut swarm = plan.swarm();
+        let meet = swarm.meet(&swarm.issuers[0], &swarm.acceptors[0]);
+        assert_eq!(meet, Some(false), "{phone} {lamp}");
+        assert_eq!(plan.live(&mut swarm).unwrap().connected, 0, "{phone} {lamp}");
     }
 }
