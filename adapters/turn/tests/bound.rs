@@ -9,8 +9,8 @@ use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, auth
 use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, AddressPolicy, Anchors, ClientSlot,
-    Identity, Instant, Machine, RequestSlot, Server, ServerAddress, ServerConfig, ServerEvent,
-    SocketId, StaticKey, StreamId, StreamSlot, StreamState,
+    Discard, Identity, Instant, Machine, RequestSlot, Server, ServerAddress, ServerConfig,
+    ServerEvent, SocketId, StaticKey, StreamId, StreamSlot, StreamState,
 };
 use genkan_sim::SimEntropy;
 use genkan_turn::{App, Encode, REQUESTS, Tcp, TcpChange, Turn, Udp, Unplaced};
@@ -158,10 +158,9 @@ fn anchors() -> Anchors {
     anchors
 }
 
-fn server(now: Instant) -> TestServer {
-    let key = StaticKey::from_secret([8; 32]);
+fn certificate() -> Vec<u8> {
     let subject = Subject {
-        server_key: *key.public(),
+        server_key: *StaticKey::from_secret([8; 32]).public(),
         serial: 1,
         not_before: WALL - 86_400,
         not_after: WALL + 86_400,
@@ -169,9 +168,14 @@ fn server(now: Instant) -> TestServer {
     };
     let mut out = [0; MAX_CERTIFICATE];
     let length = Certificate::issue(&[9; 32], &subject, &mut out).unwrap();
-    let mut config = ServerConfig::new(key, out[..length].try_into().unwrap());
+    out[..length].to_vec()
+}
+
+fn server(now: Instant, clients: usize) -> TestServer {
+    let key = StaticKey::from_secret([8; 32]);
+    let mut config = ServerConfig::new(key, certificate()[..].try_into().unwrap());
     config.wall_clock = WALL;
-    let clients = (0..8).map(|_| ClientSlot::EMPTY).collect();
+    let clients = (0..clients).map(|_| ClientSlot::EMPTY).collect();
     let requests = (0..8).map(|_| RequestSlot::EMPTY).collect();
     let streams = (0..8).map(|_| StreamSlot::EMPTY).collect();
     Server::new(now, config, clients, requests, streams, SimEntropy::seeded(1)).unwrap()
@@ -202,7 +206,7 @@ impl World {
         let ends = (0..lamps).map(|index| (acceptor(now, index as u8 + 1), rings())).collect();
         let wires = (0..lamps).map(|_| Wire::default()).collect();
         let rings = Rings { wires, ..Rings::default() };
-        let mut world = Self { now, server: server(now), rings, lamps: ends, lost: 0 };
+        let mut world = Self { now, server: server(now, 8), rings, lamps: ends, lost: 0 };
         for _ in 0..6_000 {
             world.pass();
         }
@@ -313,6 +317,34 @@ fn datagrams_leave_half_of_a_turn_to_streams() {
         assert_eq!(world.rings.wires[0].frames, frames);
     }
     assert!(!world.serve());
+}
+
+/// Handshakes that find no slot free have cost their arithmetic, so they weigh what it does.
+#[test]
+fn handshakes_that_a_full_server_turns_away_take_turns() {
+    let now = Instant::from_millis(1_000);
+    let mut server = server(now, 1);
+    let mut rings = Rings::default();
+    for number in 1..=100 {
+        let mut lamp = acceptor(now, number);
+        lamp.restore_certificate(&certificate()).unwrap();
+        let mut theirs = Rings { wires: vec![Wire::default()], ..Rings::default() };
+        let mut ignore = |_: Instant, _: &mut TestAcceptor, _: AcceptorEvent| {};
+        turn(&mut lamp, &mut theirs, now, &mut ignore);
+        let remote = SocketAddr::new([198, 51, 100, number].into(), 7);
+        rings.datagrams.extend(theirs.sent.into_iter().map(|bytes| (remote, bytes)));
+    }
+    assert!(rings.datagrams.iter().all(|(_, bytes)| bytes[0] == Kind::Initiation as u8));
+    let mut left = rings.datagrams.len();
+    assert_eq!(left, 100);
+    while left > 0 {
+        let mut ignore = |_: Instant, _: &mut TestServer, _: ServerEvent| {};
+        assert!(turn(&mut server, &mut rings, now, &mut ignore), "the next turn is due at once");
+        left -= usize::from(REQUESTS / 2);
+        assert_eq!(rings.datagrams.len(), left);
+    }
+    assert_eq!(rings.sent.len(), 1, "the first one has the slot");
+    assert_eq!(server.counters().discarded(Discard::TableFull), 99);
 }
 
 /// What is thrown away at a look is bounded, too, at a larger number.
