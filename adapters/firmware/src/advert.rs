@@ -58,9 +58,12 @@ impl Advert {
 fn prefix(option: &[u8]) -> Option<(Ipv6Addr, u32)> {
     let &[_, _, length, flags, ..] = option else { return None };
     let valid = u32::from_be_bytes(array(option, 4)?);
+    let preferred = u32::from_be_bytes(array(option, 8)?);
     let network = Ipv6Addr::from_octets(array(option, 16)?);
     let is_public = network.octets()[0] >> 5 == 1;
-    (length == 64 && flags & AUTONOMOUS != 0 && valid > 0 && is_public).then_some((network, valid))
+    // From one that is preferred no more nothing new is to begin (RFC 4862, section 5.5.4).
+    let holds = valid > 0 && preferred > 0;
+    (length == 64 && flags & AUTONOMOUS != 0 && holds && is_public).then_some((network, valid))
 }
 
 fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

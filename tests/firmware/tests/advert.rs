@@ -65,6 +65,17 @@ fn what_is_of_no_use_is_passed_over() {
     assert_eq!(three.name_servers.len(), 2);
 }
 
+/// A router goes on naming the prefix of before, for two hours, when the provider has given it another one.
+#[test]
+fn a_prefix_that_is_preferred_no_more_is_passed_over() {
+    let (mut old, new) = (prefix(64, 0xc0, "2001:db8:1::"), prefix(64, 0xc0, "2001:db8:2::"));
+    old[8..12].fill(0);
+    assert_eq!(read(&[&old]).unwrap().prefix, None);
+    for both in [[&old[..], &new], [&new, &old]] {
+        assert_eq!(read(&both).unwrap().prefix, Some((address("2001:db8:2::"), 3_600)));
+    }
+}
+
 #[test]
 fn what_is_broken_is_discarded_whole() {
     let whole =
