@@ -74,6 +74,8 @@ pub struct Node<M, S: Nal, const UDP: usize, const TCP: usize> {
     now: Instant,
     options: Options,
     begun: bool,
+    /// How many turns it has had; from the largest number on, from 0 again.
+    turns: usize,
 }
 
 impl<M, S: Nal, const UDP: usize, const TCP: usize> fmt::Debug for Node<M, S, UDP, TCP> {
@@ -126,6 +128,7 @@ impl<M: Machine, S: Nal, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP
             now: Instant::START,
             options,
             begun: false,
+            turns: 0,
         }
     }
 
@@ -188,7 +191,8 @@ impl<M: Machine, S: Nal, const UDP: usize, const TCP: usize> Node<M, S, UDP, TCP
             lasting: &mut self.lasting,
             scratch: &mut self.scratch,
         };
-        Turn::new(&mut self.machine, app, view, self.now)
+        self.turns = self.turns.wrapping_add(1);
+        Turn::new(&mut self.machine, app, view, self.now, self.turns)
     }
 }
 

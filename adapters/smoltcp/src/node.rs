@@ -58,6 +58,8 @@ pub struct Node<M, const UDP: usize, const TCP: usize> {
     now: Instant,
     options: Options,
     begun: bool,
+    /// How many turns it has had; from the largest number on, from 0 again.
+    turns: usize,
     /// The address that the machine knows to be its own.
     told: Option<SocketAddr>,
 }
@@ -88,6 +90,7 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
             now: Instant::START,
             options,
             begun: false,
+            turns: 0,
             told: None,
         }
     }
@@ -162,6 +165,7 @@ impl<M: Machine, const UDP: usize, const TCP: usize> Node<M, UDP, TCP> {
             lasting: &mut self.lasting,
             scratch: &mut self.scratch,
         };
-        Turn::new(&mut self.machine, app, view, self.now)
+        self.turns = self.turns.wrapping_add(1);
+        Turn::new(&mut self.machine, app, view, self.now, self.turns)
     }
 }

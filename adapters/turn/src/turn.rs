@@ -3,7 +3,8 @@
 //! A watchdog must know how long a turn may take, and a request costs as much as ten thousands of
 //! keepalives: a turn therefore takes in messages for so much work only, and leaves the others where
 //! they are, in the stack's rings. The turn after it is due at once. What has come is taken in
-//! portions, from one socket after the other, so that who floods one holds up nobody at another.
+//! portions, from one socket after the other, and each turn begins with another one, so that who
+//! floods some holds up nobody at the others.
 
 use genkan_core::{Command, Discard, Instant, Machine, Received, SocketId, StreamState};
 
@@ -38,6 +39,10 @@ pub struct Turn<'t, M, A, S> {
     pub now: Instant,
     /// How much may still be taken in.
     left: u16,
+    /// Which place is the first of this turn's: more than there are begin anew.
+    first: usize,
+    /// One bit for each of the first 64 connections: in this round, no frame was left in it.
+    read_out: u64,
 }
 
 #[cfg(feature = "defmt")]
@@ -48,9 +53,15 @@ impl<M, A, S> defmt::Format for Turn<'_, M, A, S> {
 }
 
 impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
-    /// A turn that begins.
-    pub const fn new(machine: &'t mut M, app: &'t mut A, stack: S, now: Instant) -> Self {
-        Self { machine, app, stack, now, left: LOAD }
+    /// A turn that begins; `number` is one more each time, or any other where there is one place only.
+    pub const fn new(
+        machine: &'t mut M,
+        app: &'t mut A,
+        stack: S,
+        now: Instant,
+        number: usize,
+    ) -> Self {
+        Self { machine, app, stack, now, left: LOAD, first: number, read_out: 0 }
     }
 
     /// Whether this turn takes no more datagrams in. There may be more, of frames, too: the next turn
@@ -64,6 +75,7 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
     /// application sends. Whether anything but datagrams and frames came of it, so that there may be
     /// more; and when the application wants to be called.
     pub fn round(&mut self) -> (bool, Instant) {
+        self.read_out = 0;
         self.take_in(self.stack.ports(), FOR_STREAMS, Self::datagram_in);
         self.take_in(self.stack.wires(), 0, Self::frame_in);
         let mut busy = self.settle();
@@ -93,7 +105,8 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
     fn take_in(&mut self, places: usize, kept: u16, one: fn(&mut Self, usize) -> bool) {
         let mut more = true;
         while core::mem::take(&mut more) {
-            for index in 0..places {
+            for step in 0..places {
+                let index = self.first.wrapping_add(step) % places;
                 let end = kept.max(self.left.saturating_sub(LIGHT));
                 while self.left > end && one(self, index) {
                     self.settle();
@@ -126,14 +139,18 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
         let now = self.now;
         let Some(id) = self.stack.open(index) else { return false };
         let (machine, app, left) = (&mut *self.machine, &mut *self.app, &mut self.left);
-        self.stack.read(index, &mut |bytes| {
+        let was_one = self.stack.read(index, &mut |bytes| {
             let input = machine.handle_stream(now, id, bytes);
             if input.consumed > 0 {
                 *left = left.saturating_sub(weight(&input.received));
             }
             deliver(now, machine, app, input.received);
             input.consumed
-        })
+        });
+        if !was_one {
+            self.read_out |= bit(index);
+        }
+        was_one
     }
 
     /// What need not wait for room in a stream.
@@ -229,8 +246,9 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
         let mut busy = false;
         let now = self.now;
         for index in 0..self.stack.wires() {
-            if self.left == 0 && self.stack.open(index).is_some() {
-                // It may have ended; but frames are left that came before its end.
+            let is_read_out = self.read_out & bit(index) != 0;
+            if self.left == 0 && !is_read_out && self.stack.open(index).is_some() {
+                // It may have ended; but frames may be left that came before its end.
                 continue;
             }
             match self.stack.change(index) {
@@ -251,6 +269,11 @@ impl<'t, M: Machine, A: App<M>, S: Stack> Turn<'t, M, A, S> {
         self.stack.attend();
         busy
     }
+}
+
+/// A connection's bit in `read_out`.
+fn bit(index: usize) -> u64 {
+    u32::try_from(index).ok().and_then(|index| 1_u64.checked_shl(index)).unwrap_or(0)
 }
 
 /// How much of a turn's load a message was.

@@ -3,17 +3,20 @@
 
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use std::collections::VecDeque;
 
 use genkan_core::wire::certificate::{Certificate, MAX_CERTIFICATE, Subject, authority_public};
 use genkan_core::wire::{CERTIFICATE_REQUEST_LEN, Kind};
 use genkan_core::{
     Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, AddressPolicy, Anchors, ClientSlot,
     Discard, Identity, Instant, Machine, RequestSlot, Server, ServerAddress, ServerConfig,
-    ServerEvent, SocketId, StaticKey, StreamId, StreamSlot, StreamState,
+    ServerEvent, StaticKey, StreamSlot, StreamState,
 };
 use genkan_sim::SimEntropy;
-use genkan_turn::{App, Encode, REQUESTS, Tcp, TcpChange, Turn, Udp, Unplaced};
+use genkan_turn::{REQUESTS, TcpChange};
+
+use rings::{Rings, Wire, turn};
+
+mod rings;
 
 type TestServer = Server<Vec<ClientSlot>, Vec<RequestSlot>, Vec<StreamSlot>, SimEntropy>;
 type TestAcceptor = Acceptor<[AcceptorSlot; 1], SimEntropy>;
@@ -23,134 +26,6 @@ const WALL: u64 = 1_767_225_600;
 const SERVER: SocketAddr = SocketAddr::new(IpAddr::V4(core::net::Ipv4Addr::LOCALHOST), 4_600);
 /// Frames that a turn leaves in the stack.
 const SEGMENT: usize = 32;
-
-/// One UDP socket and some TCP connections, in memory.
-#[derive(Default)]
-struct Rings {
-    datagrams: VecDeque<(SocketAddr, Vec<u8>)>,
-    scratch: Vec<u8>,
-    sent: Vec<Vec<u8>>,
-    wires: Vec<Wire>,
-    /// The machine wants a connection.
-    wanted: Option<StreamId>,
-}
-
-#[derive(Default)]
-struct Wire {
-    id: Option<StreamId>,
-    news: VecDeque<TcpChange>,
-    input: Vec<u8>,
-    output: Vec<u8>,
-    frames: usize,
-}
-
-impl Udp for &mut Rings {
-    fn ports(&self) -> usize {
-        1
-    }
-
-    fn receive(&mut self, _: usize) -> Option<(SocketId, SocketAddr, &mut [u8])> {
-        let (remote, bytes) = self.datagrams.pop_front()?;
-        self.scratch = bytes;
-        Some((SocketId::MAIN, remote, &mut self.scratch))
-    }
-
-    fn send_datagram(
-        &mut self,
-        _: SocketId,
-        _: SocketAddr,
-        _: Option<u8>,
-        length: usize,
-        encode: &mut Encode<'_>,
-    ) -> Result<(), Unplaced> {
-        let mut bytes = vec![0; length];
-        assert!(encode(&mut bytes));
-        self.sent.push(bytes);
-        Ok(())
-    }
-
-    fn has_datagram_room(&self, _: SocketId) -> bool {
-        true
-    }
-
-    fn bind(&mut self, _: SocketId, _: u8) -> Option<SocketAddr> {
-        None
-    }
-
-    fn unbind(&mut self, _: SocketId, _: u8) {}
-}
-
-impl Tcp for &mut Rings {
-    fn wires(&self) -> usize {
-        self.wires.len()
-    }
-
-    fn open(&self, index: usize) -> Option<StreamId> {
-        self.wires[index].id
-    }
-
-    fn read(&mut self, index: usize, handle: &mut dyn FnMut(&mut [u8]) -> usize) -> bool {
-        let input = &mut self.wires[index].input;
-        let consumed = if input.is_empty() { 0 } else { handle(input) };
-        input.drain(..consumed);
-        consumed > 0
-    }
-
-    fn write(&mut self, id: StreamId, length: usize, encode: &mut Encode<'_>) -> bool {
-        let wire = self.wires.iter_mut().find(|wire| wire.id == Some(id)).unwrap();
-        let mut bytes = vec![0; length];
-        assert!(encode(&mut bytes));
-        wire.output.extend(bytes);
-        wire.frames += 1;
-        true
-    }
-
-    fn has_payload_room(&self, _: StreamId, _: usize) -> bool {
-        true
-    }
-
-    fn connect(&mut self, id: StreamId, _: SocketAddr) -> bool {
-        self.wanted = Some(id);
-        true
-    }
-
-    fn leave(&mut self, id: StreamId) {
-        self.wires.iter_mut().filter(|wire| wire.id == Some(id)).for_each(|wire| wire.id = None);
-    }
-
-    fn listen(&mut self) -> Option<SocketAddr> {
-        None
-    }
-
-    fn unlisten(&mut self) {}
-
-    fn change(&mut self, index: usize) -> Option<TcpChange> {
-        self.wires[index].news.pop_front()
-    }
-
-    fn adopt(&mut self, index: usize, id: StreamId) {
-        self.wires[index].id = Some(id);
-    }
-
-    fn refuse(&mut self, _: usize) {
-        unreachable!("the server has room")
-    }
-
-    fn attend(&mut self) {}
-}
-
-/// One turn; whether the next one is due at once.
-fn turn<M: Machine>(
-    machine: &mut M,
-    rings: &mut Rings,
-    now: Instant,
-    app: &mut impl App<M>,
-) -> bool {
-    let mut turn = Turn::new(machine, app, rings, now);
-    turn.timeout();
-    turn.round();
-    turn.is_full()
-}
 
 fn anchors() -> Anchors {
     let mut anchors = Anchors { floor: WALL, ..Anchors::default() };
@@ -301,6 +176,32 @@ fn connections_take_turns() {
     assert_eq!(world.rings.wires[0].frames, SEGMENT);
     world.serve();
     assert_eq!(world.server.registered(), 1, "the end is told when all has been read");
+}
+
+/// The end of one that has nothing unread does not wait for the end of another's flood.
+#[test]
+fn an_end_is_told_in_a_flood() {
+    let mut world = World::new(2);
+    let id = world.rings.wires[0].id.unwrap();
+    world.rings.wires[0].news.push_back(TcpChange::State(id, StreamState::Closed));
+    for _ in 0..4 {
+        world.segment(1);
+        assert!(world.serve());
+    }
+    assert_eq!(world.server.registered(), 1);
+}
+
+/// Those that a turn does not come to are the first of another one.
+#[test]
+fn the_last_connections_have_their_turn_in_a_flood() {
+    let mut world = World::new(6);
+    world.segment(5);
+    for _ in 0..12 {
+        world.ask(60, 1);
+        (0..4).for_each(|lamp| world.segment(lamp));
+        assert!(world.serve());
+    }
+    assert!(world.rings.wires[5].frames >= 6, "{}", world.rings.wires[5].frames);
 }
 
 #[test]
