@@ -74,8 +74,9 @@ use crate::watchdog::Watchdog;
 /// The main one, two for a measurement, and for each connection those that punch its hole; it keeps one
 /// of them.
 const UDP: usize = 1 + 2 + SESSIONS * Limits::SMALL.sockets as usize;
-/// A dial-back for each connection, and the registration where UDP is blocked.
-const TCP: usize = SESSIONS + 1;
+/// A dial-back for each connection, and two for one whose ends call each other: one to the server, and the
+/// call. Where UDP is blocked, the registration shares them.
+const TCP: usize = SESSIONS + 2;
 /// Besides: DHCP, DNS, and what routers say.
 const SOCKETS: usize = UDP + TCP + 2 + router::SOCKETS;
 /// How long the main loop may take for one turn: see *The watchdog* in `core/docs/PORTING.md`.

@@ -11,7 +11,7 @@ use heapless::Vec;
 pub type Answers = Vec<IpAddr, 4>;
 
 /// After so many look-ups in a row without a registration another of the name's addresses may be
-/// better than this one: two minutes.
+/// better than this one: two minutes after a start; one after a loss, because then the first is at once.
 const IN_VAIN: u8 = 2;
 
 /// The address that was chosen.

@@ -17,8 +17,8 @@ const CONNECTED: u64 = 11_000_000;
 /// An idle turn of the main loop each second (7,200, most of it in going through sixteen sockets), and each 5 s
 /// two that are busy (17,000 each): a keepalive, and its answer.
 const IDLE_SECOND: u64 = 17_500;
-/// Seconds until what follows the registration is done.
-const QUIET: u64 = 2;
+/// Seconds until what follows the registration is done, and the start is taken for a good one.
+const QUIET: u64 = 34;
 /// Seconds that it is idle.
 const IDLE: u64 = 20;
 
