@@ -780,6 +780,16 @@ genkan_error genkan_set_early_key(struct genkan_acceptor *acceptor,
                                   uint64_t now,
                                   const uint8_t *key);
 
+// The server is elsewhere from now on, over datagrams and over TCP: the acceptor registers there at once.
+// Certificate and connections stay.
+//
+// # Safety
+// `acceptor` is null or valid; `datagram` and `stream` are null or point to addresses.
+genkan_error genkan_set_server_address(struct genkan_acceptor *acceptor,
+                                       uint64_t now,
+                                       const struct genkan_address *datagram,
+                                       const struct genkan_address *stream);
+
 // Leaves the server's list and stops registering. Connections stay.
 //
 // # Safety

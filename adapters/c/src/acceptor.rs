@@ -5,14 +5,15 @@
 //! and for every feature, and a build for which they did not would not compile.
 
 use core::mem::MaybeUninit;
+use core::net::SocketAddr;
 use core::ptr;
 use core::slice;
 
-use genkan_core::{Acceptor, AcceptorConfig, AcceptorSlot, Instant, Resumption};
+use genkan_core::{Acceptor, AcceptorConfig, AcceptorSlot, Instant, Resumption, ServerAddress};
 
 use crate::config::{Source, genkan_admission, genkan_config};
 use crate::error::{answer, genkan_error};
-use crate::names::{genkan_connection_id, genkan_path};
+use crate::names::{genkan_address, genkan_connection_id, genkan_path};
 use crate::pointers::{check, exclusive, many, put, room, shared};
 
 /// Bytes that an acceptor takes beside its connections.
@@ -326,6 +327,29 @@ pub unsafe extern "C" fn genkan_set_early_key(
         // SAFETY: the caller's promise.
         let (acceptor, key) = unsafe { (exclusive(acceptor)?, shared(key.cast())?) };
         acceptor.machine.set_early_key(Instant::from_micros(now), *key);
+        Ok(())
+    })
+}
+
+/// The server is elsewhere from now on, over datagrams and over TCP: the acceptor registers there at once.
+/// Certificate and connections stay.
+///
+/// # Safety
+/// `acceptor` is null or valid; `datagram` and `stream` are null or point to addresses.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn genkan_set_server_address(
+    acceptor: *mut genkan_acceptor,
+    now: u64,
+    datagram: *const genkan_address,
+    stream: *const genkan_address,
+) -> genkan_error {
+    answer(|| {
+        // SAFETY: the caller's promise.
+        let (acceptor, addresses) =
+            unsafe { (exclusive(acceptor)?, [shared(datagram)?, shared(stream)?]) };
+        let [datagram, stream] = addresses.map(SocketAddr::try_from);
+        let server = ServerAddress { datagram: datagram?, stream: stream? };
+        acceptor.machine.set_server_address(Instant::from_micros(now), server);
         Ok(())
     })
 }

@@ -78,6 +78,7 @@ void check_refusals(const genkan_config *config, uint8_t *memory, size_t size, u
   genkan_path path;
   genkan_received received;
   genkan_address remote;
+  genkan_datagram head;
   uint8_t bytes[GENKAN_MAX_FRAME] = {0};
   size_t length;
   check_ids();
@@ -97,6 +98,13 @@ void check_refusals(const genkan_config *config, uint8_t *memory, size_t size, u
   remote = config->server_datagram;
   remote.family = 0;
   ANSWERS(genkan_handle_datagram(acceptor, 2, 0, &remote, bytes, 9, &received), GENKAN_ERROR_BAD_VALUE);
+  ANSWERS(genkan_set_server_address(acceptor, 2, &remote, &config->server_stream), GENKAN_ERROR_BAD_VALUE);
+  ANSWERS(genkan_set_server_address(acceptor, 2, &config->server_datagram, NULL), GENKAN_ERROR_NULL);
+  remote.family = 4;
+  remote.port++;
+  MUST(genkan_set_server_address(acceptor, 2, &remote, &remote));
+  MUST(genkan_next_datagram(acceptor, 2, &head));
+  ANSWERS(head.remote.port, remote.port);
   MUST(genkan_handle_datagram(acceptor, 2, 0, &config->server_datagram, bytes, 9, &received));
   ANSWERS(received.kind, GENKAN_RECEIVED_KIND_DISCARDED);
   ANSWERS(genkan_send(acceptor, 2, nobody, GENKAN_CHANNEL_STREAM, bytes, 1, bytes + 1, sizeof bytes - 1, &length, &path),
