@@ -95,6 +95,10 @@ pub(crate) fn tcp(bind: Bind) -> io::Result<TcpListener> {
     })
 }
 
+/// Whether two outgoing connections can share a port here, as `stream` has them do: without that, two
+/// ends cannot call each other.
+pub(crate) const SHARES_PORTS: bool = cfg!(unix);
+
 /// An outgoing TCP connection, from an address of our own where one is given: another outgoing
 /// connection's, which then shares its port with this one. A port that somebody listens on is not
 /// shared.

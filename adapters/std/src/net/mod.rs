@@ -27,7 +27,7 @@ use mio::net::{TcpListener, TcpStream, UdpSocket};
 use mio::{Events, Interest, Poll, Token};
 
 pub use bind::Bind;
-pub(crate) use bind::{pair, tcp, udp};
+pub(crate) use bind::{SHARES_PORTS, pair, tcp, udp};
 pub(crate) use listener::Accepted;
 use listener::Listener;
 use sleep::Sleep;

@@ -87,6 +87,7 @@ impl AcceptorNode {
         if let Some(state) = &state {
             recall(&mut config, state)?;
         }
+        config.simultaneous_open &= crate::net::SHARES_PORTS;
         config.punch = config.punch.map(|able| bounded(able, connections, streams));
         let punch = config.punch;
         let lease = if punch.is_some() { lease } else { LeaseMode::Off };

@@ -171,6 +171,7 @@ impl IssuerNode {
             config.identity.boots = state.count_boot()?;
             config.anchors.floor = config.anchors.floor.max(state.floor()?);
         }
+        config.simultaneous_open &= crate::net::SHARES_PORTS;
         config.punch = config.punch.map(|able| bounded(able, connections, streams));
         let punch = config.punch;
         let lease = if punch.is_some() { lease } else { LeaseMode::Off };
