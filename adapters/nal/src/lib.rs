@@ -12,13 +12,14 @@
 //! use genkan_nal::{Nal, Node, Options};
 //!
 //! fn run<E: Entropy, S: Nal>(
-//!     config: AcceptorConfig,
+//!     mut config: AcceptorConfig,
 //!     entropy: E,
 //!     seed: u32, // of the entropy, too
 //!     stack: &mut S,
 //!     now: impl Fn() -> Instant, // 64-bit microseconds
 //!     sleep: impl Fn(Instant), // until then
 //! ) -> ! {
+//!     config.simultaneous_open = false; // see below
 //!     let acceptor = Acceptor::new(now(), config, [AcceptorSlot::EMPTY], entropy);
 //!     // At most 5 UDP and 2 TCP sockets.
 //!     let mut node = Node::<_, S, 5, 2>::dialling(acceptor, Options::equipment(seed));
@@ -51,8 +52,9 @@
 //!   and where the stack refuses it another one is drawn. Nor do they tell the local address; the
 //!   machines do not need it.
 //! * **TCP connections choose no port.** So none shares the port of another, and two ends that call each
-//!   other at the same time cannot be: a machine that asks for it is told that it failed, at once and
-//!   without harm. Better set `simultaneous_open` to `false` in the machine's configuration, so that nobody waits.
+//!   other at the same time cannot be: set `simultaneous_open` to `false` in the machine's
+//!   configuration. Otherwise it tells its peers that it can, and both try in vain for seconds, over a
+//!   connection to the server that is opened for it.
 //! * **UDP sockets must be able to send anywhere**: `UdpFullStack`, not `UdpClientStack`.
 //! * **They do not say what zero bytes from TCP mean**, or how an empty socket is reported. Stacks
 //!   differ; `src/tcp.rs` has what is made of it. Where an end cannot be told, the machines notice the
