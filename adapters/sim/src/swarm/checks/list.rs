@@ -65,6 +65,8 @@ pub(in crate::swarm) struct List {
     offered: Lately<SocketAddr, Duration>,
     /// How many of the server's events were looked at.
     told: usize,
+    /// How many entries the table had then.
+    had: usize,
 }
 
 impl List {
@@ -78,6 +80,7 @@ impl List {
             last_exit: None,
             offered: Lately::default(),
             told: 0,
+            had: 0,
         }
     }
 
@@ -102,7 +105,7 @@ impl List {
     pub(super) fn restarted(&mut self) {
         self.entries.clear();
         self.offered.clear();
-        self.told = 0;
+        (self.told, self.had) = (0, 0);
     }
 
     /// Whether an acceptor's registration came over TCP.
@@ -126,7 +129,9 @@ impl List {
         let Some(server) = seen.node.machine().downcast_ref::<FleetServer>() else { return Ok(()) };
         let (clients, registered) = (server.clients() as usize, server.registered() as usize);
         let full = self.read_events(roster, seen);
-        self.places(clients, registered, full)?;
+        // Who has left in the same moment may have gone after somebody was turned away.
+        let had = core::mem::replace(&mut self.had, clients);
+        self.places(clients, registered, full && clients.max(had) < self.capacity)?;
         let mut listed = 0;
         for member in roster.acceptors() {
             let entry = self.entries.entry(member.host).or_default();
@@ -160,10 +165,10 @@ impl List {
     }
 
     /// I-18: the table's size is kept to, and nobody is told that it is full when it is not.
-    fn places(&self, clients: usize, registered: usize, full: bool) -> Verdict {
+    fn places(&self, clients: usize, registered: usize, wrongly: bool) -> Verdict {
         let what = if clients > self.capacity || registered > clients {
             format!("{registered} registered, {clients} entries")
-        } else if full && clients < self.capacity {
+        } else if wrongly {
             format!("somebody was turned away with {clients} entries")
         } else {
             return Ok(());
