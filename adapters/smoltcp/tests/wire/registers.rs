@@ -116,7 +116,11 @@ where
     world.add(Site::public(at.ip()), <Storage<2, 4>>::new(), options, machine, sink);
     let machine = acceptor(&mut world, at, |config| config.punch = punch[0]);
     let lamp = world.add(lamp, lamp_rings, Options::equipment(1), machine, lamp_app);
-    let machine = issuer(&mut world, at, |config| config.punch = punch[1]);
+    let machine = issuer(&mut world, at, |config| {
+        config.punch = punch[1];
+        // What is looked at are dial-backs and holes; calls come and go beside them, with resets.
+        config.simultaneous_open = false;
+    });
     let phone = world.add(phone, phone_rings, Options::equipment(2), machine, phone_app);
     Trio { world, lamp, phone, heard }
 }
