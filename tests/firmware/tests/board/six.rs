@@ -47,7 +47,7 @@ fn a_hole_is_punched_through_a_firewall_at_either_end() {
     home.assert_page(&user);
 }
 
-/// The board asks for a router as soon as its cable is in, and has its address back.
+/// The same network again: what it has told lives for longer than the cable is out.
 #[test]
 fn a_cable_that_is_pulled_and_put_back() {
     let home = Home::six(Firewall, Plain);
