@@ -101,7 +101,7 @@ impl State {
         }
     }
 
-    fn register(&self) -> ToServer<'static> {
+    pub(super) fn register(&self) -> ToServer<'static> {
         ToServer::Register(Register {
             id: self.equipment.key.id(),
             local: self.registration.local.unwrap_or(Endpoint::UNSPECIFIED),

@@ -8,7 +8,7 @@ use std::vec;
 use std::vec::Vec;
 
 use super::*;
-use crate::acceptor::{Acceptor, AcceptorConfig};
+use crate::acceptor::{Acceptor, AcceptorConfig, AcceptorEvent};
 use crate::crypto::keys::Direction;
 use crate::machine::{Command, Machine, StreamState};
 use crate::nat::Forecast;
