@@ -5,7 +5,7 @@
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 
-use genkan_core::wire::message::{Reason, Role, ToServer, Verdict};
+use genkan_core::wire::message::{ConnectNotify, Reason, Role, ToEquipment, ToServer, Verdict};
 use genkan_core::wire::{ANSWER_LEN, Kind};
 use genkan_core::{
     AcceptorEvent, CloseCause, Discard, IssuerEvent, Machine, Received, ServerEvent, SocketId,
@@ -74,12 +74,16 @@ fn t11_t12_an_appliance_dials_no_address_that_it_should_not_in_any_encoding() {
     let mut count = 0;
     for text in denied.split_whitespace() {
         let target = SocketAddr::new(text.parse::<IpAddr>().unwrap(), 5_000);
-        let reaction = lamp.notify_persisting(count, target, &sealed);
+        let reaction = lamp.notify_persisting(1 + count, target, &sealed);
         assert_eq!(reaction.dialled, None, "{text}");
         assert!(matches!(reaction.verdict, Some(Verdict::Declined(_))), "{text}: {reaction:?}");
         count += 1;
     }
     assert!(count >= 60);
+    let nobody =
+        ConnectNotify { request: 0, issuer: sa(ISSUER).into(), paired: false, offer: &sealed };
+    let told = lamp.tell(&ToEquipment::Notify(nobody));
+    assert_eq!(told, Received::Discarded(Discard::Unexpected), "no request has this number");
     for port in [0, 1, 22, 80, 443, 1_023] {
         let sealed = offer(&lamp, Some(PASSWORD), 100 + (port % 99) as u8);
         let reaction =
@@ -99,7 +103,7 @@ fn t11_the_dials_that_strangers_cause_are_budgeted() {
     for n in 0..240u32 {
         let fresh = Evil::new(3 + (n % 200) as u8, &[1; 32]);
         let sealed = fresh.offer(&lamp.lamp.id(), &plain_offer(None), (n % 250) as u8 + 1);
-        let reaction = lamp.notify(n, sa(ISSUER), &sealed);
+        let reaction = lamp.notify(1 + n, sa(ISSUER), &sealed);
         if let Some((stream, _)) = reaction.dialled {
             dials += 1;
             lamp.lamp.handle_stream_state(lamp.now, stream, StreamState::Closed);
@@ -286,7 +290,7 @@ fn t30_half_open_slots_of_the_appliance_all_come_back() {
             Evil::new(3, &[1; 32]).offer(&lamp.lamp.id(), &plain_offer(None), round * 3 + n + 1)
         };
         let (first, second, third) = (sealed(0, &lamp), sealed(1, &lamp), sealed(2, &lamp));
-        let number = u32::from(round) * 3;
+        let number = u32::from(round) * 3 + 1;
         let one = lamp.notify(number, sa(ISSUER), &first).dialled.unwrap().0;
         assert!(lamp.notify(number + 1, sa(ISSUER), &second).dialled.is_some());
         let full = lamp.notify(number + 2, sa(ISSUER), &third);

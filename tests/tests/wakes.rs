@@ -20,7 +20,7 @@ fn outcomes(issuers: usize, gap: u64, one_way: u64) -> Vec<Option<IssuerEvent>> 
     for host in phones.iter().copied().chain([door]) {
         fleet.world.set_line(host, &Faults::millis(one_way));
     }
-    assert!(fleet.wait_registered(door, Duration::from_secs(15)));
+    assert!(fleet.wait_registered(door, Duration::from_secs(30)));
     let target = Target::new(fleet.id(door));
     let requests: Vec<_> = phones
         .iter()

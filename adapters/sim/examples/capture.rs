@@ -74,7 +74,7 @@ fn run() -> Outcome<Fleet> {
     let far = Faults { hops: HOPS, ..Faults::default() };
     fleet.world.set_line(lamp, &far);
 
-    must(fleet.wait_registered(lamp, Duration::from_secs(15)), "the lamp registers")?;
+    must(fleet.wait_registered(lamp, Duration::from_secs(30)), "the lamp registers")?;
     fleet.world.run_for(Duration::from_secs(2));
     let connection = fleet.request(phone, lamp);
     must(fleet.wait_connected(phone, connection, Duration::from_secs(2)), "the phone connects")?;

@@ -14,7 +14,7 @@ fn fleet(watched: bool, delivery: Delivery) -> (Fleet, HostId, HostId) {
     }
     let lamp = fleet.acceptor("lamp", |config| config.admission.open = true);
     let phone = fleet.issuer("phone", |config| config.wall_clock = Some(START));
-    assert!(fleet.wait_registered(lamp, Duration::from_secs(15)));
+    assert!(fleet.wait_registered(lamp, Duration::from_secs(30)));
     let connection = fleet.request(phone, lamp);
     assert!(fleet.wait_connected(phone, connection, Duration::from_secs(2)));
     fleet.world.run_for(Duration::from_millis(50));

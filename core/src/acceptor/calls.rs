@@ -44,7 +44,7 @@ impl View<'_> {
         }
         let now = self.state.now;
         let waits =
-            |slot: &ConnectionSlot| slot.stage == Stage::Dialling && slot.request == call.request;
+            |slot: &ConnectionSlot| slot.stage == Stage::Dialling && slot.is_for(call.request);
         let index = self.slots.iter().position(waits).ok_or(Discard::Unexpected)?;
         let stream = self.state.next_stream(index);
         let slot = self.slots.get_mut(index).ok_or(Discard::Unexpected)?;

@@ -24,6 +24,8 @@ use crate::time::{Instant, earliest};
 use crate::wire::ANSWER_LEN;
 use crate::wire::message::Verdict;
 
+/// What no server numbers a request with (NOT-1).
+pub(super) const NO_REQUEST: u32 = 0;
 /// How long a parked connection waits for its caller to persist the try.
 pub(super) const PARK: Duration = Duration::from_secs(5);
 /// How long the dial-back may take.
@@ -66,7 +68,8 @@ pub struct ConnectionSlot {
     pub(super) renewing: Option<[u8; 16]>,
     pub(super) punch_key: [u8; 16],
     pub(super) answer: [u8; ANSWER_LEN],
-    /// The server's number for the request, and the link that it came over.
+    /// The server's number for the request, [`NO_REQUEST`] when that server is gone, and the link that
+    /// it came over.
     pub(super) request: u32,
     pub(super) over: Transport,
     pub(super) address: Option<Endpoint>,
@@ -92,12 +95,17 @@ impl ConnectionSlot {
         renewing: None,
         punch_key: [0; 16],
         answer: [0; ANSWER_LEN],
-        request: 0,
+        request: NO_REQUEST,
         over: Transport::Datagram,
         address: None,
         verdict: Verdict::Accepted,
         by_password: false,
     };
+
+    /// Whether it is for the request that the server in force has given this number.
+    pub(super) const fn is_for(&self, request: u32) -> bool {
+        request != NO_REQUEST && self.request == request
+    }
 
     /// Empties the slot; ids that named it are stale from now on.
     pub(super) fn free(&mut self) {

@@ -5,7 +5,7 @@
 
 use core::time::Duration;
 
-use super::connection::Stage;
+use super::connection::{NO_REQUEST, Stage};
 use super::queue::News;
 use super::registration::{Due, Stage as Registered, TRIES};
 use super::{Acceptor, ConnectionSlot, View};
@@ -131,7 +131,7 @@ impl View<'_> {
                     state.puncher.session_up(keys);
                     // Numbers of requests are the server's, which may be another one.
                     let open = self.slots.iter_mut().filter(|slot| slot.stage == Stage::Open);
-                    open.for_each(|slot| slot.request = 0);
+                    open.for_each(|slot| slot.request = NO_REQUEST);
                 }
                 Transport::Stream => state.registration.retry_datagram(now, jitter),
             }
@@ -279,7 +279,7 @@ impl View<'_> {
         self.state.equipment.server = server;
         // Numbers of requests are a server's own: nothing about the former one's is said to this one.
         self.state.replies.clear();
-        self.slots.iter_mut().for_each(|slot| slot.request = 0);
+        self.slots.iter_mut().for_each(|slot| slot.request = NO_REQUEST);
         self.drop_stream();
         self.state.datagram.reset(&mut self.state.equipment);
         if self.state.registration.stage != Registered::Left {

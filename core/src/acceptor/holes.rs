@@ -69,11 +69,11 @@ impl View<'_> {
         let ability = self.state.puncher.ability().ok_or(Discard::Unexpected)?;
         let now = self.state.now;
         // Whoever waits goes first: an old connection may have had the number at another server.
-        let waits = |slot: &ConnectionSlot| slot.is_unanswered() && slot.request == punch.request;
+        let waits = |slot: &ConnectionSlot| slot.is_unanswered() && slot.is_for(punch.request);
         let again = |slot: &ConnectionSlot| {
             let tcp = || slot.peer.as_ref().is_some_and(|peer| peer.path.stream().is_some());
             let wanted = slot.renewing.is_some() || tcp();
-            slot.stage == Stage::Open && slot.request == punch.request && wanted
+            slot.stage == Stage::Open && slot.is_for(punch.request) && wanted
         };
         let mut slots = self.slots.iter();
         let found = slots.position(waits).or_else(|| self.slots.iter().position(again));

@@ -1,7 +1,7 @@
 //! What arrives at an acceptor: from the server over either link, and from issuers.
 
 use super::View;
-use super::connection::{CONFIRM, Stage};
+use super::connection::{CONFIRM, NO_REQUEST, Stage};
 use super::queue::News;
 use super::registration::{Due, Stage as Registered};
 use crate::addr::Endpoint;
@@ -154,6 +154,9 @@ impl View<'_> {
                 if over == Transport::Datagram && self.state.registration.fetching.is_none() {
                     self.drop_stream();
                 }
+            }
+            ToEquipment::Notify(notify) if notify.request == NO_REQUEST => {
+                return Err(Discard::Unexpected);
             }
             ToEquipment::Notify(notify) => self.notify(over, notify),
             ToEquipment::Wake(wake) => self.wake(wake.request),

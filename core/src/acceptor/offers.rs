@@ -5,7 +5,7 @@
 
 use super::View;
 use super::admission::Entry;
-use super::connection::{DIAL, PARK, Stage};
+use super::connection::{DIAL, NO_REQUEST, PARK, Stage};
 use super::queue::{Asked, News};
 use crate::addr::Endpoint;
 use crate::crypto::keys::{Direction, Root};
@@ -39,7 +39,7 @@ impl View<'_> {
     pub(super) fn notify(&mut self, over: Transport, notify: &ConnectNotify<'_>) {
         let request = notify.request;
         let parked =
-            |slot: &super::ConnectionSlot| slot.stage == Stage::Parked && slot.request == request;
+            |slot: &super::ConnectionSlot| slot.stage == Stage::Parked && slot.is_for(request);
         let parked = self.slots.iter().any(parked);
         let repeated = self.state.admission.repeated(notify.offer, request);
         if !parked && repeated.is_none() && self.state.asked.is_some() {
@@ -264,8 +264,9 @@ impl View<'_> {
 
     pub(super) fn reply(&mut self, over: Transport, request: u32, verdict: Verdict) {
         let reply = NotifyReply { request, verdict };
-        // 0: whoever asked is not this server.
-        if request == 0 || self.state.replies.iter().any(|(_, waiting)| *waiting == reply) {
+        // Whoever asked without a number that stands is a server that is the acceptor's no more.
+        if request == NO_REQUEST || self.state.replies.iter().any(|(_, waiting)| *waiting == reply)
+        {
             return;
         }
         if self.state.replies.push_back((over, reply)).is_err() {
