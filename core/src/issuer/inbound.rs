@@ -99,6 +99,7 @@ impl View<'_> {
             }
             Kind::ServerTransport => {
                 let body = link.open(now, message)?;
+                self.state.silent &= over != Transport::Datagram;
                 let body = read_body::<ToEquipment<'_>>(body).ok_or(Discard::Malformed)?;
                 self.server_says(over, &body)?;
             }

@@ -107,6 +107,8 @@ pub(crate) struct State {
     pub(crate) ability_due: bool,
     /// A session stands in which nothing was said yet: the server is waiting for a word.
     pub(crate) unconfirmed: bool,
+    /// Nothing has come over datagrams since a request first went to the server that way.
+    pub(crate) silent: bool,
     pub(crate) events: Deque<IssuerEvent, QUEUE>,
     pub(crate) commands: Deque<Command, QUEUE>,
     /// Not everything that was due was done: the rest waits until then.
@@ -202,6 +204,7 @@ impl<S: AsRef<[ConnectionSlot]> + AsMut<[ConnectionSlot]>, E: Entropy> Issuer<S,
             calls: config.simultaneous_open,
             ability_due: false,
             unconfirmed: false,
+            silent: false,
             events: Deque::new(),
             commands: Deque::new(),
             rest_at: None,

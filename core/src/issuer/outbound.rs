@@ -2,8 +2,8 @@
 
 use super::reach::WARM;
 use super::renewal::{Candidate, KNOCK_AGAIN};
-use super::request::{ConnectionSlot, LINGER, REPEAT, Stage};
-use super::{FailCause, Listener, State, View};
+use super::request::{ConnectionSlot, LINGER, REPEAT, SILENT, Stage};
+use super::{FailCause, Listener, RequestTransport, State, View};
 use crate::acceptor::{seal_body, transport_len};
 use crate::id::{ConnectionId, SocketId, StreamId};
 use crate::link::Transport;
@@ -214,6 +214,7 @@ impl View<'_> {
                 if let Some(slot) = self.slots.get_mut(index) {
                     slot.due = false;
                     slot.asked = true;
+                    self.state.silent |= over == Transport::Datagram && slot.tries == 0;
                     let wait = REPEAT.saturating_mul(1 << slot.tries.min(4));
                     slot.tries = slot.tries.saturating_add(1);
                     slot.repeat = (over == Transport::Datagram).then(|| now.after(wait));
@@ -365,6 +366,10 @@ impl View<'_> {
             return;
         }
         slot.due = true;
+        let raced = self.state.transport == RequestTransport::Race && !self.state.by_hole(slot);
+        if raced && slot.tries == SILENT && self.state.silent && self.state.datagram.is_up() {
+            return self.renew_session();
+        }
         self.state.puncher.say_reached();
         // What we can do may have been lost, too.
         if !self.state.say_leased()

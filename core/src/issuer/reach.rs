@@ -187,11 +187,17 @@ impl View<'_> {
         if !crate::crypto::equal(&challenge.tag(&self.state.key_down), &tag) {
             return Err(Discard::Unauthentic);
         }
+        self.renew_session();
+        Ok(())
+    }
+
+    /// The session over datagrams is of no more use: another is made, raced with TCP as the first was,
+    /// when a request waits.
+    pub(super) fn renew_session(&mut self) {
         self.lost(Transport::Datagram);
         if self.slots.iter().any(|slot| slot.is_asking()) {
             self.reach_server();
         }
-        Ok(())
     }
 
     /// A session with the server is gone.

@@ -32,6 +32,9 @@ use crate::wire::{OFFER_BODY, OFFER_LEN};
 
 /// First repetition of a request over datagrams; doubles.
 pub(super) const REPEAT: Duration = Duration::from_millis(500);
+/// After how many times without a word from the server, not even a refusal's (REQ-7), the session that
+/// stood is given up: 3.5 s.
+pub(super) const SILENT: u8 = 3;
 /// How long a close may take to leave.
 pub(super) const LINGER: Duration = Duration::from_secs(2);
 
