@@ -18,6 +18,7 @@ sizes! {
     Storage<5, 1> => 18_840,
     Storage<5, 2> => 24_680,
     Storage<5, 4> => 36_360,
+    Storage<11, 4> => 51_960,
     Storage<5, 2, 1_232, 1_234> => 17_936,
     [SocketStorage<'_>; 7] => 2_520,
     Interface => 376,
