@@ -25,5 +25,5 @@ sizes! {
     StreamStorage<'_, 1, 1> => 4_464,
     StreamStorage<'_, 1, 2> => 8_928,
     Sessions<'_, (), 1, 2> => 2_544,
-    Node<(), 5, 2> => 1_496,
+    Node<(), 5, 2> => 1_504,
 }
