@@ -170,9 +170,14 @@ impl Holes {
         self.attempts.pop();
     }
 
-    /// Whether anybody may be heard from there under this offer.
+    /// Whether anybody may be heard from there under this offer, which a server may have passed on under
+    /// several numbers.
     pub(crate) fn leads_to(&self, offer: &Offered, ip: IpAddr) -> bool {
-        let to = |attempt: &Attempt| attempt.request == offer.request && attempt.peer == ip;
+        let same = |one: &Offered| (one.key, one.index) == (offer.key, offer.index);
+        let to = |attempt: &Attempt| {
+            let mut of_it = self.offers.iter().filter(|one| one.request == attempt.request);
+            attempt.peer == ip && of_it.any(same)
+        };
         self.attempts.iter().any(to)
     }
 

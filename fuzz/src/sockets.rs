@@ -40,6 +40,14 @@ impl Sockets {
         if count == 0 { None } else { self.waiting.remove(nth % count) }
     }
 
+    /// The machine is told something of a number that it may have asked for, or not.
+    pub(crate) fn claimed(&mut self, first: SocketId, open: bool) {
+        if let Some(at) = self.waiting.iter().position(|waits| *waits == first) {
+            self.waiting.remove(at);
+            self.told(first, open);
+        }
+    }
+
     /// The machine is told whether the sockets from `first` on are open.
     pub(crate) fn told(&mut self, first: SocketId, open: bool) {
         let of_it = |bound: &&mut (u16, bool)| bound.0 == first.0;

@@ -15,7 +15,8 @@ use heapless::Vec;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[cfg_attr(feature = "defmt", derive(defmt::Format))]
 pub enum RequestTransport {
-    /// UDP and, 250 ms later, TCP; the first session wins.
+    /// UDP and, 250 ms later, TCP; the first session wins. A session over UDP that stood and brings no
+    /// word for 3.5 s after a request is raced anew (REQ-3).
     #[default]
     Race,
     /// UDP alone.

@@ -200,11 +200,9 @@ impl IssuerTrial {
     fn bind(&mut self, act: &Act) {
         if self.listens || act.flag(4, 0) {
             let local = (!act.flag(4, 1)).then(|| sa("0.0.0.0:40000"));
-            self.stage.machine.handle_bound(
-                self.stage.watch.now,
-                SocketId(1 + u16::from(act.byte(5))),
-                local,
-            );
+            let first = SocketId(1 + u16::from(act.byte(5)));
+            self.stage.watch.sockets.claimed(first, local.is_some());
+            self.stage.machine.handle_bound(self.stage.watch.now, first, local);
             self.listens &= act.byte(5) != 0;
             self.drained();
         }

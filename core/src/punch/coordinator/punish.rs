@@ -66,7 +66,8 @@ impl Coordinator {
     /// Packets of the replier, from its registered socket or the one that it has shown.
     pub(super) fn reply(&mut self, burst: Burst) {
         let replier = self.plan.bubbler.other();
-        let shown = self.learned(replier).after.is_some();
+        // Whoever can open none has shown none, whatever it says.
+        let shown = self.learned(replier).after.is_some() && self.party(replier).limits.sockets > 0;
         let burst = if shown { Burst { sockets: 1, keep: true, ..burst } } else { burst };
         self.give(replier, burst);
     }

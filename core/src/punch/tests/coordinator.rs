@@ -77,8 +77,9 @@ fn a_fresh_profile_sends_replies_at_once() {
 fn whatever_the_ends_say_tries_end() {
     let mut dice = Dice(7);
     for (one, other) in profiles().flat_map(|a| profiles().step_by(3).map(move |b| (a, b))) {
-        let limits = [Limits::SMALL, Limits::LARGE, Limits { sockets: 1, guesses: 9 }];
-        let mut limit = || limits[usize::try_from(dice.below(3)).unwrap()];
+        let few = |sockets| Limits { sockets, guesses: 9 };
+        let limits = [Limits::SMALL, Limits::LARGE, few(1), few(0)];
+        let mut limit = || limits[usize::try_from(dice.below(4)).unwrap()];
         let mut parties = [party(1, one, limit()), party(2, other, limit())];
         parties.iter_mut().for_each(|party| {
             party.profile.punishes = dice.flag();
@@ -123,6 +124,20 @@ fn whatever_the_ends_say_tries_end() {
         // 6 s of patience and 1.5 s of grace in each of the four tries that are followed by another.
         assert!(now.since(START) <= Duration::from_secs(13), "{:?}", now.since(START));
     }
+}
+
+/// It says all the same that a socket of its own was seen.
+#[test]
+fn who_has_no_socket_but_its_own_is_not_asked_for_another() {
+    let issuer = party(1, counted(), Limits::LARGE);
+    let acceptor = party(2, known(), Limits { sockets: 0, guesses: 9 });
+    let mut coordinator = Coordinator::new(START, issuer, acceptor).unwrap();
+    coordinator.handle_detection(START, End::Acceptor, 0, Moment::After, &sighting(2, 1, 5_000));
+    for (moment, port) in [(Moment::Before, 7_000), (Moment::After, 7_002)] {
+        coordinator.handle_detection(START, End::Issuer, 0, moment, &sighting(1, 1, port));
+    }
+    let burst = coordinator.poll_burst(End::Acceptor).unwrap();
+    assert!(burst.sockets == 0 && !burst.keep && burst.count > 0, "{burst:?}");
 }
 
 #[test]
