@@ -3,7 +3,7 @@
 
 use core::time::Duration;
 
-use genkan_core::wire::message::{Role, ToServer};
+use genkan_core::wire::message::{Register, Role, ToServer};
 use genkan_core::{
     MAX_FRAME, Machine, Received, ServerEvent, SocketId, StreamId, StreamInput, Transport,
 };
@@ -86,4 +86,31 @@ fn what_waits_on_a_stream_for_a_request_that_is_over_is_not_said_of_another() {
     assert_eq!(read(&mut desk, stream).len(), 0, "the first one's refusal is void");
     desk.pass(Duration::from_secs(5));
     assert_eq!(read(&mut desk, stream).len(), 1, "the second one has its own");
+}
+
+/// Found by fuzzing worlds: a server that had been suspended still woke an acceptor for what it refused
+/// in the same moment.
+#[test]
+fn a_server_that_slept_asks_nobody_for_what_is_over() {
+    let (home, phone) = (sa("198.51.100.2:4600"), sa("198.51.100.9:4600"));
+    for capabilities in [2, 7] {
+        let mut desk = Desk::default();
+        let mut lamp = Evil::new(2, desk.key.public());
+        desk.admit(&mut lamp, Role::Acceptor, home);
+        let register =
+            Register { id: lamp.id(), local: home.into(), capabilities, early_key: None };
+        let register = lamp.transport(&ToServer::Register(register));
+        desk.tell(home, &register);
+        let mut evil = Evil::new(66, desk.key.public());
+        desk.admit(&mut evil, Role::Issuer, phone);
+        let sealed = evil.offer(&lamp.id(), &plain_offer(None), 1);
+        let request = ToServer::Connect(Evil::request(1, lamp.id(), phone, &sealed));
+        let request = evil.transport(&request);
+        let (_, sent) = desk.tell(phone, &request);
+        assert!(sent.iter().all(|(to, _)| *to == home) && !sent.is_empty(), "{sent:?}");
+        desk.now = desk.now.after(Duration::from_secs(60));
+        desk.server.handle_timeout(desk.now);
+        let sent: Vec<_> = desk.drain().into_iter().map(|(to, _)| to).collect();
+        assert_eq!(sent, [phone], "one refusal, and nothing besides");
+    }
 }

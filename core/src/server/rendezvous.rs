@@ -289,6 +289,14 @@ impl View<'_> {
                 break;
             }
             let Some(slot) = self.requests.get_mut(index) else { continue };
+            // First: nobody is asked for what is over, however late the clock is.
+            if slot.stage != Stage::Free && now >= slot.until {
+                match slot.stage {
+                    Stage::Waiting => self.refuse(index),
+                    _ => slot.free(),
+                }
+                continue;
+            }
             if slot.ask_at.take_if(|at| now >= *at).is_some() {
                 let target = slot.target;
                 if let Some(at) = self.state.index.find(self.clients, &target, Role::Acceptor) {
@@ -297,13 +305,6 @@ impl View<'_> {
             }
             self.time_passes_for(index);
             self.expire_calls(index);
-            let Some(slot) = self.requests.get_mut(index) else { continue };
-            if slot.stage != Stage::Free && now >= slot.until {
-                match slot.stage {
-                    Stage::Waiting => self.refuse(index),
-                    _ => slot.free(),
-                }
-            }
         }
         let next = self.requests.iter().filter_map(super::RequestSlot::deadline).min();
         self.state.request_at = next.map(|at| at.max(now.after(MOMENT)));
