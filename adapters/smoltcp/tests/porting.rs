@@ -6,8 +6,8 @@ use core::convert::Infallible;
 use core::net::SocketAddr;
 
 use genkan_core::{
-    Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Entropy, EntropyError, Instant,
-    Resumption,
+    Acceptor, AcceptorConfig, AcceptorEvent, AcceptorSlot, Anchors, Entropy, EntropyError,
+    Identity, Instant, Resumption, ServerAddress, StaticKey,
 };
 use genkan_smoltcp::{Node, Options, Service, Session, Sessions, Storage, StreamStorage};
 use genkan_stream::{Role, StreamHandle};
@@ -82,8 +82,9 @@ impl<E: core::fmt::Debug> From<E> for Failure {
     }
 }
 
-fn config(_: SocketAddr) -> AcceptorConfig {
-    unimplemented!("the device's")
+fn config(server: SocketAddr) -> AcceptorConfig {
+    let identity = Identity { key: StaticKey::from_secret([1; 32]), boots: 0 };
+    AcceptorConfig::new(identity, ServerAddress::both(server), Anchors::default())
 }
 
 fn dhcp_and_dns(_: Instant) -> Instant {
